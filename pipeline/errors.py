@@ -1,0 +1,23 @@
+"""Errors that are the user's to mend: shown as one message, never as a traceback."""
+
+
+class InputError(Exception):
+    """An input or a flag is wrong: the message names the value, the place and the next step."""
+
+
+class PhotoError(Exception):
+    """A photo cannot be used, for good: it becomes a drop with this reason.
+
+    Args:
+        reason: a stable word for the drops table, such as `truncated`.
+        detail: what was found.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class DrawError(PhotoError):
+    """A draw cannot be made from this photo and box: it becomes a drop with this reason."""

@@ -1,0 +1,132 @@
+"""Masks: a box and its extended box -> a polygon -> pixels -> latent size. Mask 1 = repaint, everywhere.
+
+A mask is stored as its polygon, x y pairs in shares of the crop; `raster_mask` is the one way from there to pixels.
+"""
+
+from functools import cache
+
+import bezier
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Polygon = NDArray[np.float32]  # [n, 2] x y
+Sides = tuple[float, float, float, float]  # x_min y_min x_max y_max
+
+POINTS_A_SIDE = 20
+JITTER_PX = 5  # of a photo whose long side is JITTER_REFERENCE_PX
+JITTER_REFERENCE_PX = 1024
+MIN_COVER = 0.97  # of the box by the polygon on the grid below, which overstates it by less than 0.02
+_GRID = 128
+_SHIFT = 12  # bits of subpixel coordinates
+
+
+@cache
+def curve_basis() -> NDArray[np.float64]:
+    """Weights of the three control points of a quadratic Bezier curve at t = i/20, i = 0..19: [20, 3]."""
+    return np.ascontiguousarray(bezier.Curve(np.eye(3), degree=2).evaluate_multi(np.arange(POINTS_A_SIDE) / 20).T)
+
+
+def draw_bezier_mask(
+    box: Sides, extended: Sides, long_side: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw an arbitrary shape around a box: four quadratic curves, one a side, jittered (section 3.2 of the paper).
+
+    Each curve runs from corner to corner of the box, its middle control point pushed out to the extended box. The
+    jitter of up to 5 px is that of a photo 1,024 px long. Where points inside the box would uncover more than 5 % of
+    it, they are pulled out to its outline, and if that is not enough the jitter is halved: without any, the polygon
+    contains the box.
+
+    Args:
+        box: [4] x_min y_min x_max y_max in px.
+        extended: [4] likewise, around the box.
+        long_side: of the photo, in px.
+
+    Returns:
+        [80, 2] x y in px, going round the box.
+    """
+    x0, y0, x1, y1 = box
+    middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
+    controls = np.array(
+        [
+            [(x0, y0), (middle_x, extended[1]), (x1, y0)],
+            [(x1, y0), (extended[2], middle_y), (x1, y1)],
+            [(x1, y1), (middle_x, extended[3]), (x0, y1)],
+            [(x0, y1), (extended[0], middle_y), (x0, y0)],
+        ]
+    )  # [side, control point, x y]
+    smooth: NDArray[np.float64] = (curve_basis() @ controls).reshape(-1, 2)  # [20,3] @ [4,3,2] -> [80,2]
+    jitter = rng.integers(-JITTER_PX, JITTER_PX, smooth.shape, endpoint=True) * (long_side / JITTER_REFERENCE_PX)
+    polygon: NDArray[np.float64] = smooth + jitter
+    if cover(polygon, box) >= MIN_COVER:
+        return polygon
+    for strength in (1.0, 0.5, 0.25, 0.125):
+        polygon = _pull_out(smooth + strength * jitter, box)
+        if cover(polygon, box) >= MIN_COVER:
+            return polygon
+    return smooth
+
+
+def rectangle(extended: Sides) -> NDArray[np.float64]:
+    """Corners of a box, [4, 2] x y, going round it."""
+    x0, y0, x1, y1 = extended
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
+
+
+def cover(polygon: NDArray[np.float64], box: Sides) -> float:
+    """Share of the box that the polygon covers, counted on a grid of 128 x 128 cells.
+
+    Args:
+        polygon: [n, 2] x y, and
+        box: [4] x_min y_min x_max y_max, in any one unit.
+    """
+    unit = (polygon - box[:2]) / (box[2] - box[0], box[3] - box[1])
+    return float(_fill(unit, _GRID).mean())
+
+
+def raster_mask(polygon: Polygon, resolution: int) -> NDArray[np.uint8]:
+    """Turn a stored polygon into pixels: the one raster of the project.
+
+    A pixel that the outline touches belongs to the hole, which so grows by half a pixel at most.
+
+    Args:
+        polygon: [n, 2] x y, shares of the crop.
+
+    Returns:
+        [resolution, resolution] uint8, 1 = repaint.
+    """
+    return _fill(np.asarray(polygon, np.float64), resolution)
+
+
+def latent_mask(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Bring a mask to latent size by bilinear resize without antialias, as the official code trains.
+
+    Args:
+        mask: [b, 1, h, w] float, 1 = repaint.
+        size: height and width of the latent.
+
+    Returns:
+        [b, 1, *size] float in [0, 1]; for a factor of 8 the mean of the central 2 x 2 of each block.
+    """
+    return torch.nn.functional.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=False)
+
+
+def _fill(unit_polygon: NDArray[np.float64], resolution: int) -> NDArray[np.uint8]:
+    """Fill a polygon in shares of a square; a point p lies p * resolution - 0.5 px from the first pixel's centre."""
+    steps = np.clip(unit_polygon, -4, 5) * (resolution << _SHIFT) - (1 << _SHIFT >> 1)
+    mask = np.zeros((resolution, resolution), np.uint8)
+    cv2.fillPoly(mask, [np.rint(steps).astype(np.int32)], (1,), shift=_SHIFT)
+    return mask
+
+
+def _pull_out(polygon: NDArray[np.float64], box: Sides) -> NDArray[np.float64]:
+    """Move each point inside the box to the nearest point of its outline."""
+    x, y = polygon[:, 0], polygon[:, 1]
+    depths = np.stack([x - box[0], y - box[1], box[2] - x, box[3] - y])  # [side, point]; positive: inside
+    inside = (depths > 0).all(axis=0)
+    nearest = depths.argmin(axis=0)
+    pulled = polygon.copy()
+    points = np.flatnonzero(inside)
+    pulled[points, nearest[points] % 2] = np.array(box)[nearest[points]]
+    return pulled

@@ -1,0 +1,319 @@
+"""Units: the photos of one unit -> its shards, one a draw, with index, drops and record.
+
+A pure function of the plan's rows, the photos' bytes, the encoders' weights and the seed: neither the number of
+threads nor the order in which units run changes a byte.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.config import ShardConfig
+from pipeline.draws import DrawnSample, DrawRecipe, draw_sample
+from pipeline.encoders import ExemplarEncoder, SourceEncoder, blank_signed, signed
+from pipeline.errors import DrawError, PhotoError
+from pipeline.exemplars import encode_jpeg
+from pipeline.photos import Photo, PhotoStore, decode_photo, perceptual_hash, photo_sha256
+from pipeline.plan import read_unit_boxes
+from pipeline.shards import Row, ShardWriter, publish_file, tensor_member
+from pipeline.storage import Folder
+from schemas.drops import DROPS, Drop
+from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT, sample_key
+from schemas.shards import (
+    SCHEMA_VERSION,
+    FileDigest,
+    UnitRecord,
+    drops_path,
+    index_path,
+    record_path,
+    shard_path,
+    unit_name,
+)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class UnitTask:
+    """A unit, and the draws of it that are still to be made."""
+
+    unit: int
+    split: str
+    photos: int
+    file: str  # of the plan
+    row_group: int
+    draws: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PlannedPhoto:
+    """A photo of the plan; its boxes in the order in which draws take them."""
+
+    image_id: str
+    rotation: float | None
+    archive: str | None
+    archive_offset: int
+    archive_size: int
+    boxes: list[dict[str, Any]]  # box_id, label, box
+
+    def box_of(self, draw: int) -> dict[str, Any]:
+        """The box that a draw takes."""
+        return self.boxes[draw % len(self.boxes)]
+
+
+@dataclass(frozen=True)
+class DrawnPhoto:
+    """What a photo gave: a sample or the reason for none, by draw."""
+
+    photo: PlannedPhoto
+    facts: Row = field(default_factory=dict)  # of the index: size, orientation, hashes
+    draws: dict[int, DrawnSample | PhotoError] = field(default_factory=dict)
+    lost: PhotoError | None = None
+
+
+@dataclass(frozen=True)
+class UnitWriter:
+    """All that turning units into shards needs; made once, used for many units.
+
+    Args:
+        store: where photos are.
+        class_names: label -> name.
+        recipe_digest: of the dataset, stamped on each record.
+    """
+
+    config: ShardConfig
+    out: Folder
+    store: PhotoStore
+    sources: SourceEncoder
+    exemplars: ExemplarEncoder
+    class_names: dict[str, str]
+    recipe_digest: str
+    threads: int
+
+    def write(self, task: UnitTask) -> list[UnitRecord]:
+        """Make the shards of a unit, publish them, and their records last.
+
+        Raises:
+            OSError: storage failed for a passing cause; nothing of the unit counts as done.
+        """
+        photos = group_photos(read_unit_boxes(self.out, file=task.file, row_group=task.row_group))
+        cv2.setNumThreads(1)
+        with self.out.scratch() as folder, ThreadPoolExecutor(self.threads) as pool:
+            shards = {draw: _Shard(self, task, draw, folder) for draw in task.draws}
+
+            def draw_photo(photo: PlannedPhoto) -> DrawnPhoto:
+                return self._draw_photo(photo, task.draws)
+
+            for drawn in _in_order(pool, draw_photo, photos, ahead=2 * self.threads):
+                for shard in shards.values():
+                    shard.add(drawn)
+            return [shard.finish(photos) for shard in shards.values()]
+
+    def _draw_photo(self, photo: PlannedPhoto, draws: tuple[int, ...]) -> DrawnPhoto:
+        """Read and decode a photo once, and make all its draws."""
+        recipe = DrawRecipe(
+            self.config.seed, self.config.resolution, self.config.long_boxes, self.config.min_box_px
+        )
+        try:
+            data = self.store.fetch(
+                photo.image_id, archive=photo.archive, offset=photo.archive_offset, size=photo.archive_size
+            )
+            upright = decode_photo(
+                data,
+                rotation=photo.rotation,
+                boxes_frame=self.config.boxes_frame,
+                max_pixels=int(self.config.max_photo_megapixels * 1e6),
+                min_px=self.config.min_photo_px,
+            )
+        except PhotoError as error:
+            return DrawnPhoto(photo, lost=error)
+        return DrawnPhoto(
+            photo, _photo_facts(data, upright), {draw: _try_draw(upright, photo, draw, recipe) for draw in draws}
+        )
+
+
+class _Shard:
+    """The shard of one unit and draw in the making. Encode batches never cross it."""
+
+    def __init__(self, writer: UnitWriter, task: UnitTask, draw: int, folder: Path) -> None:
+        self._writer, self._task, self._draw = writer, task, draw
+        self._drops_file = folder / f"{unit_name(task.unit, draw)}.drops.parquet"
+        self._shard = ShardWriter(folder, unit_name(task.unit, draw))
+        self._batch: list[tuple[Row, DrawnSample]] = []
+        self._drops: list[Drop] = []
+        self._lost: set[str] = set()
+
+    def add(self, drawn: DrawnPhoto) -> None:
+        """Take the next photo of the unit."""
+        box = drawn.photo.box_of(self._draw)
+        outcome = drawn.lost or drawn.draws[self._draw]
+        if isinstance(outcome, PhotoError):
+            if drawn.lost:
+                self._lost.add(drawn.photo.image_id)
+            self._drops.append(
+                Drop(
+                    stage="photo" if drawn.lost else "draw",
+                    image_id=drawn.photo.image_id,
+                    box_id=box["box_id"],
+                    draw=self._draw,
+                    reason=outcome.reason,
+                    detail=outcome.detail,
+                )
+            )
+            return
+        self._batch.append((self._row(drawn, box, outcome), outcome))
+        if len(self._batch) == self._writer.config.encode_batch:
+            self._flush()
+
+    def finish(self, photos: list[PlannedPhoto]) -> UnitRecord:
+        """Publish shard, index and drops, then the record."""
+        self._flush()
+        task, out = self._task, self._writer.out
+        shard: FileDigest | None = None
+        index: FileDigest | None = None
+        if self._shard.samples:
+            shard, index = self._shard.finish(
+                out,
+                shard=shard_path(task.split, task.unit, self._draw),
+                index=index_path(task.split, task.unit, self._draw),
+            )
+        pq.write_table(pa.Table.from_pylist(self._drops, schema=DROPS), self._drops_file)
+        kept = [photo for photo in photos if photo.image_id not in self._lost]
+        record = UnitRecord(
+            schema_version=SCHEMA_VERSION,
+            recipe_digest=self._writer.recipe_digest,
+            unit=task.unit,
+            draw=self._draw,
+            split=task.split,
+            photos=len(photos),
+            photos_lost=len(self._lost),
+            planned=len(photos),
+            samples=self._shard.samples,
+            dropped=dict(sorted(Counter(f"{drop['stage']}/{drop['reason']}" for drop in self._drops).items())),
+            boxes_kept=sum(len(photo.boxes) for photo in photos),
+            boxes_drawn=sum(len(photo.boxes) > self._draw for photo in kept),
+            boxes_lost=sum(len(photo.boxes) for photo in photos if photo.image_id in self._lost),
+            shard=shard,
+            index=index,
+            drops=publish_file(out, self._drops_file, drops_path(task.unit, self._draw)),
+        )
+        assert record.planned == record.samples + sum(record.dropped.values()), record
+        out.write_json(record_path(task.unit, self._draw), asdict(record))
+        return record
+
+    def _flush(self) -> None:
+        """Encode the batch and write its samples."""
+        if not self._batch:
+            return
+        drawn = [sample for _, sample in self._batch]
+        images = signed(np.stack([sample.source for sample in drawn]))
+        latents = self._writer.sources.encode(images)
+        masks: NDArray[np.uint8] = np.stack([sample.mask for sample in drawn])
+        masked_latents = self._writer.sources.encode(blank_signed(images, masks))
+        vectors = self._writer.exemplars.encode(np.stack([sample.exemplar for sample in drawn]))
+        for position, (row, sample) in enumerate(self._batch):
+            members = {
+                TENSORS_EXT: tensor_member(latents[position], masked_latents[position], vectors[position]),
+                EXEMPLAR_EXT: sample.exemplar_jpeg,
+            }
+            if self._writer.config.keep_source:
+                members[SOURCE_EXT] = encode_jpeg(sample.source)
+            self._shard.write(row, members)
+        self._batch = []
+
+    def _row(self, drawn: DrawnPhoto, box: dict[str, Any], sample: DrawnSample) -> Row:
+        """The sample's row, as schemas.samples.SAMPLE."""
+        draw = sample.draw
+        width, height = drawn.facts["photo_width"], drawn.facts["photo_height"]
+        left, top, right, bottom = draw.crop.box
+        x0, y0, x1, y1 = draw.box_px
+        crop_width, crop_height = right - left, bottom - top
+        in_crop = ((x0 - left) / crop_width, (y0 - top) / crop_height, (x1 - left) / crop_width, (y1 - top) / crop_height)
+        extended = np.array(draw.extended_px) / np.array([width, height, width, height])
+        image_id, label = drawn.photo.image_id, box["label"]
+        affine = sample.augmentation["affine_px"]
+        degrees = sample.augmentation["rotate_degrees"]
+        return {
+            "key": sample_key(image_id, box["box_id"], self._draw),
+            "image_id": image_id,
+            "box_id": box["box_id"],
+            "label": label,
+            "label_name": self._writer.class_names.get(label, label),
+            "split": self._task.split,
+            "unit": self._task.unit,
+            "draw": self._draw,
+            "box_source": _float32(box["box"]),
+            "box": _float32(draw.box),
+            "crop": list(draw.crop.box),
+            "extended_box": _float32(extended),
+            "box_in_crop": _float32(in_crop),
+            "exemplar_box": list(draw.exemplar_px),
+            "mask_shape": draw.mask_shape,
+            "mask_polygon": _float32(draw.mask_polygon.ravel()),
+            "fit": draw.crop.fit,
+            "augmentation": {
+                **sample.augmentation,
+                "rotate_degrees": None if degrees is None else np.float32(degrees),
+                "affine_px": None if affine is None else _float32(affine),
+            },
+            **drawn.facts,
+        }
+
+
+def group_photos(rows: pa.Table) -> list[PlannedPhoto]:
+    """Gather PLANNED_BOXES, photo after photo, into photos."""
+    photos: list[PlannedPhoto] = []
+    for row in rows.to_pylist():
+        if not photos or photos[-1].image_id != row["image_id"]:
+            place = (row["archive"], row["archive_offset"] or 0, row["archive_size"] or 0)
+            photos.append(PlannedPhoto(row["image_id"], row["rotation"], *place, boxes=[]))
+        photos[-1].boxes.append({name: row[name] for name in ("box_id", "label", "box")})
+    return photos
+
+
+def _photo_facts(data: bytes, photo: Photo) -> Row:
+    height, width = photo.pixels.shape[:2]
+    return {
+        "photo_width": width,
+        "photo_height": height,
+        "orientation": photo.orientation,
+        "photo_sha256": photo_sha256(data),
+        "photo_phash": perceptual_hash(photo.pixels),
+    }
+
+
+def _try_draw(photo: Photo, planned: PlannedPhoto, draw: int, recipe: DrawRecipe) -> DrawnSample | PhotoError:
+    box = planned.box_of(draw)
+    try:
+        return draw_sample(
+            photo, box["box"], recipe=recipe, image_id=planned.image_id, box_id=box["box_id"], draw=draw
+        )
+    except DrawError as error:
+        return error
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], *, ahead: int
+) -> Iterator[R]:
+    """Apply `work` on the pool and give the results in order, at most `ahead` of them waiting."""
+    pending: deque[Future[R]] = deque()
+    for item in items:
+        pending.append(pool.submit(work, item))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _float32(values: Iterable[float]) -> list[np.float32]:
+    return list(np.asarray(tuple(values), np.float32))
