@@ -9,6 +9,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, BinaryIO, TypeVar
@@ -117,39 +118,47 @@ def stream_boxes(url: str, digest: TableDigest, *, anonymous: bool, threads: int
         yield table
 
 
-def stream_columns(url: str, columns: dict[str, pa.DataType], *, anonymous: bool) -> Iterator[pa.Table]:
+def stream_columns(
+    url: str, columns: dict[str, pa.DataType], digest: TableDigest, *, anonymous: bool
+) -> Iterator[pa.Table]:
     """Read some columns of a CSV in blocks; a column that the file lacks comes as nulls.
 
     Quoted fields may hold line breaks here, as photo titles do.
+
+    Raises:
+        InputError: the table is absent or no CSV.
     """
-    with _open(url, anonymous=anonymous) as file:
-        reader = pa_csv.open_csv(
-            file,
-            read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=list(columns), column_types=columns, include_missing_columns=True
-            ),
-        )
+    with _hashed(url, digest, anonymous=anonymous) as file:
         try:
+            reader = pa_csv.open_csv(
+                file,
+                read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES),
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+                convert_options=pa_csv.ConvertOptions(
+                    include_columns=list(columns), column_types=columns, include_missing_columns=True
+                ),
+            )
             for batch in reader:
+                digest.rows += len(batch)
                 yield pa.Table.from_batches([batch])
         except pa.ArrowInvalid as error:
-            raise InputError(f"{url}: {error}; mend that line, or leave the flag out") from error
+            raise InputError(f"{url}: {error}; give a CSV with a header line and UTF-8 text") from error
 
 
 def _is_parquet(url: str) -> bool:
     return url.endswith((".parquet", ".pq"))
 
 
-def _open(url: str, *, anonymous: bool) -> Any:
+def _open(url: str, *, anonymous: bool, compression: str | None = None) -> Any:
     """Open a table for reading.
+
+    Args:
+        compression: `infer` to decompress it.
 
     Raises:
         InputError: it is absent or forbidden.
     """
     fs, path = filesystem(url, anonymous=anonymous)
-    compression = None if _is_parquet(url) else "infer"
     try:
         return fs.open(path, "rb", compression=compression)
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -175,7 +184,7 @@ def _header(line: bytes) -> list[str]:
 
 def _check_csv(url: str, *, anonymous: bool) -> None:
     """Refuse a CSV without the columns, without rows, or without one valid row among the first CHECKED_ROWS."""
-    with _open(url, anonymous=anonymous) as file:
+    with _open(url, anonymous=anonymous, compression="infer") as file:
         first = file.readline()
         if not first.strip():
             raise InputError(f"{url}: the file is empty; give a box table with a header line")
@@ -254,16 +263,24 @@ def _line_blocks(file: Any) -> Iterator[bytes]:
         yield rest
 
 
+@contextmanager
+def _hashed(url: str, digest: TableDigest, *, anonymous: bool) -> Iterator[Any]:
+    """Open a table, decompressed, and hash the stored file as it is read; the digest holds on leaving."""
+    compression = fsspec.utils.infer_compression(url)
+    with _open(url, anonymous=anonymous) as raw:
+        hashed = _HashedReader(raw)
+        buffered = io.BufferedReader(hashed, BLOCK_BYTES)
+        yield fsspec.compression.compr[compression](buffered, "rb") if compression else buffered
+        while buffered.read(BLOCK_BYTES):  # what a decompressor left
+            pass
+        digest.bytes, digest.sha256 = hashed.bytes, hashed.sha256()
+
+
 def _stream_csv(
     url: str, digest: TableDigest, parse: Callable[[bytes, list[str]], T], *, anonymous: bool, threads: int
 ) -> Iterator[T]:
     """Parse a CSV block by block on a few threads, and give the results in order."""
-    fs, path = filesystem(url, anonymous=anonymous)
-    with fs.open(path, "rb") as raw, ThreadPoolExecutor(threads) as pool:
-        hashed = _HashedReader(raw)
-        compression = fsspec.utils.infer_compression(path)
-        buffered = io.BufferedReader(hashed, BLOCK_BYTES)
-        file = fsspec.compression.compr[compression](buffered, "rb") if compression else buffered
+    with _hashed(url, digest, anonymous=anonymous) as file, ThreadPoolExecutor(threads) as pool:
         header = _header(file.readline())
         pending: list[Future[T]] = []
         for block in _line_blocks(file):
@@ -272,9 +289,6 @@ def _stream_csv(
                 yield pending.pop(0).result()
         for future in pending:
             yield future.result()
-        while buffered.read(BLOCK_BYTES):  # what a decompressor left, so that the hash covers the whole file
-            pass
-        digest.bytes, digest.sha256 = hashed.bytes, hashed.sha256()
 
 
 def _read_csv(

@@ -1,4 +1,4 @@
-"""Config: what a shard job can be told. Frozen; each field's docstring is its flag's help; a preset is a named recipe."""
+"""Config: what a shard job can be told. Each field's docstring is its flag's help; a preset is a named recipe."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -103,7 +103,7 @@ class ShardConfig:
 
 
 # The same small recipe twice: `smoke` stays untrained when `tiny` gets trained weights.
-SMOKE = ShardConfig()
+SMOKE = ShardConfig(keep_source=True)
 
 PAPER = ShardConfig(
     boxes=("https://storage.googleapis.com/openimages/v6/oidv6-train-annotations-bbox.csv",),

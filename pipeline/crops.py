@@ -99,8 +99,8 @@ def resize(pixels: Pixels, size: int) -> Pixels:
     height, width = pixels.shape[:2]
     if height <= size and width <= size:
         return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
-    # torch's uint8 kernel is the fastest antialiased one here, and twice as fast when it may write channels-last pixels,
-    # which torch.nn.functional.interpolate does not let it do.
+    # torch's uint8 kernel is the fastest antialiased one here, and twice as fast when it may write channels-last
+    # pixels, which torch.nn.functional.interpolate does not let it do.
     resized = np.empty((size, size, 3), np.uint8)
     _RESIZE(_planes(np.ascontiguousarray(pixels)), [size, size], False, None, None, out=_planes(resized))
     return resized

@@ -87,10 +87,8 @@ def choose_draw(
     extended = extend_box(inner, width, height, rng)
     crop = crop_around(extended, width, height, rng, long_boxes=recipe.long_boxes)
     shape: MaskShape = "bezier" if rng.random() < BEZIER_SHARE else "rectangle"
-    if shape == "bezier":
-        polygon = draw_bezier_mask(box_px, extended, max(width, height), rng)
-    else:
-        polygon = rectangle(extended)
+    bezier = shape == "bezier"
+    polygon = draw_bezier_mask(box_px, extended, max(width, height), rng) if bezier else rectangle(extended)
     in_crop = np.clip(crop.shares(polygon), 0, 1).astype(np.float32)
     return Draw(box, box_px, extended, crop, exemplar_box(inner, width, height), shape, in_crop)
 

@@ -36,10 +36,21 @@ _NO_WEIGHTS = "give a folder that holds the model (config.json and .safetensors 
 class SourceEncoder(Protocol):
     """Turns sources into latents."""
 
-    name: str
-    fingerprint: str  # of weights, config and precision: equal fingerprints, equal latents on one machine type
-    factor: int  # source px a latent cell
-    channels: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of weights, config and precision: equal fingerprints, equal latents on one machine type."""
+        ...
+
+    @property
+    def factor(self) -> int:
+        """Source px a latent cell."""
+        ...
+
+    @property
+    def channels(self) -> int: ...
 
     def encode(self, images: torch.Tensor) -> NDArray[np.float16]:
         """[b, 3, h, w] float32 in [-1, 1] -> [b, channels, h / factor, w / factor], scaled for the diffusion model."""
@@ -49,9 +60,14 @@ class SourceEncoder(Protocol):
 class ExemplarEncoder(Protocol):
     """Turns augmented exemplars into vectors."""
 
-    name: str
-    fingerprint: str
-    dimension: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def dimension(self) -> int: ...
 
     def encode(self, exemplars: NDArray[np.uint8]) -> NDArray[np.float16]:
         """[b, 224, 224, 3] RGB -> [b, dimension]."""

@@ -18,7 +18,7 @@ from pipeline.rng import rng_for
 from schemas.samples import EXEMPLAR_PX
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the package index for a newer one
-import albumentations as A  # noqa: E402, N812
+import albumentations as A
 
 PAD_PX = 10
 JPEG_QUALITY = 95
@@ -34,7 +34,7 @@ class Augmentation(TypedDict):
     affine_px: list[float] | None
 
 
-class _ThreePointAffine(A.ImageOnlyTransform):
+class _ThreePointAffine(A.ImageOnlyTransform):  # type: ignore[misc]
     """The affine through three points, each moved by up to AFFINE_PX: the visible part of the paper's elastic step."""
 
     def get_params(self) -> dict[str, Any]:

@@ -49,4 +49,4 @@ def hash_strings(strings: pa.Array, salt: int) -> U64:
 
 def uniform(hashes: U64) -> NDArray[np.float64]:
     """Read the upper 53 bits as numbers in [0, 1)."""
-    return (hashes >> np.uint64(11)) * 2.0**-53
+    return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53

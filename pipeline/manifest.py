@@ -9,7 +9,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -127,10 +126,13 @@ def refuse_other_recipe(out: Folder, recipe: Json) -> None:
         )
 
 
-def finish_dataset(out: Folder, *, recipe: Json, plan: Plan, draws: int, names: Json) -> Json:
-    """Write shards.parquet, card.md and, last, manifest.json, from the records of all finished units.
+def finish_dataset(
+    out: Folder, records: list[UnitRecord], *, recipe: Json, plan: Plan, draws: int, names: Json
+) -> Json:
+    """Write shards.parquet, card.md and, last, manifest.json.
 
     Args:
+        records: of all units and draws, in order.
         names: of the encoders, for the card.
 
     Returns:
@@ -139,7 +141,6 @@ def finish_dataset(out: Folder, *, recipe: Json, plan: Plan, draws: int, names: 
     Raises:
         AssertionError: a sum is off, which is a fault of this program.
     """
-    records = read_records(out)
     totals = count_totals(plan, records, draws)
     check_sums(totals)
     with out.scratch() as folder:

@@ -28,9 +28,7 @@ def curve_basis() -> NDArray[np.float64]:
     return np.ascontiguousarray(bezier.Curve(np.eye(3), degree=2).evaluate_multi(np.arange(POINTS_A_SIDE) / 20).T)
 
 
-def draw_bezier_mask(
-    box: Sides, extended: Sides, long_side: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def draw_bezier_mask(box: Sides, extended: Sides, long_side: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw an arbitrary shape around a box: four quadratic curves, one a side, jittered (section 3.2 of the paper).
 
     Each curve runs from corner to corner of the box, its middle control point pushed out to the extended box. The

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from pipeline.errors import InputError, PhotoError
 from pipeline.plan import PLACES
@@ -262,7 +262,7 @@ def photo_sha256(data: bytes) -> str:
 def _open_image(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data))
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise PhotoError("not_an_image", f"{len(data)} bytes beginning {data[:12]!r}") from error
     except Image.DecompressionBombError as error:
         raise PhotoError("bomb", str(error)) from error

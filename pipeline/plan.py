@@ -212,17 +212,19 @@ def _spill_rotations(
     """Spill the Rotation column of the image-info tables; a photo without a number there is left out."""
     spill = Spill(folder, ROTATIONS, partitions=partitions)
     for url in inputs.image_info:
-        rows = 0
-        for table in stream_columns(url, {ID_COLUMN: pa.string(), "Rotation": pa.string()}, anonymous=inputs.anonymous):
-            rows += len(table)
+        digest = TableDigest()
+        columns = {ID_COLUMN: pa.string(), "Rotation": pa.string()}
+        for table in stream_columns(url, columns, digest, anonymous=inputs.anonymous):
+            ids = table[ID_COLUMN].combine_chunks()
+            if ids.null_count == len(ids):
+                raise InputError(f"{url}: column {ID_COLUMN} is missing or empty; give an image-info table")
             text = pc.utf8_trim_whitespace(table["Rotation"].combine_chunks())
             number = pc.if_else(pc.match_substring_regex(text, r"^[+-]?\d+(\.\d*)?$"), text, None).cast(pa.float32())
-            table = pa.table({"image_id": table[ID_COLUMN].combine_chunks(), "rotation": number})
-            table = table.filter(pc.is_valid(table["rotation"]))
+            table = pa.table({"image_id": ids, "rotation": number}).filter(pc.is_valid(number))
             spill.add(*partitioned(table, hash_ids(table["image_id"].combine_chunks()), partitions=partitions))
-        if not rows:
-            raise InputError(f"{url}: no rows; give an image-info table with ImageID and Rotation")
-        plan.inputs.append({"role": "image_info", "rows": rows})
+        if not digest.rows:
+            raise InputError(f"{url}: no rows; give an image-info table with {ID_COLUMN} and Rotation")
+        plan.inputs.append({"role": "image_info", **_digest_fields(digest)})
     spill.close()
     return spill
 
@@ -312,9 +314,7 @@ def _write_drops(drops: pa.Table, first: list[Drop], path: Path) -> None:
     pq.write_table(pa.concat_tables([pa.Table.from_pylist(first, schema=DROPS), drops]), path)
 
 
-def _photos_in_order(
-    kept: pa.Table, rotations: pa.Table, places: pa.Table, inputs: PlanInputs, plan: Plan
-) -> pa.Table:
+def _photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, inputs: PlanInputs, plan: Plan) -> pa.Table:
     """Put the kept boxes into the order of photos and draws, cut them at the limit, and add split and photo facts."""
     photo_hash = kept[HASH_COLUMN].to_numpy()
     taken = mix(photo_hash ^ mix(kept["box_id"].to_numpy().astype(np.uint64)))

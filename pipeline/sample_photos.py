@@ -179,14 +179,35 @@ SAMPLE_PHOTOS = (
     ),
 )
 
-BOX_HEADER = (
-    "ImageID Source LabelName Confidence XMin XMax YMin YMax "
-    "IsOccluded IsTruncated IsGroupOf IsDepiction IsInside"
-).split()
-INFO_HEADER = (
-    "ImageID Subset OriginalURL OriginalLandingURL License AuthorProfileURL Author Title OriginalSize OriginalMD5 "
-    "Thumbnail300KURL Rotation"
-).split()
+BOX_HEADER = [
+    "ImageID",
+    "Source",
+    "LabelName",
+    "Confidence",
+    "XMin",
+    "XMax",
+    "YMin",
+    "YMax",
+    "IsOccluded",
+    "IsTruncated",
+    "IsGroupOf",
+    "IsDepiction",
+    "IsInside",
+]
+INFO_HEADER = [
+    "ImageID",
+    "Subset",
+    "OriginalURL",
+    "OriginalLandingURL",
+    "License",
+    "AuthorProfileURL",
+    "Author",
+    "Title",
+    "OriginalSize",
+    "OriginalMD5",
+    "Thumbnail300KURL",
+    "Rotation",
+]
 
 
 def write_openimages_folder(out: Folder) -> Folder:

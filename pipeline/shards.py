@@ -95,7 +95,8 @@ def tensor_member(
 ) -> bytes:
     """Pack a sample's arrays as one safetensors member."""
     arrays = {"latent": latent, "masked_latent": masked_latent, "exemplar": exemplar}
-    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    packed: bytes = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    return packed
 
 
 def read_spans(tar: Path) -> Iterator[dict[str, Any]]:

@@ -4,9 +4,11 @@ A pure function of the plan's rows, the photos' bytes, the encoders' weights and
 threads nor the order in which units run changes a byte.
 """
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,6 +81,7 @@ class DrawnPhoto:
     facts: Row = field(default_factory=dict)  # of the index: size, orientation, hashes
     draws: dict[int, DrawnSample | PhotoError] = field(default_factory=dict)
     lost: PhotoError | None = None
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,11 @@ class UnitWriter:
     recipe_digest: str
     threads: int
 
-    def write(self, task: UnitTask) -> list[UnitRecord]:
+    def write(self, task: UnitTask) -> tuple[list[UnitRecord], dict[str, float]]:
         """Make the shards of a unit, publish them, and their records last.
+
+        Returns:
+            A record a draw, and the seconds spent by stage, summed over threads.
 
         Raises:
             OSError: storage failed for a passing cause; nothing of the unit counts as done.
@@ -114,32 +120,54 @@ class UnitWriter:
             def draw_photo(photo: PlannedPhoto) -> DrawnPhoto:
                 return self._draw_photo(photo, task.draws)
 
+            seconds: Counter[str] = Counter()
             for drawn in _in_order(pool, draw_photo, photos, ahead=2 * self.threads):
+                seconds.update(drawn.seconds)
                 for shard in shards.values():
                     shard.add(drawn)
-            return [shard.finish(photos) for shard in shards.values()]
+            records = [shard.finish(photos) for shard in shards.values()]
+            for shard in shards.values():
+                seconds.update(shard.seconds)
+            return records, dict(seconds)
 
     def _draw_photo(self, photo: PlannedPhoto, draws: tuple[int, ...]) -> DrawnPhoto:
         """Read and decode a photo once, and make all its draws."""
-        recipe = DrawRecipe(
-            self.config.seed, self.config.resolution, self.config.long_boxes, self.config.min_box_px
-        )
+        recipe = DrawRecipe(self.config.seed, self.config.resolution, self.config.long_boxes, self.config.min_box_px)
+        clock = _Clock()
         try:
-            data = self.store.fetch(
-                photo.image_id, archive=photo.archive, offset=photo.archive_offset, size=photo.archive_size
-            )
-            upright = decode_photo(
-                data,
-                rotation=photo.rotation,
-                boxes_frame=self.config.boxes_frame,
-                max_pixels=int(self.config.max_photo_megapixels * 1e6),
-                min_px=self.config.min_photo_px,
-            )
+            with clock.stage("read"):
+                data = self.store.fetch(
+                    photo.image_id, archive=photo.archive, offset=photo.archive_offset, size=photo.archive_size
+                )
+            with clock.stage("decode"):
+                upright = decode_photo(
+                    data,
+                    rotation=photo.rotation,
+                    boxes_frame=self.config.boxes_frame,
+                    max_pixels=int(self.config.max_photo_megapixels * 1e6),
+                    min_px=self.config.min_photo_px,
+                )
+                facts = _photo_facts(data, upright)
         except PhotoError as error:
-            return DrawnPhoto(photo, lost=error)
-        return DrawnPhoto(
-            photo, _photo_facts(data, upright), {draw: _try_draw(upright, photo, draw, recipe) for draw in draws}
-        )
+            return DrawnPhoto(photo, lost=error, seconds=clock.seconds)
+        with clock.stage("draw"):
+            outcomes = {draw: _try_draw(upright, photo, draw, recipe) for draw in draws}
+        return DrawnPhoto(photo, facts, outcomes, seconds=clock.seconds)
+
+
+class _Clock:
+    """Adds up the seconds of each stage; they go to the summary, never into the dataset."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
 
 class _Shard:
@@ -152,6 +180,12 @@ class _Shard:
         self._batch: list[tuple[Row, DrawnSample]] = []
         self._drops: list[Drop] = []
         self._lost: set[str] = set()
+        self._clock = _Clock()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds spent by stage."""
+        return self._clock.seconds
 
     def add(self, drawn: DrawnPhoto) -> None:
         """Take the next photo of the unit."""
@@ -216,19 +250,22 @@ class _Shard:
         if not self._batch:
             return
         drawn = [sample for _, sample in self._batch]
-        images = signed(np.stack([sample.source for sample in drawn]))
-        latents = self._writer.sources.encode(images)
-        masks: NDArray[np.uint8] = np.stack([sample.mask for sample in drawn])
-        masked_latents = self._writer.sources.encode(blank_signed(images, masks))
-        vectors = self._writer.exemplars.encode(np.stack([sample.exemplar for sample in drawn]))
-        for position, (row, sample) in enumerate(self._batch):
-            members = {
-                TENSORS_EXT: tensor_member(latents[position], masked_latents[position], vectors[position]),
-                EXEMPLAR_EXT: sample.exemplar_jpeg,
-            }
-            if self._writer.config.keep_source:
-                members[SOURCE_EXT] = encode_jpeg(sample.source)
-            self._shard.write(row, members)
+        writer = self._writer
+        with self._clock.stage("encode"):
+            images = signed(np.stack([sample.source for sample in drawn]))
+            masks: NDArray[np.uint8] = np.stack([sample.mask for sample in drawn])
+            latents = writer.sources.encode(images)
+            masked_latents = writer.sources.encode(blank_signed(images, masks))
+            vectors = writer.exemplars.encode(np.stack([sample.exemplar for sample in drawn]))
+        with self._clock.stage("write"):
+            for position, (row, sample) in enumerate(self._batch):
+                members = {
+                    TENSORS_EXT: tensor_member(latents[position], masked_latents[position], vectors[position]),
+                    EXEMPLAR_EXT: sample.exemplar_jpeg,
+                }
+                if writer.config.keep_source:
+                    members[SOURCE_EXT] = encode_jpeg(sample.source)
+                self._shard.write(row, members)
         self._batch = []
 
     def _row(self, drawn: DrawnPhoto, box: dict[str, Any], sample: DrawnSample) -> Row:
@@ -238,7 +275,12 @@ class _Shard:
         left, top, right, bottom = draw.crop.box
         x0, y0, x1, y1 = draw.box_px
         crop_width, crop_height = right - left, bottom - top
-        in_crop = ((x0 - left) / crop_width, (y0 - top) / crop_height, (x1 - left) / crop_width, (y1 - top) / crop_height)
+        in_crop = (
+            (x0 - left) / crop_width,
+            (y0 - top) / crop_height,
+            (x1 - left) / crop_width,
+            (y1 - top) / crop_height,
+        )
         extended = np.array(draw.extended_px) / np.array([width, height, width, height])
         image_id, label = drawn.photo.image_id, box["label"]
         affine = sample.augmentation["affine_px"]
@@ -295,16 +337,12 @@ def _photo_facts(data: bytes, photo: Photo) -> Row:
 def _try_draw(photo: Photo, planned: PlannedPhoto, draw: int, recipe: DrawRecipe) -> DrawnSample | PhotoError:
     box = planned.box_of(draw)
     try:
-        return draw_sample(
-            photo, box["box"], recipe=recipe, image_id=planned.image_id, box_id=box["box_id"], draw=draw
-        )
+        return draw_sample(photo, box["box"], recipe=recipe, image_id=planned.image_id, box_id=box["box_id"], draw=draw)
     except DrawError as error:
         return error
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], *, ahead: int
-) -> Iterator[R]:
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
     """Apply `work` on the pool and give the results in order, at most `ahead` of them waiting."""
     pending: deque[Future[R]] = deque()
     for item in items:

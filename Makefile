@@ -1,0 +1,41 @@
+# Works on a fresh machine with Python >= 3.11, make and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CPU_TORCH := https://download.pytorch.org/whl/cpu
+
+.PHONY: venv demo test bench clean
+
+venv: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python >= 3.11 is needed: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+	@command -v nvidia-smi >/dev/null || $(BIN)/pip install -q --retries 1 --timeout 20 --index-url $(CPU_TORCH) 'torch>=2.4,<2.14' 2>/dev/null || echo "no CPU build of torch from $(CPU_TORCH): taking the default one"
+	$(BIN)/pip install -q 'torch>=2.4,<2.14'
+	$(BIN)/pip install -q -e '.[train,dashboards,dev]'
+	@touch $@
+
+# Photos that ship in packages -> a dataset, its contact sheet and its funnel, under runs/demo.
+demo: venv
+	$(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset
+	$(BIN)/python ray_jobs/verify_shards.py runs/demo/dataset
+	@cp runs/demo/dataset/overview.png runs/demo/dataset/funnel.png runs/demo/
+	@echo; echo "Look at runs/demo/overview.png and runs/demo/funnel.png. Three commands to try next:"
+	@echo "  $(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset --draws 3   # more draws: adds shards, changes none"
+	@echo "  $(BIN)/python ray_jobs/shard_openimages.py --help                                   # every flag"
+	@echo "  $(BIN)/python ray_jobs/shard_openimages.py --boxes BOXES.csv --images FOLDER --out runs/mine"
+
+test: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+bench: venv
+	$(BIN)/python tests/benchmarks/draws.py
+	$(BIN)/python tests/benchmarks/boxes.py
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,1 @@
+"""The only FiftyOne: reads files, trains nothing. Empty until the views land."""

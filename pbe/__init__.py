@@ -1,0 +1,1 @@
+"""Shards -> model -> training -> editing -> evaluation. No Ray. Empty until the trainer lands."""

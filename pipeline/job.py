@@ -1,0 +1,232 @@
+"""Job: a config -> checked inputs, recipe and plan, before any unit is made. All that a shard job does outside Ray."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pipeline.boxes import check_tables, list_tables
+from pipeline.config import SAMPLE_PHOTOS, ShardConfig
+from pipeline.encoders import ExemplarEncoder, SourceEncoder, load_clip, load_vae, make_deterministic
+from pipeline.errors import InputError, PhotoError
+from pipeline.filters import parse_filters
+from pipeline.manifest import RECIPE, digest_of, make_recipe, refuse_other_recipe
+from pipeline.photos import PROBED_PHOTOS, PhotoStore
+from pipeline.plan import PLAN, Plan, PlanInputs, make_plan, read_unit_boxes, read_units
+from pipeline.sample_photos import write_openimages_folder
+from pipeline.storage import Folder, absolute, filesystem
+from pipeline.units import UnitTask, group_photos
+from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, RUN, SHARDS_TABLE
+
+# What a job writes; --overwrite removes these, and nothing else.
+OUTPUTS = (MANIFEST, SHARDS_TABLE, CARD, OVERVIEW, FUNNEL, "units", "shards", "index", "drops", RUN)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked job: `config` with all paths absolute, and what it decides."""
+
+    config: ShardConfig
+    out: Folder
+    store: PhotoStore
+    class_names: dict[str, str]
+    device: str
+    recipe: dict[str, Any]
+    plan: Plan
+    names: dict[str, str]  # of the encoders
+
+    @property
+    def recipe_digest(self) -> str:
+        return digest_of(self.recipe)
+
+
+def prepare(
+    config: ShardConfig, *, device: str, say: Callable[[str], None], progress: Callable[[int], None]
+) -> Prepared:
+    """Check a job's inputs, compute its recipe, and plan it, or take up the plan of an earlier run.
+
+    Args:
+        device: cpu or cuda, for the encoders.
+        say: told one line a step.
+        progress: told how many box rows have been read so far.
+
+    Raises:
+        InputError: anything is wrong that its user can mend; nothing of the dataset has been written then.
+    """
+    out = Folder(absolute(config.out))
+    if config.overwrite:
+        for name in OUTPUTS:
+            out.remove(name)
+    out.remove("run/tmp")
+    config = _resolve_inputs(config, out)
+    rules = tuple(parse_filters(config.filters))
+    tables = list_tables(config.boxes, anonymous=config.anonymous)
+    check_tables(tables, anonymous=config.anonymous)
+    info = list_tables(config.image_info, anonymous=config.anonymous)
+    class_names = read_class_names(config.classes, anonymous=config.anonymous) if config.classes else {}
+    store = PhotoStore(config.images, anonymous=config.anonymous)
+
+    say("loading the encoders")
+    make_deterministic()
+    sources = load_vae(config.vae, device="cpu", dtype=config.dtype)
+    exemplars = load_clip(config.clip, device="cpu", dtype=config.dtype)
+    if config.resolution % sources.factor:
+        raise InputError(f"--resolution {config.resolution}: must be a multiple of the VAE's factor {sources.factor}")
+    recipe = make_recipe(
+        config,
+        device=device,
+        rules=[rule.spec for rule in rules],
+        sources=sources,
+        exemplars=exemplars,
+        class_names=class_names,
+    )
+    refuse_other_recipe(out, recipe)
+
+    inputs = PlanInputs(
+        tables=tuple(tables),
+        image_info=tuple(info),
+        rules=rules,
+        seed=config.seed,
+        split_shares=config.split_shares,
+        photos_per_unit=config.photos_per_unit,
+        limit=config.limit,
+        anonymous=config.anonymous,
+    )
+    plan = _plan(inputs, store, out, say, progress)
+    recipe["inputs"] = plan.inputs
+    refuse_other_recipe(out, recipe)
+    _probe_photos(store, out, config)
+    out.write_json(RECIPE, recipe)
+    return Prepared(config, out, store, class_names, device, recipe, plan, _encoder_names(sources, exemplars))
+
+
+def pending_tasks(job: Prepared) -> tuple[list[UnitTask], int]:
+    """List the units with draws to make, from one listing of the finished records.
+
+    Returns:
+        The tasks, and how many units and draws are finished.
+    """
+    finished = set(job.out.names("units"))
+    tasks = []
+    done = 0
+    for row in read_units(job.out).to_pylist():
+        draws = tuple(d for d in range(job.config.draws) if f"{row['unit']:06d}-d{d:02d}.json" not in finished)
+        done += job.config.draws - len(draws)
+        if draws:
+            tasks.append(UnitTask(row["unit"], row["split"], row["photos"], row["file"], row["row_group"], draws))
+    return tasks, done
+
+
+def load_encoders(config: ShardConfig, device: str) -> tuple[SourceEncoder, ExemplarEncoder]:
+    """Load both encoders where units are made."""
+    make_deterministic()
+    return (
+        load_vae(config.vae, device=device, dtype=config.dtype),
+        load_clip(config.clip, device=device, dtype=config.dtype),
+    )
+
+
+def read_class_names(url: str, *, anonymous: bool) -> dict[str, str]:
+    """Read a class-names table: label, name, with or without a header line.
+
+    Raises:
+        InputError: it is absent, or has no second column.
+    """
+    fs, path = filesystem(url, anonymous=anonymous)
+    try:
+        rows = list(csv.reader(fs.cat_file(path).decode("utf-8-sig").splitlines()))
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
+        raise InputError(f"--classes {url}: {error}; give a CSV of label and name") from error
+    for line, row in enumerate(rows, start=1):
+        if row and len(row) < 2:
+            raise InputError(f"--classes {url}: line {line}: {row!r} has no name; give a CSV of label and name")
+    return {row[0]: row[1] for row in rows if row and row[0] not in ("LabelName", "id")}
+
+
+def _resolve_inputs(config: ShardConfig, out: Folder) -> ShardConfig:
+    """Make all paths absolute; lay out the sample photos where they are asked for."""
+    if config.boxes == (SAMPLE_PHOTOS,):
+        folder = write_openimages_folder(out)
+        root = folder.url.rstrip("/")
+        config = replace(
+            config,
+            boxes=(f"{root}/train-annotations-bbox.csv",),
+            images=config.images or (f"{root}/train",),
+            image_info=(f"{root}/train-images-boxable-with-rotation.csv",),
+            classes=f"{root}/class-descriptions-boxable.csv",
+        )
+    if not config.images:
+        raise InputError("--images: give the folder, or the tar files, that hold the photos of --boxes")
+    return replace(
+        config,
+        boxes=tuple(map(absolute, config.boxes)),
+        images=tuple(map(absolute, config.images)),
+        image_info=tuple(map(absolute, config.image_info)),
+        classes=absolute(config.classes) if config.classes else "",
+    )
+
+
+def _plan(
+    inputs: PlanInputs, store: PhotoStore, out: Folder, say: Callable[[str], None], progress: Callable[[int], None]
+) -> Plan:
+    """Take up the plan of an earlier run where nothing it depends on has changed; else plan anew."""
+    key = digest_of(
+        {
+            **asdict(replace(inputs, rules=())),
+            "rules": [rule.spec for rule in inputs.rules],
+            "archives": store.archives,
+            "files": [_stamp(url, inputs.anonymous) for url in (*inputs.tables, *inputs.image_info, *store.archives)],
+        }
+    )
+    if out.exists(f"{PLAN}/key") and out.read(f"{PLAN}/key") == key.encode():
+        say("taking up the plan of the earlier run")
+        return Plan(**json.loads(out.read(f"{PLAN}/plan.json")))
+    say(f"planning from {len(inputs.tables)} box table{'s' if len(inputs.tables) > 1 else ''}")
+    plan = make_plan(inputs, places=store.places(), out=out, progress=progress)
+    if not plan.units:
+        raise InputError(
+            f"--filters {' '.join(rule.spec for rule in inputs.rules)}: keep none of the {plan.rows} boxes "
+            f"(malformed {plan.malformed}, filtered {plan.filtered}); loosen them"
+        )
+    out.write(f"{PLAN}/key", key.encode())
+    return plan
+
+
+def _stamp(url: str, anonymous: bool) -> str:
+    """Tell one version of a file from another without reading it."""
+    fs, path = filesystem(url, anonymous=anonymous)
+    info = fs.info(path)
+    facts = [info.get(name) for name in ("size", "mtime", "LastModified", "ETag", "etag")]
+    return hashlib.sha256(json.dumps([url, *facts], default=str).encode()).hexdigest()
+
+
+def _probe_photos(store: PhotoStore, out: Folder, config: ShardConfig) -> None:
+    """Refuse photo folders that hold none of the first photos planned.
+
+    Raises:
+        InputError: none of them is there.
+    """
+    first = read_units(out).to_pylist()[0]
+    photos = group_photos(read_unit_boxes(out, file=first["file"], row_group=first["row_group"]))[:PROBED_PHOTOS]
+    for photo in photos:
+        try:
+            store.fetch(photo.image_id, archive=photo.archive, offset=photo.archive_offset, size=photo.archive_size)
+            return
+        except PhotoError as error:
+            if error.reason != "missing":
+                return
+    raise InputError(
+        f"--images {' '.join(config.images)}: none of the first {len(photos)} planned photos is there "
+        f"(first: {photos[0].image_id}.jpg); give the folder that holds the photos of these boxes"
+    )
+
+
+def _encoder_names(sources: SourceEncoder, exemplars: ExemplarEncoder) -> dict[str, str]:
+    """Name the encoders without their paths."""
+
+    def plain(name: str, what: str) -> str:
+        return f"untrained {what}" if name == "untrained" else name.rstrip("/").rsplit("/", 1)[-1]
+
+    return {"vae": plain(sources.name, "AutoencoderKL"), "clip": plain(exemplars.name, "CLIP vision tower")}

@@ -1,0 +1,112 @@
+"""Cluster: join the Ray that this job was submitted to, or start one on this machine, on loopback."""
+
+import logging
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Read when Ray is imported: no usage reports, no listening beyond loopback, no token file, quiet progress.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+if "RAY_ADDRESS" not in os.environ:
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from pipeline.errors import InputError
+from pipeline.storage import Folder, is_local
+
+OBJECT_STORE_BYTES = 256 << 20  # only tasks and records pass through it
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How encoder actors are laid out: `count` of them, each with so many CPUs and GPUs."""
+
+    device: str
+    count: int
+    cpus: int
+
+    @property
+    def gpus(self) -> int:
+        return 1 if self.device == "cuda" else 0
+
+
+def connect() -> None:
+    """Join the cluster of RAY_ADDRESS, or start Ray here."""
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(logging_level=logging.WARNING)
+    else:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            logging_level=logging.WARNING,
+        )
+
+
+def lay_out_slots(*, device: str, encoders: int, cpus_per_gpu: int) -> Slots:
+    """Fit encoder actors into the cluster.
+
+    Args:
+        device: auto, cpu or cuda.
+        encoders: how many; 0 for as many as fit.
+
+    Raises:
+        InputError: cuda is asked for and the cluster has no GPU.
+    """
+    resources = _resources()
+    gpus = int(resources.get("GPU", 0))
+    if device == "cuda" and not gpus:
+        raise InputError("--device cuda: Ray knows no GPU here; start its nodes with --num-gpus, or give --device cpu")
+    chosen = "cuda" if device == "cuda" or (device == "auto" and gpus) else "cpu"
+    biggest = max(int(node["Resources"].get("CPU", 1)) for node in _nodes())
+    cpus = min(cpus_per_gpu, biggest)  # an actor that fits no node would wait for ever
+    fit = gpus if chosen == "cuda" else int(resources.get("CPU", 1)) // cpus
+    return Slots(chosen, min(encoders or fit, fit) or 1, cpus)
+
+
+def refuse_hidden_paths(out: Folder, paths: list[str]) -> None:
+    """Refuse, on more than one node, an output or inputs that not every node can see.
+
+    Raises:
+        InputError: naming the path and the node.
+    """
+    nodes = _nodes()
+    local = [path for path in paths if is_local(path)]
+    if len(nodes) < 2 or not (out.local or local):
+        return
+    probe = f"run/probe-{uuid.uuid4().hex}"
+    out.write(probe, b"")
+    seen = [out.path(probe)] * out.local + local
+    try:
+        for node in nodes:
+            missing = ray.get(
+                ray.remote(_missing)
+                .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+                .remote(seen)
+            )
+            if missing:
+                path = out.url if missing[0] == seen[0] and out.local else missing[0]
+                raise InputError(
+                    f"{path}: node {node['NodeManagerAddress']} cannot see it; "
+                    "on more than one node give paths on shared storage, or URLs such as s3://"
+                )
+    finally:
+        out.remove(probe)
+
+
+def _missing(paths: list[str]) -> list[str]:
+    return [path for path in paths if not Path(path).exists()]
+
+
+def _resources() -> dict[str, float]:
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources
+
+
+def _nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]

@@ -1,0 +1,74 @@
+"""Commands: a command line -> a config, and a user's mistake -> one message and an exit code."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import tyro
+
+import pipeline
+from pipeline.config import PRESETS, ShardConfig
+from pipeline.errors import InputError
+from pipeline.storage import absolute, is_local
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def run_command(command: Callable[[list[str]], int]) -> int:
+    """Run a command on the process's arguments; report the user's mistakes without a traceback."""
+    try:
+        return command(sys.argv[1:])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("\ninterrupted; finished units are kept: run the same command again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def parse_shard_config(arguments: list[str]) -> ShardConfig:
+    """Read `[PRESET] [--flags]`; the output becomes absolute.
+
+    Raises:
+        InputError: the preset is unknown, a value is not allowed, or the output would be lost with the job's folder.
+    """
+    preset, flags = "tiny", arguments
+    if arguments and not arguments[0].startswith("-"):
+        preset, flags = arguments[0], arguments[1:]
+    if preset not in PRESETS:
+        raise InputError(f"preset {preset!r}: give one of {', '.join(PRESETS)}, then --flags")
+    default = PRESETS[preset]
+    if any(flag == "--boxes" or flag.startswith("--boxes=") for flag in flags):
+        default = replace(default, images=(), image_info=(), classes="", anonymous=False)
+    config = tyro.cli(
+        ShardConfig,
+        args=flags,
+        default=default,
+        prog=f"shard_openimages.py [{'|'.join(PRESETS)}]",
+        description=f"{ShardConfig.__doc__} Preset: {preset}. Run the same command again to go on.",
+    )
+    out = config.out or f"runs/{preset}"
+    if is_local(out) and not Path(out).is_absolute() and _cwd_is_shipped():
+        raise InputError(
+            f"--out {out}: is relative, and Ray discards the folder that this job runs in; "
+            "give an absolute path or a URL that every node can see"
+        )
+    return replace(config, out=absolute(out))
+
+
+def describe_code() -> str:
+    """Say which copy of the code runs, and its commit."""
+    place = Path(pipeline.__file__).parent.parent
+    git = ["git", "-C", str(place), "rev-parse", "--short", "HEAD"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "no commit known"
+    return f"code: {place} ({commit})"
+
+
+def _cwd_is_shipped() -> bool:
+    """Tell whether Ray unpacked the working directory for this job alone."""
+    return "working_dir_files" in Path.cwd().parts

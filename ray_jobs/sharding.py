@@ -1,0 +1,175 @@
+"""Sharding: a command line -> a dataset. The steps of the shard job, in order."""
+
+import json
+import time
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+import ray
+from tqdm import tqdm
+
+from pipeline.errors import InputError
+from pipeline.job import Prepared, pending_tasks, prepare
+from pipeline.manifest import count_totals, finish_dataset, funnel_rows, read_records
+from pipeline.pictures import write_funnel, write_overview
+from pipeline.storage import Folder
+from pipeline.units import UnitTask
+from ray_jobs.cluster import Slots, connect, lay_out_slots, refuse_hidden_paths
+from ray_jobs.command import EXIT_FAILED, describe_code, parse_shard_config
+from ray_jobs.units_on_ray import make_units
+from schemas.shards import MANIFEST, UnitRecord
+
+JUDGED_PHOTOS = 200
+SHOWN_ERRORS = 5
+
+
+class TooManyFailuresError(Exception):
+    """More photos failed than --max-photo-failures allows."""
+
+
+def shard_openimages(arguments: list[str]) -> int:
+    """Run the job.
+
+    Returns:
+        The exit code: 0 when the dataset is complete.
+    """
+    config = parse_shard_config(arguments)
+    print(describe_code())
+    print(f"output: {config.out}", flush=True)
+    began = time.monotonic()
+    connect()
+    try:
+        slots = lay_out_slots(device=config.device, encoders=config.encoders, cpus_per_gpu=config.cpus_per_gpu)
+        with _rows_bar() as rows_bar:
+            job = prepare(
+                config,
+                device=slots.device,
+                say=lambda line: print(line, flush=True),
+                progress=lambda rows: rows_bar.update(rows - rows_bar.n),
+            )
+        refuse_hidden_paths(job.out, [*job.config.images, job.config.vae, job.config.clip])
+        tasks, done = pending_tasks(job)
+        _log_run(job, tasks, done)
+        print(
+            f"{job.plan.photos_planned:,} photos in {job.plan.units:,} units, {config.draws} draws: "
+            f"{done:,} unit draws finished, {sum(len(task.draws) for task in tasks):,} to make "
+            f"on {slots.count} x {slots.device} with {slots.cpus} thread{'s' if slots.cpus > 1 else ''}",
+            flush=True,
+        )
+        if not tasks and _is_complete(job):
+            print("nothing to do: the dataset is complete")
+            return 0
+        errors, seconds = _make_all(job, tasks, slots)
+    except TooManyFailuresError as error:
+        print(f"stopped: {error}")
+        return EXIT_FAILED
+    finally:
+        ray.shutdown()
+    if errors:
+        _report_errors(job.out, errors)
+        return EXIT_FAILED
+    return _finish(job, seconds, began)
+
+
+def _rows_bar() -> Any:
+    return tqdm(desc="box rows", unit=" rows", unit_scale=True, leave=False, mininterval=1, delay=2)
+
+
+def _is_complete(job: Prepared) -> bool:
+    """Tell whether the manifest already speaks of just these draws."""
+    if not job.out.exists(MANIFEST):
+        return False
+    manifest = json.loads(job.out.read(MANIFEST))
+    return bool(manifest["draws"] == job.config.draws and manifest["recipe"] == job.recipe)
+
+
+def _make_all(job: Prepared, tasks: list[UnitTask], slots: Slots) -> tuple[dict[int, tuple[str, str]], Counter[str]]:
+    """Make all pending units, with a progress bar.
+
+    Returns:
+        The failed units with error and traceback, and the seconds by stage.
+
+    Raises:
+        TooManyFailuresError: as soon as too many photos have failed.
+    """
+    errors: dict[int, tuple[str, str]] = {}
+    seconds: Counter[str] = Counter()
+    photos = lost = 0
+    total = sum(task.photos * len(task.draws) for task in tasks)
+    if not tasks:
+        return errors, seconds
+    with tqdm(total=total, desc="draws", unit=" draws", mininterval=1) as bar:
+        for result in make_units(job, tasks, slots):
+            if result.error:
+                errors[result.unit] = (result.error, result.trace)
+                continue
+            bar.update(sum(record.planned for record in result.records))
+            seconds.update(result.seconds)
+            photos += result.records[0].photos
+            lost += result.records[0].photos_lost
+            if photos >= JUDGED_PHOTOS:
+                _judge(job, lost, photos, result.records)
+    return errors, seconds
+
+
+def _judge(job: Prepared, lost: int, photos: int, records: list[UnitRecord]) -> None:
+    limit = job.config.max_photo_failures
+    if lost > limit * photos:
+        reasons = Counter[str]()
+        for record in records:
+            reasons.update({reason: n for reason, n in record.dropped.items() if reason.startswith("photo/")})
+        shown = ", ".join(f"{reason.removeprefix('photo/')} {n}" for reason, n in reasons.most_common(3))
+        raise TooManyFailuresError(
+            f"{lost} of {photos} photos failed, more than --max-photo-failures {limit:g} (lately: {shown or 'none'}; "
+            f"all: {job.out.url}/drops/units). Finished units are kept, with their drops. If --images was wrong, mend "
+            "it and start with --overwrite; if the photos are so, raise --max-photo-failures and run again to go on"
+        )
+
+
+def _report_errors(out: Folder, errors: dict[int, tuple[str, str]]) -> None:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    name = f"run/errors-{stamp}.txt"
+    traces = [f"unit {unit}: {error}\n{trace}\n" for unit, (error, trace) in sorted(errors.items())]
+    out.write(name, "".join(traces).encode())
+    print(f"{len(errors)} units failed; run the same command again to retry them (all: {out.url}/{name})")
+    for unit, (error, _) in sorted(errors.items())[:SHOWN_ERRORS]:
+        print(f"  unit {unit}: {error[:300]}")
+
+
+def _finish(job: Prepared, seconds: Counter[str], began: float) -> int:
+    """Judge the photos, write tables, pictures and the manifest, and sum up."""
+    records = read_records(job.out)
+    if records and max(record.draw for record in records) >= job.config.draws:
+        raise InputError(
+            f"--draws {job.config.draws}: {job.out.url} already holds more draws; give at least "
+            f"{max(record.draw for record in records) + 1}"
+        )
+    totals = count_totals(job.plan, records, job.config.draws)
+    try:
+        _judge(job, totals["photos_lost"], totals["photos_planned"], records)
+    except TooManyFailuresError as error:
+        print(f"stopped: {error}")
+        return EXIT_FAILED
+    write_overview(job.out, records, seed=job.config.seed)
+    write_funnel(job.out, totals)
+    finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=job.config.draws, names=job.names)
+    for stage, reason, count in funnel_rows(totals):
+        if count or stage == "samples":
+            print(f"  {stage:>14}  {reason:<24} {count:>14,}")
+    wall = time.monotonic() - began
+    samples = totals["samples"]
+    stages = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    print(f"{samples:,} samples in {wall:.0f} s; thread time by stage: {stages or 'none'}")
+    if "untrained" in (job.config.vae, job.config.clip):
+        print("the encoders are untrained: these latents and vectors serve to try the system, not to train a model")
+    print(f"dataset: {job.out.url}  (look at {job.out.url}/overview.png and funnel.png)")
+    return 0
+
+
+def _log_run(job: Prepared, tasks: list[UnitTask], done: int) -> None:
+    """Leave the effective config and a line about this run under run/."""
+    job.out.write_json("run/config.json", asdict(job.config))
+    line = {"started": time.time(), "units_to_make": len(tasks), "unit_draws_finished": done}
+    earlier = job.out.read("run/runs.jsonl") if job.out.exists("run/runs.jsonl") else b""
+    job.out.write("run/runs.jsonl", earlier + json.dumps(line).encode() + b"\n")

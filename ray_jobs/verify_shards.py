@@ -1,0 +1,13 @@
+#!/usr/bin/env python
+"""Verify shards: re-hash and re-count a whole dataset, in parallel; exit 1 on any difference.
+
+python ray_jobs/verify_shards.py DATASET [--fraction f]
+"""
+
+import sys
+
+from ray_jobs.command import run_command
+from ray_jobs.verifying import verify_shards
+
+if __name__ == "__main__":
+    sys.exit(run_command(verify_shards))
