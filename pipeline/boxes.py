@@ -270,7 +270,7 @@ def _hashed(url: str, digest: TableDigest, *, anonymous: bool) -> Iterator[Any]:
     with _open(url, anonymous=anonymous) as raw:
         hashed = _HashedReader(raw)
         buffered = io.BufferedReader(hashed, BLOCK_BYTES)
-        yield fsspec.compression.compr[compression](buffered, "rb") if compression else buffered
+        yield fsspec.compression.compr[compression](buffered, mode="rb") if compression else buffered
         while buffered.read(BLOCK_BYTES):  # what a decompressor left
             pass
         digest.bytes, digest.sha256 = hashed.bytes, hashed.sha256()

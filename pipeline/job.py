@@ -94,9 +94,17 @@ def prepare(
         limit=config.limit,
         anonymous=config.anonymous,
     )
-    plan = _plan(inputs, store, out, say, progress)
+
+    def accept(plan: Plan) -> None:
+        if not plan.units:
+            raise InputError(
+                f"--filters {' '.join(recipe['filters'])}: keep none of the {plan.rows} boxes "
+                f"(malformed {plan.malformed}, filtered {plan.filtered}); loosen them"
+            )
+        refuse_other_recipe(out, {**recipe, "inputs": plan.inputs})
+
+    plan = _plan(inputs, store, out, accept=accept, say=say, progress=progress)
     recipe["inputs"] = plan.inputs
-    refuse_other_recipe(out, recipe)
     _probe_photos(store, out, config)
     out.write_json(RECIPE, recipe)
     return Prepared(config, out, store, class_names, device, recipe, plan, _encoder_names(sources, exemplars))
@@ -107,8 +115,14 @@ def pending_tasks(job: Prepared) -> tuple[list[UnitTask], int]:
 
     Returns:
         The tasks, and how many units and draws are finished.
+
+    Raises:
+        InputError: the output already holds more draws than are asked for.
     """
     finished = set(job.out.names("units"))
+    most = max((int(name.rpartition("-d")[2].removesuffix(".json")) + 1 for name in finished), default=0)
+    if most > job.config.draws:
+        raise InputError(f"--draws {job.config.draws}: {job.out.url} already holds {most}; give at least {most}")
     tasks = []
     done = 0
     for row in read_units(job.out).to_pylist():
@@ -169,7 +183,13 @@ def _resolve_inputs(config: ShardConfig, out: Folder) -> ShardConfig:
 
 
 def _plan(
-    inputs: PlanInputs, store: PhotoStore, out: Folder, say: Callable[[str], None], progress: Callable[[int], None]
+    inputs: PlanInputs,
+    store: PhotoStore,
+    out: Folder,
+    *,
+    accept: Callable[[Plan], None],
+    say: Callable[[str], None],
+    progress: Callable[[int], None],
 ) -> Plan:
     """Take up the plan of an earlier run where nothing it depends on has changed; else plan anew."""
     key = digest_of(
@@ -184,12 +204,7 @@ def _plan(
         say("taking up the plan of the earlier run")
         return Plan(**json.loads(out.read(f"{PLAN}/plan.json")))
     say(f"planning from {len(inputs.tables)} box table{'s' if len(inputs.tables) > 1 else ''}")
-    plan = make_plan(inputs, places=store.places(), out=out, progress=progress)
-    if not plan.units:
-        raise InputError(
-            f"--filters {' '.join(rule.spec for rule in inputs.rules)}: keep none of the {plan.rows} boxes "
-            f"(malformed {plan.malformed}, filtered {plan.filtered}); loosen them"
-        )
+    plan = make_plan(inputs, places=store.places(), out=out, accept=accept, progress=progress)
     out.write(f"{PLAN}/key", key.encode())
     return plan
 

@@ -1,6 +1,7 @@
 """Pictures: a dataset -> overview.png (a contact sheet read back from its shards) and funnel.png."""
 
 import io
+from itertools import zip_longest
 from typing import Any
 
 import cv2
@@ -87,12 +88,11 @@ def write_funnel(out: Folder, totals: dict[str, Any]) -> None:
 
 
 def _choose_rows(out: Folder, records: list[UnitRecord]) -> list[Row]:
-    """Take samples from the shards in turn, draw 0 first, so that several photos are seen."""
-    rows: list[Row] = []
-    for record in sorted(records, key=lambda r: (r.draw, r.unit)):
-        if record.index and len(rows) < OVERVIEW_SAMPLES:
-            rows += read_index(out, record.index.name).to_pylist()
-    return rows[:OVERVIEW_SAMPLES]
+    """Take one sample after the other from the first shards in turn, draw 0 first, so that many photos are seen."""
+    filled = [record.index.name for record in sorted(records, key=lambda r: (r.draw, r.unit)) if record.index]
+    indexes = [read_index(out, name).to_pylist() for name in filled[:OVERVIEW_SAMPLES]]
+    in_turn = [row for rows in zip_longest(*indexes) for row in rows if row]
+    return in_turn[:OVERVIEW_SAMPLES]
 
 
 def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int) -> None:

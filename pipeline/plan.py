@@ -106,12 +106,18 @@ class PlanInputs:
 
 
 def make_plan(
-    inputs: PlanInputs, *, places: Iterable[pa.Table], out: Folder, progress: Callable[[int], None] = lambda rows: None
+    inputs: PlanInputs,
+    *,
+    places: Iterable[pa.Table],
+    out: Folder,
+    accept: Callable[[Plan], None] = lambda plan: None,
+    progress: Callable[[int], None] = lambda rows: None,
 ) -> Plan:
     """Plan a dataset, write the plan under `run/plan` and the drops of its boxes under `drops`.
 
     Args:
         places: PLACES of photos that lie in tar files.
+        accept: called with the finished plan before anything is written; may raise to refuse it.
         progress: told how many rows have been read so far.
 
     Raises:
@@ -119,7 +125,6 @@ def make_plan(
     """
     plan = Plan()
     partitions = max(1, min(4096, sum(_size(url, inputs.anonymous) for url in inputs.tables) // PARTITION_BYTES))
-    out.remove(PLAN)
     with tempfile.TemporaryDirectory(prefix="pbe-plan-") as scratch, out.scratch() as built:
         folder = Path(scratch)
         hash_ids = functools.partial(hash_strings, salt=seed_for(inputs.seed, "plan"))
@@ -130,14 +135,17 @@ def make_plan(
         for part in range(partitions):
             rows = boxes.read(part)
             kept, drops = _judge(rows, inputs, plan)
-            _write_drops(drops, wrong_width if part == 0 else [], built / "drops.parquet")
-            out.publish(built / "drops.parquet", BOX_DROPS.format(part=part))
+            _write_drops(drops, wrong_width if part == 0 else [], built / f"drops-{part}.parquet")
             units.add(_photos_in_order(kept, rotations.read(part), archived.read(part), inputs, plan))
         units.close()
+        plan.units, plan.box_drop_files = units.count, partitions
+        plan.check()
+        accept(plan)
+        out.remove(PLAN)
+        for part in range(partitions):
+            out.publish(built / f"drops-{part}.parquet", BOX_DROPS.format(part=part))
         for file in units.files:
             out.publish(file, f"{PLAN}/{file.name}")
-    plan.units, plan.box_drop_files = units.count, partitions
-    plan.check()
     out.write_json(f"{PLAN}/plan.json", asdict(plan))
     return plan
 

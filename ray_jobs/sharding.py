@@ -9,7 +9,6 @@ from typing import Any
 import ray
 from tqdm import tqdm
 
-from pipeline.errors import InputError
 from pipeline.job import Prepared, pending_tasks, prepare
 from pipeline.manifest import count_totals, finish_dataset, funnel_rows, read_records
 from pipeline.pictures import write_funnel, write_overview
@@ -140,11 +139,6 @@ def _report_errors(out: Folder, errors: dict[int, tuple[str, str]]) -> None:
 def _finish(job: Prepared, seconds: Counter[str], began: float) -> int:
     """Judge the photos, write tables, pictures and the manifest, and sum up."""
     records = read_records(job.out)
-    if records and max(record.draw for record in records) >= job.config.draws:
-        raise InputError(
-            f"--draws {job.config.draws}: {job.out.url} already holds more draws; give at least "
-            f"{max(record.draw for record in records) + 1}"
-        )
     totals = count_totals(job.plan, records, job.config.draws)
     try:
         _judge(job, totals["photos_lost"], totals["photos_planned"], records)

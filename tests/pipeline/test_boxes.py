@@ -1,0 +1,141 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import boxes
+from pipeline.boxes import MALFORMED, TableDigest, check_tables, malformed_reason, stream_boxes
+from pipeline.errors import InputError
+from schemas.boxes import BOXES
+
+HEADER = "ImageID,LabelName,XMin,XMax,YMin,YMax"
+
+
+def read(path: Path) -> tuple[pa.Table, TableDigest]:
+    digest = TableDigest()
+    tables = list(stream_boxes(str(path), digest, anonymous=False))
+    return pa.concat_tables(tables), digest
+
+
+def reasons(table: pa.Table) -> list[str]:
+    return [MALFORMED[r] if r >= 0 else "" for r in malformed_reason(table)]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("only_commas_head.csv", "line 2: column ImageID is empty"),
+        ("openimages_decimal_comma.csv", "line 2: column XMin: '0,3580246914' has a decimal comma"),
+        ("pixel_coords_not_normalised.csv", "line 2: column XMin: '916.3845050215208' looks like a pixel coordinate"),
+        ("wrong_header_and_rows.csv", "none of the first 5 rows is a valid box"),
+    ],
+)
+def test_odd_tables_are_refused_naming_file_line_and_column(real_data: Path, name: str, message: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        check_tables([str(real_data / "odd_csv" / name)], anonymous=False)
+    assert name in str(refusal.value)
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        (f"{HEADER}\n", "no rows below the header"),
+        ("ImageID,LabelName,XMin,XMax,YMin\na,/m/1,0,1,0\n", "line 1: missing column YMax"),
+        ("ImageID;LabelName;XMin;XMax;YMin;YMax\na;/m/1;0;1;0;1\n", "separated by ';'"),
+        (f"{HEADER}\na,/m/1,0.5,0.5,0,1\n", "column XMax: the box is empty"),
+        (f"{HEADER}\na,/m/1,0,5,0,7,0,2\n", "8 fields where the header has 6"),
+        (f"{HEADER}\na,/m/1,zero,1,0,1\n", "column XMin: 'zero' is no number"),
+    ],
+)
+def test_tables_without_one_valid_box_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    table = tmp_path / "boxes.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match="boxes.csv") as refusal:
+        check_tables([str(table)], anonymous=False)
+    assert message in str(refusal.value)
+
+
+def test_an_absent_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        check_tables([str(tmp_path / "none.csv")], anonymous=False)
+
+
+def test_one_valid_row_among_bad_ones_is_enough_to_begin(tmp_path: Path) -> None:
+    table = tmp_path / "boxes.csv"
+    table.write_text(f"{HEADER}\na,/m/1,5,6,0,1\na,/m/1,0,1,0,1\n")
+    check_tables([str(table)], anonymous=False)
+
+
+def test_columns_may_come_in_any_order_and_flags_may_be_absent_or_empty(tmp_path: Path) -> None:
+    table = tmp_path / "boxes.csv"
+    table.write_text("\ufeffYMax,Extra,IsGroupOf,YMin,XMax,XMin,LabelName,ImageID\r\n.9,x,,0.1,0.8,0.2,/m/1,a\r\n")
+    check_tables([str(table)], anonymous=False)
+    read_back, _ = read(table)
+    row = read_back.to_pylist()[0]
+    assert [row[name] for name in ("ImageID", "XMin", "YMin", "XMax", "YMax")] == ["a", 0.2, 0.1, 0.8, 0.9]
+    assert {row[name] for name in BOXES.names if name.startswith("Is")} == {-1}
+
+
+def test_each_kind_of_bad_row_has_its_reason_and_spares_its_neighbours(tmp_path: Path) -> None:
+    rows = {
+        "a,/m/1,0.1,0.9,0.1,0.9,1": "",
+        ",/m/1,0.1,0.9,0.1,0.9,1": "no_image_id",
+        "a,,0.1,0.9,0.1,0.9,1": "no_label",
+        "a,/m/1,nan,0.9,0.1,0.9,1": "not_a_number",
+        "a,/m/1,,0.9,0.1,0.9,1": "not_a_number",
+        "a,/m/1,0x1,0.9,0.1,0.9,1": "not_a_number",
+        "a,/m/1,inf,0.9,0.1,0.9,1": "not_a_number",
+        "a,/m/1,0.1,1.002,0.1,0.9,1": "outside_photo",
+        "a,/m/1,-0.0009,1.0009,0.1,0.9,1": "",
+        "a,/m/1,0.9,0.1,0.1,0.9,1": "empty_box",
+        "a,/m/1,0.1,0.9,0.5,0.5,1": "empty_box",
+        "a,/m/1,1.0001,1.0005,0.1,0.9,1": "empty_box",
+        "a,/m/1,0.1,0.9,0.1,0.9,7": "bad_flag",
+        "a,/m/1,0.1,0.9,0.1,0.9,yes": "bad_flag",
+        "a,/m/1,0.1,0.9,0.1,0.9,-1": "",
+        "a,/m/1,1e-1,9.e-1,.1,0.9,0": "",
+    }
+    table = tmp_path / "boxes.csv"
+    table.write_text(f"{HEADER},IsGroupOf\n" + "\n".join(rows) + "\nb,/m/1,0.1\n")
+    read_back, digest = read(table)
+    assert reasons(read_back) == list(rows.values())
+    assert [drop["reason"] for drop in digest.wrong_width] == ["wrong_field_count"]
+    assert digest.rows == len(rows) + 1
+
+
+def test_blocks_of_any_size_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "boxes.csv"
+    table.write_text(HEADER + "\n" + "\n".join(f"id{i},/m/{i % 3},0.1,0.{i % 9 + 1}5,0.2,0.9" for i in range(300)))
+    whole, whole_digest = read(table)
+    for size in (61, 100, 1000):
+        monkeypatch.setattr(boxes, "BLOCK_BYTES", size)
+        in_blocks, digest = read(table)
+        assert in_blocks.equals(whole)
+        assert (digest.rows, digest.sha256, digest.bytes) == (300, whole_digest.sha256, table.stat().st_size)
+
+
+def test_gzip_and_parquet_read_as_the_csv_does(tmp_path: Path) -> None:
+    table = tmp_path / "boxes.csv"
+    table.write_text(f"{HEADER},IsGroupOf\na,/m/1,0.1,0.9,0.1,0.9,1\nb,/m/2,0.2,0.8,0.1,0.9,0\n")
+    plain, _ = read(table)
+    packed = tmp_path / "boxes.csv.gz"
+    packed.write_bytes(gzip.compress(table.read_bytes()))
+    check_tables([str(packed)], anonymous=False)
+    assert read(packed)[0].equals(plain)
+    columns = tmp_path / "boxes.parquet"
+    pq.write_table(plain.select([n for n in plain.column_names if n != "IsInside"]), columns)
+    check_tables([str(columns)], anonymous=False)
+    assert read(columns)[0].equals(plain)
+
+
+def test_every_real_table_gives_as_many_rows_as_lines(real_data: Path) -> None:
+    names = ["openimages_v6_train100/oidv6-train-annotations-bbox.csv", "realset256/train-annotations-bbox.csv"]
+    for path in [real_data / name for name in names]:
+        read_back, digest = read(path)
+        assert digest.rows == len(read_back) == sum(1 for _ in path.open()) - 1
+        assert np.all(malformed_reason(read_back) == -1)

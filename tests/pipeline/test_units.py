@@ -1,0 +1,111 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.job import Prepared
+from pipeline.manifest import read_records
+
+Make = Callable[..., Prepared]
+
+
+def hashes(out: Path, *folders: str) -> dict[str, str]:
+    """Hash every file of a dataset outside run/."""
+    files = [path for path in sorted(out.rglob("*")) if path.is_file()]
+    names = {str(path.relative_to(out)): path for path in files}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in names.items()
+        if not name.startswith("run/") and (not folders or name.startswith(folders))
+    }
+
+
+def test_the_same_job_gives_the_same_bytes_on_any_number_of_threads(make: Make, tmp_path: Path) -> None:
+    for out, threads in [("one", 1), ("again", 1), ("three", 3)]:
+        make(tmp_path / out, threads=threads)
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "again") == hashes(tmp_path / "three")
+
+
+def test_more_draws_add_shards_and_change_none(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "grown", draws=1)
+    before = hashes(tmp_path / "grown", "shards/", "index/", "drops/", "units/")
+    make(tmp_path / "grown", draws=3)
+    make(tmp_path / "whole", draws=3)
+    after = hashes(tmp_path / "grown")
+    assert before.items() < after.items()
+    assert after == hashes(tmp_path / "whole")
+
+
+def test_a_photo_appears_once_a_shard_and_once_a_draw(make: Make, tmp_path: Path) -> None:
+    make(tmp_path, draws=3)
+    for draw in range(3):
+        rows = [
+            row
+            for path in (tmp_path / "index").rglob(f"*-d{draw:02d}.parquet")
+            for row in pq.read_table(path).to_pylist()
+        ]
+        assert len({row["image_id"] for row in rows}) == len(rows) == 7
+
+
+def test_train_and_validation_both_get_a_photo_in_the_default_preset(make: Make, tmp_path: Path) -> None:
+    make(tmp_path)
+    assert {record.split for record in read_records(make(tmp_path).out)} == {"train", "validation"}
+
+
+def test_bad_photos_are_drops_of_each_draw_and_their_boxes_are_accounted_for(
+    make: Make, sample_folder: Path, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    names = sorted(path.name for path in (sample_folder / "train").iterdir())
+    contents = {name: (sample_folder / "train" / name).read_bytes() for name in names}
+    contents[names[0]] = contents[names[0]][:5000]
+    contents[names[1]] = b"<html>404</html>"
+    del contents[names[2]]
+    for name, data in contents.items():
+        (photos / name).write_bytes(data)
+    job = make(tmp_path / "out", images=(str(photos),))
+    records = read_records(job.out)
+    reasons = {
+        (d["reason"], d["draw"]) for p in (tmp_path / "out/drops/units").iterdir() for d in pq.read_table(p).to_pylist()
+    }
+    assert reasons == {(reason, draw) for reason in ("truncated", "not_an_image", "missing") for draw in (0, 1)}
+    assert sum(record.photos_lost for record in records if record.draw == 0) == 3
+    assert sum(record.samples for record in records) == 2 * 4
+
+
+def test_a_unit_without_a_sample_has_a_record_and_no_shard(make: Make, tmp_path: Path) -> None:
+    job = make(tmp_path, min_box_px=10_000)
+    records = read_records(job.out)
+    assert [record.shard for record in records] == [None] * len(records)
+    assert all(record.dropped == {"draw/box_too_small": record.planned} for record in records)
+    assert not list(tmp_path.rglob("*.tar"))
+
+
+def test_a_passing_fault_leaves_no_record(make: Make, sample_folder: Path, tmp_path: Path) -> None:
+    make(tmp_path / "plan", finish=False)  # the probe needs one photo that can be read
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in (sample_folder / "train").iterdir():
+        (photos / path.name).symlink_to(path)
+    job = make(tmp_path / "whole", images=(str(photos),))
+    loop = photos / sorted(path.name for path in photos.iterdir())[0]
+    loop.unlink()
+    loop.symlink_to(loop)  # reading it fails with ELOOP, which is neither absence nor bad bytes
+    with pytest.raises((OSError, RuntimeError)):
+        make(tmp_path / "out", images=(str(photos),))
+    broken = [
+        r for r in read_records(job.out) if any(loop.stem in str(row) for row in _keys(tmp_path / "whole", r.unit))
+    ]
+    finished = {path.name for path in (tmp_path / "out/units").glob("*")}
+    assert broken
+    assert not any(name.startswith(f"{broken[0].unit:06d}") for name in finished)
+    assert not list((tmp_path / "out/run/tmp").iterdir())
+
+
+def _keys(out: Path, unit: int) -> list[str]:
+    return [
+        key for path in out.glob(f"index/*/{unit:06d}-d00.parquet") for key in pq.read_table(path)["key"].to_pylist()
+    ]
