@@ -51,7 +51,7 @@ def test_a_draw_depends_on_its_own_key_alone() -> None:
 
 
 def test_a_box_too_small_is_a_drop_with_its_size() -> None:
-    with pytest.raises(DrawError, match="box_too_small: 5.0 px"):
+    with pytest.raises(DrawError, match=r"box_too_small: 5\.0 px"):
         choose_draw((0.1, 0.1, 0.6, 0.15), width=100, height=100, recipe=RECIPE, image_id="a", box_id=0, draw=0)
 
 

@@ -92,7 +92,7 @@ def test_another_schema_version_is_explained(dataset: Path) -> None:
 
 def test_an_unfinished_dataset_is_told_apart(dataset: Path) -> None:
     (dataset / "manifest.json").unlink()
-    with pytest.raises(InputError, match="run the same shard_openimages.py command again"):
+    with pytest.raises(InputError, match=r"run the same shard_openimages\.py command again"):
         read_manifest(Folder(str(dataset)))
 
 
@@ -135,7 +135,7 @@ def test_another_table_on_the_same_output_is_refused(
 
 
 def test_fewer_draws_than_there_are_is_refused(make: Make, dataset: Path) -> None:
-    with pytest.raises(InputError, match="--draws 1: .* already holds 2"):
+    with pytest.raises(InputError, match=r"--draws 1: .* already holds 2"):
         make(dataset, draws=1)
 
 

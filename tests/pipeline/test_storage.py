@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ def test_files_appear_whole_and_nothing_is_left_beside_them(tmp_path: Path) -> N
     assert out.read_range("a/b.txt", 1, 2) == b"wo"
     assert out.names("a") == ["b.txt"]
     assert out.names("none") == []
-    assert os.listdir(tmp_path / "run/tmp") == []
+    assert list((tmp_path / "run/tmp").iterdir()) == []
 
 
 def test_passing_faults_are_retried_and_permanent_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,260 @@
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.ray_jobs.conftest import ROOT, Run
+
+SMALL = ("--resolution", "64", "--draws", "1")
+
+
+def hashes(out: Path) -> dict[str, str]:
+    """Hash every file of a dataset outside run/."""
+    files = {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
+    return {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in files.items() if not n.startswith("run/")}
+
+
+@pytest.fixture(scope="module")
+def dataset(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the bare command makes, here at its default size."""
+    out = tmp_path_factory.mktemp("tiny") / "dataset"
+    done = run("shard_openimages.py", "--out", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"output: {out}" in done.stdout
+    assert "untrained" in done.stdout
+    return out
+
+
+def test_the_dataset_is_complete_and_verifies(run: Run, dataset: Path) -> None:
+    for name in ("manifest.json", "shards.parquet", "card.md", "overview.png", "funnel.png"):
+        assert (dataset / name).stat().st_size > 0
+    done = run("verify_shards.py", dataset)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok: 6 of 6 shards re-hashed" in done.stdout
+
+
+def test_the_same_command_elsewhere_gives_the_same_bytes_and_more_draws_only_add(
+    run: Run, dataset: Path, tmp_path: Path
+) -> None:
+    assert run("shard_openimages.py", "--out", tmp_path / "d", "--encoders", "1").returncode == 0
+    assert hashes(tmp_path / "d") == hashes(dataset)
+    grown = run("shard_openimages.py", "--out", tmp_path / "d", "--draws", "3")
+    assert "6 unit draws finished, 3 to make" in grown.stdout
+    samples = {name: digest for name, digest in hashes(dataset).items() if "/" in name}
+    assert samples.items() < hashes(tmp_path / "d").items()
+
+
+def test_finished_work_is_not_done_again(run: Run, dataset: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in dataset.rglob("*.tar")}
+    done = run("shard_openimages.py", "--out", dataset)
+    assert "nothing to do" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in dataset.rglob("*.tar")} == before
+
+
+def test_verify_fails_on_one_changed_byte(run: Run, dataset: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    victim = next(copy.rglob("*.tar"))
+    data = bytearray(victim.read_bytes())
+    data[1000] ^= 1
+    victim.write_bytes(data)
+    done = run("verify_shards.py", copy)
+    assert done.returncode == 1
+    assert str(victim.relative_to(copy)) in done.stdout
+
+
+@pytest.mark.parametrize("name", ["pixel_coords_not_normalised.csv", "openimages_decimal_comma.csv"])
+def test_a_bad_table_ends_the_job_before_any_work_without_a_traceback(
+    run: Run, real_data: Path, sample_folder: Path, tmp_path: Path, name: str
+) -> None:
+    table = real_data / "odd_csv" / name
+    done = run("shard_openimages.py", "--boxes", table, "--images", sample_folder / "train", "--out", tmp_path / "d")
+    assert done.returncode == 2
+    assert name in done.stderr and "line 2" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "d/units").exists()
+
+
+def test_too_many_bad_photos_stop_the_job_and_a_higher_limit_goes_on(
+    run: Run, sample_folder: Path, tmp_path: Path
+) -> None:
+    photos = shutil.copytree(sample_folder / "train", tmp_path / "photos")
+    sorted(photos.iterdir())[0].write_bytes(b"no photo")
+    flags = (
+        "--boxes",
+        sample_folder / "train-annotations-bbox.csv",
+        "--images",
+        photos,
+        "--out",
+        tmp_path / "d",
+        *SMALL,
+    )
+    stopped = run("shard_openimages.py", *flags)
+    assert stopped.returncode == 1
+    assert "1 of 7 photos failed, more than --max-photo-failures 0.05 (lately: not_an_image 1" in stopped.stdout
+    assert not (tmp_path / "d/manifest.json").exists()
+    done = run("shard_openimages.py", *flags, "--max-photo-failures", "0.5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 unit draws finished, 0 to make" in done.stdout
+    assert run("verify_shards.py", tmp_path / "d").returncode == 0
+
+
+class _StallingServer(ThreadingHTTPServer):
+    """Serves a folder; requests for one name wait until the server is closed."""
+
+    stalled = ""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
+        self.waiting = threading.Semaphore(0)
+        self.closing = threading.Event()
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    server: _StallingServer
+
+    def do_GET(self) -> None:
+        if self.server.stalled in self.path and self.server.stalled:
+            self.server.waiting.release()
+            self.server.closing.wait(200)
+        super().do_GET()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server(sample_folder: Path) -> Iterator[_StallingServer]:
+    served = _StallingServer(sample_folder)
+    thread = threading.Thread(target=served.serve_forever, daemon=True)
+    thread.start()
+    yield served
+    served.closing.set()
+    served.shutdown()
+
+
+def test_a_unit_whose_actor_dies_three_times_fails_and_the_rest_is_made(
+    quiet_environment: dict[str, str], server: _StallingServer, tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{server.server_port}"
+    flags = [
+        "--boxes",
+        f"{url}/train-annotations-bbox.csv",
+        "--images",
+        f"{url}/train",
+        "--out",
+        str(tmp_path / "d"),
+        *SMALL,
+    ]
+    command = [
+        sys.executable,
+        str(ROOT / "ray_jobs/shard_openimages.py"),
+        *flags,
+        "--photos-per-unit",
+        "1",
+        "--encoders",
+        "1",
+    ]
+    # The last photo of the plan, so that the probe of the first passes.
+    server.stalled = "00f10be400000007"
+    job = subprocess.Popen(command, env=quiet_environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for _ in range(3):
+        assert server.waiting.acquire(timeout=120)
+        actors = [p for p in psutil.Process(job.pid).children(recursive=True) if "MapWorker" in " ".join(p.cmdline())]
+        assert actors
+        for actor in actors:
+            actor.send_signal(signal.SIGKILL)
+    output, _ = job.communicate(timeout=120)
+    assert job.returncode == 1, output
+    assert "1 units failed" in output
+    assert "its actor died 3 times" in output
+    assert len(list((tmp_path / "d/units").iterdir())) == 6
+    server.stalled = ""
+    again = subprocess.run(command, env=quiet_environment, capture_output=True, text=True, timeout=200)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "6 unit draws finished, 1 to make" in again.stdout
+
+
+@pytest.fixture(scope="module")
+def head(
+    quiet_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A Ray head started in a copy of the repository's root, on ports of its own; only it is stopped afterwards."""
+    root = tmp_path_factory.mktemp("root")
+    for name in ("schemas", "pipeline", "pbe", "ray_jobs", "dashboards"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / ".venv").symlink_to(sys.prefix)
+    (root / ".gitignore").write_text(".venv\nruns/\n")
+    session = Path(f"/tmp/r{os.getpid()}")  # Ray's socket paths must stay short
+    ports = {
+        "port": 26379,
+        "dashboard-port": 28265,
+        "dashboard-agent-listen-port": 28266,
+        "dashboard-agent-grpc-port": 28267,
+    }
+    flags = [f"--{name}={port}" for name, port in ports.items()]
+    start = [*f"{sys.prefix}/bin/ray start --head --block --num-cpus=2 --object-store-memory=200000000".split(), *flags]
+    log = (root / "head.log").open("w")
+    process = subprocess.Popen(
+        [*start, f"--temp-dir={session}"],
+        cwd=root,
+        env=quiet_environment,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    environment = {**quiet_environment, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports['dashboard-port']}"}
+    for _ in range(60):
+        listed = subprocess.run(
+            [f"{sys.prefix}/bin/ray", "job", "list"], env=environment, capture_output=True, timeout=60
+        )
+        if listed.returncode == 0:
+            break
+        time.sleep(1)
+    else:
+        pytest.fail((root / "head.log").read_text())
+    yield root, environment
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, alive = psutil.wait_procs(children, timeout=15)
+    for child in alive:
+        child.kill()
+    process.wait(timeout=30)
+    shutil.rmtree(session, ignore_errors=True)
+
+
+def submit(head: tuple[Path, dict[str, str]], *arguments: str) -> subprocess.CompletedProcess[str]:
+    root, environment = head
+    command = [f"{sys.prefix}/bin/ray", "job", "submit", *arguments]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=200)
+
+
+def test_the_literal_submit_works_in_the_repositorys_root(head: tuple[Path, dict[str, str]], dataset: Path) -> None:
+    done = submit(head, "ray_jobs/shard_openimages.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"output: {head[0] / 'runs/tiny'}" in done.stdout
+    assert hashes(head[0] / "runs/tiny") == hashes(dataset)
+
+
+def test_a_shipped_working_dir_needs_an_absolute_output_and_runs_the_shipped_code(
+    head: tuple[Path, dict[str, str]], dataset: Path, tmp_path: Path
+) -> None:
+    script = ("--working-dir", ".", "--", "python", "ray_jobs/shard_openimages.py")
+    refused = submit(head, *script, "--out", "runs/tiny")
+    assert refused.returncode != 0
+    assert "Ray discards the folder" in refused.stdout
+    done = submit(head, *script, "--out", str(tmp_path / "d"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "working_dir_files" in next(line for line in done.stdout.splitlines() if line.startswith("code: "))
+    assert hashes(tmp_path / "d") == hashes(dataset)
