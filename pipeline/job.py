@@ -11,7 +11,7 @@ from pipeline.boxes import check_tables, list_tables
 from pipeline.config import SAMPLE_PHOTOS, ShardConfig
 from pipeline.encoders import ExemplarEncoder, SourceEncoder, load_clip, load_vae, make_deterministic
 from pipeline.errors import InputError, PhotoError
-from pipeline.filters import parse_filters
+from pipeline.filters import Rule, parse_filters
 from pipeline.manifest import RECIPE, digest_of, make_recipe, refuse_other_recipe
 from pipeline.photos import PROBED_PHOTOS, PhotoStore
 from pipeline.plan import PLAN, Plan, PlanInputs, make_plan, read_unit_boxes, read_units
@@ -42,10 +42,46 @@ class Prepared:
         return digest_of(self.recipe)
 
 
-def prepare(
-    config: ShardConfig, *, device: str, say: Callable[[str], None], progress: Callable[[int], None]
-) -> Prepared:
-    """Check a job's inputs, compute its recipe, and plan it, or take up the plan of an earlier run.
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs that have been looked at: tables that begin well, photos that are there."""
+
+    config: ShardConfig  # all paths absolute
+    out: Folder
+    rules: tuple[Rule, ...]
+    tables: list[str]
+    image_info: list[str]
+    class_names: dict[str, str]
+    store: PhotoStore
+
+
+def check_inputs(config: ShardConfig) -> Inputs:
+    """Check a job's flags, tables and photo folders. Takes seconds, and writes nothing but the sample photos.
+
+    Raises:
+        InputError: anything is wrong that its user can mend.
+    """
+    out = Folder(absolute(config.out))
+    if config.overwrite:
+        for name in OUTPUTS:
+            out.remove(name)
+    out.remove("run/tmp")
+    config = _resolve_inputs(config, out)
+    tables = list_tables(config.boxes, anonymous=config.anonymous)
+    check_tables(tables, anonymous=config.anonymous)
+    return Inputs(
+        config=config,
+        out=out,
+        rules=tuple(parse_filters(config.filters)),
+        tables=tables,
+        image_info=list_tables(config.image_info, anonymous=config.anonymous),
+        class_names=read_class_names(config.classes, anonymous=config.anonymous) if config.classes else {},
+        store=PhotoStore(config.images, anonymous=config.anonymous),
+    )
+
+
+def prepare(checked: Inputs, *, device: str, say: Callable[[str], None], progress: Callable[[int], None]) -> Prepared:
+    """Compute a job's recipe, and plan it, or take up the plan of an earlier run.
 
     Args:
         device: cpu or cuda, for the encoders.
@@ -55,19 +91,7 @@ def prepare(
     Raises:
         InputError: anything is wrong that its user can mend; nothing of the dataset has been written then.
     """
-    out = Folder(absolute(config.out))
-    if config.overwrite:
-        for name in OUTPUTS:
-            out.remove(name)
-    out.remove("run/tmp")
-    config = _resolve_inputs(config, out)
-    rules = tuple(parse_filters(config.filters))
-    tables = list_tables(config.boxes, anonymous=config.anonymous)
-    check_tables(tables, anonymous=config.anonymous)
-    info = list_tables(config.image_info, anonymous=config.anonymous)
-    class_names = read_class_names(config.classes, anonymous=config.anonymous) if config.classes else {}
-    store = PhotoStore(config.images, anonymous=config.anonymous)
-
+    config, out, rules = checked.config, checked.out, checked.rules
     say("loading the encoders")
     make_deterministic()
     sources = load_vae(config.vae, device="cpu", dtype=config.dtype)
@@ -80,13 +104,13 @@ def prepare(
         rules=[rule.spec for rule in rules],
         sources=sources,
         exemplars=exemplars,
-        class_names=class_names,
+        class_names=checked.class_names,
     )
     refuse_other_recipe(out, recipe)
 
     inputs = PlanInputs(
-        tables=tuple(tables),
-        image_info=tuple(info),
+        tables=tuple(checked.tables),
+        image_info=tuple(checked.image_info),
         rules=rules,
         seed=config.seed,
         split_shares=config.split_shares,
@@ -103,11 +127,12 @@ def prepare(
             )
         refuse_other_recipe(out, {**recipe, "inputs": plan.inputs})
 
-    plan = _plan(inputs, store, out, accept=accept, say=say, progress=progress)
+    plan = _plan(inputs, checked.store, out, accept=accept, say=say, progress=progress)
     recipe["inputs"] = plan.inputs
-    _probe_photos(store, out, config)
+    _probe_photos(checked.store, out, config)
     out.write_json(RECIPE, recipe)
-    return Prepared(config, out, store, class_names, device, recipe, plan, _encoder_names(sources, exemplars))
+    names = _encoder_names(sources, exemplars)
+    return Prepared(config, out, checked.store, checked.class_names, device, recipe, plan, names)
 
 
 def pending_tasks(job: Prepared) -> tuple[list[UnitTask], int]:

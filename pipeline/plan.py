@@ -7,10 +7,10 @@ first, so that a photo's rows meet wherever they stand in the tables, and memory
 
 import functools
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +35,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 UNITS_PER_FILE = 64
-PARTITION_BYTES = 64 << 20
+PARTITION_BYTES = 32 << 20
+JUDGING_THREADS = 2
 PLAN = "run/plan"
 
 UNITS = pa.schema(
@@ -78,6 +79,14 @@ class Plan:
     units: int = 0
     inputs: list[dict[str, Any]] = field(default_factory=list)  # role, bytes, rows, sha256 of each table
     box_drop_files: int = 0
+
+    def add(self, judged: "_Judged") -> None:
+        """Take the counts of one partition."""
+        self.malformed = dict(Counter(self.malformed) + judged.malformed)
+        self.filtered = dict(Counter(self.filtered) + judged.filtered)
+        self.kept += len(judged.kept)
+        self.photos += judged.photos
+        self.photos_without_kept_box += judged.photos_without_kept_box
 
     def check(self) -> None:
         """Check that no row is lost.
@@ -132,11 +141,17 @@ def make_plan(
         rotations = _spill_rotations(inputs, plan, folder / "rotations", hash_ids, partitions)
         archived = _spill_places(places, folder / "places", hash_ids, partitions)
         units = _UnitWriter(built, inputs.photos_per_unit)
-        for part in range(partitions):
-            rows = boxes.read(part)
-            kept, drops = _judge(rows, inputs, plan)
-            _write_drops(drops, wrong_width if part == 0 else [], built / f"drops-{part}.parquet")
-            units.add(_photos_in_order(kept, rotations.read(part), archived.read(part), inputs, plan))
+
+        def judge_part(part: int) -> _Judged:
+            judged = _judge(boxes.read(part), inputs)
+            _write_drops(judged.drops, wrong_width if part == 0 else [], built / f"drops-{part}.parquet")
+            kept = _photos_in_order(judged.kept, rotations.read(part), archived.read(part), inputs)
+            return replace(judged, kept=kept)
+
+        with ThreadPoolExecutor(JUDGING_THREADS) as pool:
+            for judged in _ahead(pool, judge_part, range(partitions), ahead=JUDGING_THREADS):
+                plan.add(judged)
+                units.add(_cut_at_limit(judged.kept, inputs.limit, plan))
         units.close()
         plan.units, plan.box_drop_files = units.count, partitions
         plan.check()
@@ -186,7 +201,7 @@ def _spill_boxes(
         for url in inputs.tables:
             digest = TableDigest()
             blocks = stream_boxes(url, digest, anonymous=inputs.anonymous)
-            for table, bounds in _one_ahead(pool, order, blocks):
+            for table, bounds in _ahead(pool, order, blocks, ahead=1):
                 spill.add(table, bounds)
                 progress(plan.rows + digest.rows)
             plan.rows += digest.rows
@@ -198,16 +213,15 @@ def _spill_boxes(
     return spill, wrong_width
 
 
-def _one_ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Apply `work` to each item on the pool, one item ahead of the caller."""
-    pending = None
+def _ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
+    """Apply `work` to each item on the pool, in order, `ahead` items before the caller."""
+    pending: deque[Future[R]] = deque()
     for item in items:
-        coming = pool.submit(work, item)
-        if pending:
-            yield pending.result()
-        pending = coming
-    if pending:
-        yield pending.result()
+        pending.append(pool.submit(work, item))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 def _digest_fields(digest: TableDigest) -> dict[str, Any]:
@@ -263,8 +277,20 @@ def _starts(ids: pa.Array, hashes: U64) -> NDArray[np.bool_]:
     return starts
 
 
-def _judge(rows: pa.Table, inputs: PlanInputs, plan: Plan) -> tuple[pa.Table, pa.Table]:
-    """Number each photo's boxes, and part the rows into kept boxes and DROPS, counting both."""
+@dataclass(frozen=True)
+class _Judged:
+    """One partition's rows, parted, and their counts."""
+
+    kept: pa.Table
+    drops: pa.Table
+    malformed: Counter[str]
+    filtered: Counter[str]
+    photos: int
+    photos_without_kept_box: int
+
+
+def _judge(rows: pa.Table, inputs: PlanInputs) -> _Judged:
+    """Number each photo's boxes, and part the rows into kept boxes and DROPS."""
     ids = rows[ID_COLUMN].combine_chunks()
     starts = _starts(ids, rows[HASH_COLUMN].to_numpy())
     first_row = np.flatnonzero(starts)
@@ -274,20 +300,11 @@ def _judge(rows: pa.Table, inputs: PlanInputs, plan: Plan) -> tuple[pa.Table, pa
     malformed = malformed_reason(rows)
     rule = first_rule(rows, list(inputs.rules))
     keep = (malformed < 0) & (rule < 0)
-    filtered = (malformed < 0) & (rule >= 0)
     names = [r.name for r in inputs.rules]
-    for reason, count in Counter(malformed[malformed >= 0].tolist()).items():
-        plan.malformed[MALFORMED[reason]] = plan.malformed.get(MALFORMED[reason], 0) + count
-    for reason, count in Counter(rule[filtered].tolist()).items():
-        plan.filtered[names[reason]] = plan.filtered.get(names[reason], 0) + count
-
     nameless = malformed == MALFORMED.index("no_image_id")
+    named = ~nameless[first_row]
     has_kept = np.zeros(len(first_row), bool)
     has_kept[photo[keep]] = True
-    named = ~nameless[first_row]
-    plan.kept += int(keep.sum())
-    plan.photos += int(named.sum())
-    plan.photos_without_kept_box += int((named & ~has_kept).sum())
 
     rows = rows.append_column("box_id", pa.array(box_id, mask=nameless)).append_column("photo", pa.array(photo))
     reasons = pa.array([*MALFORMED, *names]).take(
@@ -296,7 +313,20 @@ def _judge(rows: pa.Table, inputs: PlanInputs, plan: Plan) -> tuple[pa.Table, pa
     dropped = rows.filter(pa.array(~keep))
     drops = _drops(dropped, stage=pc.if_else(pa.array(malformed[~keep] >= 0), "boxes", "filter"), reasons=reasons)
     lost = ids.take(pa.array(first_row[named & ~has_kept]))
-    return rows.filter(pa.array(keep)), pa.concat_tables([drops, _photo_drops(lost)])
+    return _Judged(
+        kept=rows.filter(pa.array(keep)),
+        drops=pa.concat_tables([drops, _photo_drops(lost)]),
+        malformed=_count(malformed, MALFORMED),
+        filtered=_count(np.where(malformed < 0, rule, -1), names),
+        photos=int(named.sum()),
+        photos_without_kept_box=int((named & ~has_kept).sum()),
+    )
+
+
+def _count(positions: NDArray[np.int8], names: Sequence[str]) -> Counter[str]:
+    """Count rows by the name at their position; -1 has none."""
+    counted = np.bincount(positions[positions >= 0], minlength=len(names)).tolist()
+    return Counter({name: count for name, count in zip(names, counted, strict=True) if count})
 
 
 def _drops(dropped: pa.Table, *, stage: pa.Array, reasons: pa.Array) -> pa.Table:
@@ -322,25 +352,14 @@ def _write_drops(drops: pa.Table, first: list[Drop], path: Path) -> None:
     pq.write_table(pa.concat_tables([pa.Table.from_pylist(first, schema=DROPS), drops]), path)
 
 
-def _photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, inputs: PlanInputs, plan: Plan) -> pa.Table:
-    """Put the kept boxes into the order of photos and draws, cut them at the limit, and add split and photo facts."""
+def _photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, inputs: PlanInputs) -> pa.Table:
+    """Put kept boxes into the order of photos and draws, and add what is known of each photo."""
     photo_hash = kept[HASH_COLUMN].to_numpy()
     taken = mix(photo_hash ^ mix(kept["box_id"].to_numpy().astype(np.uint64)))
     order = np.lexsort((taken, photo_hash))
     kept, photo_hash = kept.take(order), photo_hash[order]
     starts = np.ones(len(kept), bool)
     starts[1:] = photo_hash[1:] != photo_hash[:-1]
-    photo = np.cumsum(starts) - 1
-
-    photos = int(starts.sum())
-    room = max(0, inputs.limit - plan.photos_planned) if inputs.limit else photos
-    plan.photos_planned += min(photos, room)
-    plan.photos_beyond_limit += photos - min(photos, room)
-    within = photo < room
-    plan.boxes_planned += int(within.sum())
-    plan.boxes_beyond_limit += int((~within).sum())
-    kept, photo_hash = kept.filter(pa.array(within)), photo_hash[within]
-
     shares = np.cumsum(inputs.split_shares)[:-1]
     split = np.searchsorted(shares, uniform(mix_with(photo_hash, seed_for(inputs.seed, "split"))), side="right")
     boxes = np.stack([kept[name].to_numpy().astype(np.float32) for name in COORDINATE_COLUMNS], axis=1)
@@ -354,9 +373,22 @@ def _photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, inpu
             "rotation": _lookup(kept[ID_COLUMN], photo_hash, rotations)["rotation"],
             **{name: found[name] for name in PLACES.names[1:]},
             "split": pa.array(split.astype(np.int8)),
-            "photo": pa.array(photo[within]),
+            "photo": pa.array(np.cumsum(starts) - 1),
         }
     )
+
+
+def _cut_at_limit(kept: pa.Table, limit: int, plan: Plan) -> pa.Table:
+    """Keep photos as long as there is room, and count both sides of the cut."""
+    photo = kept["photo"].to_numpy()
+    photos = int(photo[-1]) + 1 if len(photo) else 0
+    room = min(photos, max(0, limit - plan.photos_planned)) if limit else photos
+    boxes = int(np.searchsorted(photo, room))
+    plan.photos_planned += room
+    plan.photos_beyond_limit += photos - room
+    plan.boxes_planned += boxes
+    plan.boxes_beyond_limit += len(kept) - boxes
+    return kept.slice(0, boxes)
 
 
 def _lookup(ids: pa.ChunkedArray, hashes: U64, facts: pa.Table) -> pa.Table:
@@ -428,7 +460,9 @@ class _UnitWriter:
             if self._writer:
                 self._writer.close()
             self.files.append(self._folder / f"units-{len(self._units) // UNITS_PER_FILE:05d}.parquet")
-            self._writer = pq.ParquetWriter(self.files[-1], PLANNED_BOXES)
+            self._writer = pq.ParquetWriter(
+                self.files[-1], PLANNED_BOXES, write_statistics=False, use_dictionary=["image_id", "label"]
+            )
         assert self._writer
         rows = pa.concat_tables(self._rows[split]).combine_chunks()
         self._writer.write_table(rows, row_group_size=len(rows))

@@ -24,8 +24,7 @@ class Spill:
         folder.mkdir(parents=True, exist_ok=True)
         self._paths = [folder / f"{part:05d}.arrow" for part in range(partitions)]
         schema = schema.append(pa.field(HASH_COLUMN, pa.uint64()))
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._writers = [pa.ipc.new_file(str(path), schema, options=options) for path in self._paths]
+        self._writers = [pa.ipc.new_file(str(path), schema) for path in self._paths]
 
     def add(self, table: pa.Table, bounds: NDArray[np.int64]) -> None:
         """Append a table that `partitioned` has ordered."""

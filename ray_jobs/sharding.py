@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from tqdm import tqdm
 
-from pipeline.job import Prepared, pending_tasks, prepare
+from pipeline.job import Prepared, check_inputs, pending_tasks, prepare
 from pipeline.manifest import count_totals, finish_dataset, funnel_rows, read_records
 from pipeline.pictures import write_funnel, write_overview
 from pipeline.storage import Folder
@@ -37,12 +37,13 @@ def shard_openimages(arguments: list[str]) -> int:
     print(describe_code())
     print(f"output: {config.out}", flush=True)
     began = time.monotonic()
+    checked = check_inputs(config)
     connect()
     try:
         slots = lay_out_slots(device=config.device, encoders=config.encoders, cpus_per_gpu=config.cpus_per_gpu)
         with _rows_bar() as rows_bar:
             job = prepare(
-                config,
+                checked,
                 device=slots.device,
                 say=lambda line: print(line, flush=True),
                 progress=lambda rows: rows_bar.update(rows - rows_bar.n),

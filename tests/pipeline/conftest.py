@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config import PRESETS, ShardConfig
 from pipeline.encoders import ClipEncoder, VaeEncoder
-from pipeline.job import Prepared, pending_tasks, prepare
+from pipeline.job import Prepared, check_inputs, pending_tasks, prepare
 from pipeline.manifest import finish_dataset, read_records
 from pipeline.units import UnitWriter
 
@@ -28,7 +28,7 @@ def make(vae: VaeEncoder, clip: ClipEncoder, sample_folder: Path) -> Make:
             "classes": str(sample_folder / "class-descriptions-boxable.csv"),
         }
         config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
-        job = prepare(config, device="cpu", say=lambda line: None, progress=lambda rows: None)
+        job = prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
         writer = UnitWriter(config, job.out, job.store, vae, clip, job.class_names, job.recipe_digest, threads)
         for task in pending_tasks(job)[0]:
             writer.write(task)

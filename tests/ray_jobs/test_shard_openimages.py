@@ -227,7 +227,7 @@ def head(
     yield root, environment
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGTERM)
-    _, alive = psutil.wait_procs(children, timeout=15)
+    _, alive = psutil.wait_procs(children, timeout=4)
     for child in alive:
         child.kill()
     process.wait(timeout=30)

@@ -1,0 +1,1 @@
+"""Benchmarks, run by hand (`make bench`): each prints its ratio beside the limit it is held against."""
