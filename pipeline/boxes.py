@@ -165,6 +165,8 @@ def _open(url: str, *, anonymous: bool, compression: str | None = None) -> Any:
         raise InputError(f"{url}: no such file; check --boxes, --image-info and --classes") from error
     except PermissionError as error:
         raise InputError(f"{url}: not allowed to read it; check the credentials, or give --anonymous") from error
+    except OSError as error:
+        raise InputError(f"{url}: cannot be read ({error}); check the network, or give a local copy") from error
 
 
 def _require_columns(url: str, found: list[str]) -> None:

@@ -69,7 +69,8 @@ def shard_openimages(arguments: list[str]) -> int:
     if errors:
         _report_errors(job.out, errors)
         return EXIT_FAILED
-    return _finish(job, seconds, began)
+    made = sum(task.photos * len(task.draws) for task in tasks)
+    return _finish(job, seconds, made, began)
 
 
 def _rows_bar() -> Any:
@@ -137,7 +138,7 @@ def _report_errors(out: Folder, errors: dict[int, tuple[str, str]]) -> None:
         print(f"  unit {unit}: {error[:300]}")
 
 
-def _finish(job: Prepared, seconds: Counter[str], began: float) -> int:
+def _finish(job: Prepared, seconds: Counter[str], made: int, began: float) -> int:
     """Judge the photos, write tables, pictures and the manifest, and sum up."""
     records = read_records(job.out)
     totals = count_totals(job.plan, records, job.config.draws)
@@ -154,8 +155,10 @@ def _finish(job: Prepared, seconds: Counter[str], began: float) -> int:
             print(f"  {stage:>14}  {reason:<24} {count:>14,}")
     wall = time.monotonic() - began
     samples = totals["samples"]
-    stages = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-    print(f"{samples:,} samples in {wall:.0f} s; thread time by stage: {stages or 'none'}")
+    print(f"{samples:,} samples in {wall:.0f} s, start-up included")
+    if seconds:
+        stages = ", ".join(f"{name} {value:.1f} s ({made / value:,.0f}/s)" for name, value in seconds.items() if value)
+        print(f"thread time by stage for {made:,} draws made in this run: {stages}")
     if "untrained" in (job.config.vae, job.config.clip):
         print("the encoders are untrained: these latents and vectors serve to try the system, not to train a model")
     print(f"dataset: {job.out.url}  (look at {job.out.url}/overview.png and funnel.png)")

@@ -3,7 +3,9 @@
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -14,10 +16,15 @@ import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from pipeline.config import PRESETS, ShardConfig
 from pipeline.encoders import ClipEncoder, VaeEncoder, load_clip, load_vae, make_deterministic
+from pipeline.job import Prepared, check_inputs, pending_tasks, prepare
+from pipeline.manifest import finish_dataset, read_records
 from pipeline.sample_photos import write_openimages_folder
 from pipeline.storage import Folder
+from pipeline.units import UnitWriter
 
+Make = Callable[..., Prepared]
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -71,3 +78,27 @@ def jpeg() -> Callable[..., bytes]:
         return content.getvalue()
 
     return make
+
+
+@pytest.fixture
+def make(vae: VaeEncoder, clip: ClipEncoder, sample_folder: Path) -> Make:
+    """Make a dataset in `out`; keyword arguments change the config; `threads`, `finish` how it is made."""
+
+    def make_dataset(out: Path, *, threads: int = 1, finish: bool = True, **changes: Any) -> Prepared:
+        inputs = {
+            "boxes": (str(sample_folder / "train-annotations-bbox.csv"),),
+            "images": (str(sample_folder / "train"),),
+            "image_info": (str(sample_folder / "train-images-boxable-with-rotation.csv"),),
+            "classes": str(sample_folder / "class-descriptions-boxable.csv"),
+        }
+        config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
+        job = prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
+        writer = UnitWriter(config, job.out, job.store, vae, clip, job.class_names, job.recipe_digest, threads)
+        for task in pending_tasks(job)[0]:
+            writer.write(task)
+        if finish:
+            records = read_records(job.out)
+            finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=config.draws, names=job.names)
+        return job
+
+    return make_dataset
