@@ -162,7 +162,7 @@ def _open(url: str, *, anonymous: bool, compression: str | None = None) -> Any:
     try:
         return fs.open(path, "rb", compression=compression)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{url}: no such file; check --boxes, --image-info and --classes") from error
+        raise InputError(f"{url}: not found, or out of reach; check --boxes, --image-info and --classes, and the network") from error
     except PermissionError as error:
         raise InputError(f"{url}: not allowed to read it; check the credentials, or give --anonymous") from error
     except OSError as error:

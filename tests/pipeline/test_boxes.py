@@ -61,7 +61,7 @@ def test_tables_without_one_valid_box_are_refused(tmp_path: Path, text: str, mes
 
 
 def test_an_absent_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="not found"):
         check_tables([str(tmp_path / "none.csv")], anonymous=False)
 
 
