@@ -12,8 +12,6 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 if "RAY_ADDRESS" not in os.environ:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    # Ray Data's actors make Ray log an error that is none at every start (its issue 53727).
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
