@@ -7,6 +7,7 @@ blocks of whole lines, so that 16 M rows never sit in Python objects.
 import csv
 import hashlib
 import io
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ BLOCK_BYTES = 8 << 20
 CHECKED_ROWS = 1000
 OUTSIDE_TOLERANCE = 1e-3  # share of the photo by which a box may leave it
 UNREADABLE_FLAG = -128
+NULL_WORDS = ("", "nan", "NaN", "NA", "null", "None")
+# What a damaged or misnamed table raises while it is read.
+UNREADABLE = (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException)
 
 # The reasons for which a row of a box table is malformed, in the order in which they are looked for.
 MALFORMED = ("no_image_id", "no_label", "not_a_number", "outside_photo", "empty_box", "bad_flag")
@@ -85,11 +89,14 @@ def check_tables(urls: list[str], *, anonymous: bool) -> None:
         InputError: naming the file, the column and the first bad line.
     """
     for url in urls:
-        if not _is_parquet(url):
-            _check_csv(url, anonymous=anonymous)
-            continue
-        with _open(url, anonymous=anonymous) as file:
-            _require_columns(url, pq.ParquetFile(file).schema_arrow.names)
+        if url.endswith(".zip"):
+            raise InputError(f"{url}: zip archives are not read; unpack it, or give .gz, .bz2 or .xz")
+        with _explained(url):
+            if not _is_parquet(url):
+                _check_csv(url, anonymous=anonymous)
+                continue
+            with _open(url, anonymous=anonymous) as file:
+                _require_columns(url, pq.ParquetFile(file).schema_arrow.names)
 
 
 def stream_boxes(url: str, digest: TableDigest, *, anonymous: bool, threads: int = 2) -> Iterator[pa.Table]:
@@ -105,44 +112,55 @@ def stream_boxes(url: str, digest: TableDigest, *, anonymous: bool, threads: int
     Raises:
         InputError: the table is no UTF-8, or changes its columns midway.
     """
-    if _is_parquet(url):
-        yield from _stream_parquet(url, digest, anonymous=anonymous)
-        return
+    with _explained(url):
+        if _is_parquet(url):
+            yield from _stream_parquet(url, digest, anonymous=anonymous)
+            return
 
-    def parse(block: bytes, header: list[str]) -> tuple[pa.Table, list[Drop]]:
-        return _parse_block(url, block, header)
+        def parse(block: bytes, header: list[str]) -> tuple[pa.Table, list[Drop]]:
+            return _parse_block(url, block, header)
 
-    for table, wrong_width in _stream_csv(url, digest, parse, anonymous=anonymous, threads=threads):
-        digest.wrong_width += wrong_width
-        digest.rows += len(table) + len(wrong_width)
-        yield table
+        for table, wrong_width in _stream_csv(url, digest, parse, anonymous=anonymous, threads=threads):
+            digest.wrong_width += wrong_width
+            digest.rows += len(table) + len(wrong_width)
+            yield table
 
 
 def stream_columns(
     url: str, columns: dict[str, pa.DataType], digest: TableDigest, *, anonymous: bool
 ) -> Iterator[pa.Table]:
-    """Read some columns of a CSV in blocks; a column that the file lacks comes as nulls.
+    """Read some columns of a CSV in blocks.
 
     Quoted fields may hold line breaks here, as photo titles do.
 
     Raises:
-        InputError: the table is absent or no CSV.
+        InputError: the table is absent, is no CSV, or lacks a column.
     """
-    with _hashed(url, digest, anonymous=anonymous) as file:
+    with _explained(url), _hashed(url, digest, anonymous=anonymous) as file:
         try:
             reader = pa_csv.open_csv(
                 file,
                 read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES),
                 parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-                convert_options=pa_csv.ConvertOptions(
-                    include_columns=list(columns), column_types=columns, include_missing_columns=True
-                ),
+                convert_options=pa_csv.ConvertOptions(include_columns=list(columns), column_types=columns),
             )
             for batch in reader:
                 digest.rows += len(batch)
                 yield pa.Table.from_batches([batch])
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{url}: {error}; give a CSV with a header line and UTF-8 text") from error
+        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+            raise InputError(f"{url}: {error}; give a CSV with the columns {', '.join(columns)}") from error
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Turn what a damaged table raises into one message."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise InputError(
+            f"{url}: cannot be read ({type(error).__name__}: {error}); give UTF-8 CSV, plain or compressed as its name "
+            "says, or Parquet"
+        ) from error
 
 
 def _is_parquet(url: str) -> bool:
@@ -162,7 +180,9 @@ def _open(url: str, *, anonymous: bool, compression: str | None = None) -> Any:
     try:
         return fs.open(path, "rb", compression=compression)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{url}: not found, or out of reach; check --boxes, --image-info and --classes, and the network") from error
+        raise InputError(
+            f"{url}: not found, or out of reach; check --boxes, --image-info and --classes, and the network"
+        ) from error
     except PermissionError as error:
         raise InputError(f"{url}: not allowed to read it; check the credentials, or give --anonymous") from error
     except OSError as error:
@@ -307,7 +327,7 @@ def _read_csv(
         convert_options=pa_csv.ConvertOptions(
             include_columns=[name for name in BOXES.names if name in header],
             column_types=types,
-            null_values=[""] if lenient else ["", "nan", "NaN", "NA", "null"],
+            null_values=[] if lenient else list(NULL_WORDS),
             strings_can_be_null=False,
         ),
     )
@@ -315,6 +335,7 @@ def _read_csv(
 
 def _parse_block(url: str, block: bytes, header: list[str]) -> tuple[pa.Table, list[Drop]]:
     """Parse whole lines of CSV as typed columns; where a value is unreadable, again with that value as null."""
+    lines = sum(1 for line in block.splitlines() if line.strip()) if b'"' in block else -1
     texts: list[str] = []
     types = {name: BOXES.field(name).type for name in BOXES.names}
     try:
@@ -326,6 +347,8 @@ def _parse_block(url: str, block: bytes, header: list[str]) -> tuple[pa.Table, l
         except pa.ArrowInvalid as error:
             raise InputError(f"{url}: {error}; the table must be UTF-8 CSV with one header line") from error
         table = _cast_leniently(strings)
+    if lines >= 0 and len(table) + len(texts) != lines:
+        return _parse_block(url, block.replace(b'"', b"'"), header)  # a stray quote would swallow its neighbours
     drops: list[Drop] = [
         Drop(stage="boxes", image_id="", box_id=None, draw=None, reason="wrong_field_count", detail=text[:200])
         for text in texts
@@ -342,13 +365,16 @@ def _cast_leniently(strings: pa.Table) -> pa.Table:
             columns[name] = text
             continue
         text = pc.utf8_trim_whitespace(text)
-        pattern = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$" if name in COORDINATE_COLUMNS else r"^(-1|0|1)$"
-        readable = pc.match_substring_regex(text, pattern)
-        empty = pc.equal(text, "")
-        number = pc.if_else(readable, text, None).cast(BOXES.field(name).type)
-        if name in FLAG_COLUMNS:
-            number = pc.if_else(pc.or_(readable, empty), number, pa.scalar(UNREADABLE_FLAG, pa.int8()))
-        columns[name] = number
+        text = pc.if_else(pc.is_in(text, pa.array(NULL_WORDS)), "", text)
+        if name in COORDINATE_COLUMNS:
+            readable = pc.match_substring_regex(text, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$")
+            columns[name] = pc.if_else(readable, text, None).cast(pa.float64())
+            continue
+        text = pc.replace_substring_regex(pc.utf8_lower(text), r"^(-?[01])\.0*$", r"\1")
+        text = pc.if_else(pc.equal(text, "true"), "1", pc.if_else(pc.equal(text, "false"), "0", text))
+        readable = pc.match_substring_regex(text, r"^(-1|0|1)$")
+        flag = pc.if_else(readable, text, None).cast(pa.int8())
+        columns[name] = pc.if_else(pc.or_(readable, pc.equal(text, "")), flag, pa.scalar(UNREADABLE_FLAG, pa.int8()))
     return pa.table(columns)
 
 

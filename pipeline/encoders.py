@@ -5,13 +5,14 @@ Another encoder takes part by having the four members of `SourceEncoder` or `Exe
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import diffusers
 import numpy as np
+import safetensors
 import torch
 import transformers
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ transformers.utils.logging.disable_progress_bar()
 
 _VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 _CLIP_TYPES = ("clip", "clip_vision_model")
+LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError)
 _NO_WEIGHTS = "give a folder that holds the model (config.json and .safetensors weights), or `untrained`"
 
 
@@ -136,8 +138,11 @@ def load_vae(name: str, *, device: str, dtype: str) -> VaeEncoder:
             class_name = diffusers.AutoencoderKL.load_config(**source)["_class_name"]
             if class_name not in _VAE_CLASSES:
                 raise InputError(f"--vae {name}: class {class_name}; give one of {', '.join(_VAE_CLASSES)}")
-            model = getattr(diffusers, class_name).from_pretrained(**source, use_safetensors=True)
-        except (OSError, ValueError, KeyError) as error:
+            model, loaded = getattr(diffusers, class_name).from_pretrained(
+                **source, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True
+            )
+            _refuse_gaps(f"--vae {name}", loaded["missing_keys"])
+        except LOADING_ERRORS as error:
             raise InputError(f"--vae {name}: cannot be loaded ({_first_line(error)}); {_NO_WEIGHTS}") from error
     factor = 2 ** (len(model.config.get("block_out_channels") or model.config["encoder_block_out_channels"]) - 1)
     config = {key: value for key, value in model.config.items() if not key.startswith("_")}
@@ -165,8 +170,11 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
             model_type = transformers.AutoConfig.from_pretrained(**source).model_type
             if model_type not in _CLIP_TYPES:
                 raise InputError(f"--clip {name}: model type {model_type}; give a CLIP model")
-            model = transformers.CLIPVisionModel.from_pretrained(**source, use_safetensors=True)
-        except (OSError, ValueError, KeyError) as error:
+            model, loaded = transformers.CLIPVisionModel.from_pretrained(
+                **source, use_safetensors=True, output_loading_info=True
+            )
+            _refuse_gaps(f"--clip {name}", loaded["missing_keys"])
+        except LOADING_ERRORS as error:
             raise InputError(f"--clip {name}: cannot be loaded ({_first_line(error)}); {_NO_WEIGHTS}") from error
     volatile = ("transformers_version", "architectures", "dtype", "torch_dtype")
     config = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in volatile}
@@ -213,6 +221,17 @@ def _untrained_clip() -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
         return transformers.CLIPVisionModel(config)
+
+
+def _refuse_gaps(what: str, missing: Iterable[str]) -> None:
+    """Refuse weights that leave parts of the model at random.
+
+    Raises:
+        InputError: naming some of the absent tensors.
+    """
+    gaps = sorted(missing)
+    if gaps:
+        raise InputError(f"{what}: its weights lack {len(gaps)} tensors ({', '.join(gaps[:3])} ...); {_NO_WEIGHTS}")
 
 
 def _locate(flag: str, name: str, part: str) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pipeline.boxes import check_tables, list_tables
@@ -17,11 +19,13 @@ from pipeline.photos import PROBED_PHOTOS, PhotoStore
 from pipeline.plan import PLAN, Plan, PlanInputs, make_plan, read_unit_boxes, read_units
 from pipeline.sample_photos import write_openimages_folder
 from pipeline.storage import Folder, absolute, filesystem
-from pipeline.units import UnitTask, group_photos
-from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, RUN, SHARDS_TABLE
+from pipeline.units import PlannedPhoto, UnitTask, group_photos
+from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, SHARDS_TABLE
+
+RECORD_NAME = re.compile(r"\d{6,}-d\d{2,}\.json")
 
 # What a job writes; --overwrite removes these, and nothing else.
-OUTPUTS = (MANIFEST, SHARDS_TABLE, CARD, OVERVIEW, FUNNEL, "units", "shards", "index", "drops", RUN)
+OUTPUTS = (MANIFEST, SHARDS_TABLE, CARD, OVERVIEW, FUNNEL, "units", "shards", "index", "drops", RECIPE)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,12 @@ class Inputs:
     class_names: dict[str, str]
     store: PhotoStore
 
+    @property
+    def work_paths(self) -> list[str]:
+        """What units are made from, wherever they are made."""
+        models = [name for name in (self.config.vae, self.config.clip) if Path(name).is_dir()]
+        return [*(folder.url for folder in self.store.folders), *self.store.archives, *models]
+
 
 def check_inputs(config: ShardConfig) -> Inputs:
     """Check a job's flags, tables and photo folders. Takes seconds, and writes nothing but the sample photos.
@@ -62,9 +72,11 @@ def check_inputs(config: ShardConfig) -> Inputs:
         InputError: anything is wrong that its user can mend.
     """
     out = Folder(absolute(config.out))
-    if config.overwrite:
-        for name in OUTPUTS:
-            out.remove(name)
+    if out.local:
+        try:
+            Path(out.url).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {out.url}: cannot be made ({error}); give a folder that can be written") from error
     out.remove("run/tmp")
     config = _resolve_inputs(config, out)
     tables = list_tables(config.boxes, anonymous=config.anonymous)
@@ -106,7 +118,8 @@ def prepare(checked: Inputs, *, device: str, say: Callable[[str], None], progres
         exemplars=exemplars,
         class_names=checked.class_names,
     )
-    refuse_other_recipe(out, recipe)
+    if not config.overwrite:
+        refuse_other_recipe(out, recipe)
 
     inputs = PlanInputs(
         tables=tuple(checked.tables),
@@ -125,9 +138,12 @@ def prepare(checked: Inputs, *, device: str, say: Callable[[str], None], progres
                 f"--filters {' '.join(recipe['filters'])}: keep none of the {plan.rows} boxes "
                 f"(malformed {plan.malformed}, filtered {plan.filtered}); loosen them"
             )
+        if config.overwrite:
+            for name in OUTPUTS:
+                out.remove(name)
         refuse_other_recipe(out, {**recipe, "inputs": plan.inputs})
 
-    plan = _plan(inputs, checked.store, out, accept=accept, say=say, progress=progress)
+    plan = _plan(inputs, checked.store, out, overwrite=config.overwrite, accept=accept, say=say, progress=progress)
     recipe["inputs"] = plan.inputs
     _probe_photos(checked.store, out, config)
     out.write_json(RECIPE, recipe)
@@ -144,7 +160,7 @@ def pending_tasks(job: Prepared) -> tuple[list[UnitTask], int]:
     Raises:
         InputError: the output already holds more draws than are asked for.
     """
-    finished = set(job.out.names("units"))
+    finished = {name for name in job.out.names("units") if RECORD_NAME.fullmatch(name)}
     most = max((int(name.rpartition("-d")[2].removesuffix(".json")) + 1 for name in finished), default=0)
     if most > job.config.draws:
         raise InputError(f"--draws {job.config.draws}: {job.out.url} already holds {most}; give at least {most}")
@@ -204,6 +220,8 @@ def _resolve_inputs(config: ShardConfig, out: Folder) -> ShardConfig:
         images=tuple(map(absolute, config.images)),
         image_info=tuple(map(absolute, config.image_info)),
         classes=absolute(config.classes) if config.classes else "",
+        vae=absolute(config.vae) if Path(config.vae).exists() else config.vae,
+        clip=absolute(config.clip) if Path(config.clip).exists() else config.clip,
     )
 
 
@@ -212,6 +230,7 @@ def _plan(
     store: PhotoStore,
     out: Folder,
     *,
+    overwrite: bool,
     accept: Callable[[Plan], None],
     say: Callable[[str], None],
     progress: Callable[[int], None],
@@ -225,7 +244,7 @@ def _plan(
             "files": [_stamp(url, inputs.anonymous) for url in (*inputs.tables, *inputs.image_info, *store.archives)],
         }
     )
-    if out.exists(f"{PLAN}/key") and out.read(f"{PLAN}/key") == key.encode():
+    if not overwrite and out.exists(f"{PLAN}/key") and out.read(f"{PLAN}/key") == key.encode():
         say("taking up the plan of the earlier run")
         return Plan(**json.loads(out.read(f"{PLAN}/plan.json")))
     say(f"planning from {len(inputs.tables)} box table{'s' if len(inputs.tables) > 1 else ''}")
@@ -248,8 +267,12 @@ def _probe_photos(store: PhotoStore, out: Folder, config: ShardConfig) -> None:
     Raises:
         InputError: none of them is there.
     """
-    first = read_units(out).to_pylist()[0]
-    photos = group_photos(read_unit_boxes(out, file=first["file"], row_group=first["row_group"]))[:PROBED_PHOTOS]
+    photos: list[PlannedPhoto] = []
+    for unit in read_units(out).to_pylist():
+        photos += group_photos(read_unit_boxes(out, file=unit["file"], row_group=unit["row_group"]))
+        if len(photos) >= PROBED_PHOTOS:
+            break
+    photos = photos[:PROBED_PHOTOS]
     for photo in photos:
         try:
             store.fetch(photo.image_id, archive=photo.archive, offset=photo.archive_offset, size=photo.archive_size)
@@ -257,6 +280,11 @@ def _probe_photos(store: PhotoStore, out: Folder, config: ShardConfig) -> None:
         except PhotoError as error:
             if error.reason != "missing":
                 return
+        except OSError as error:
+            raise InputError(
+                f"--images {' '.join(config.images)}: {photo.image_id} cannot be read ({error}); check the address and "
+                "the credentials (--anonymous for public buckets)"
+            ) from error
     raise InputError(
         f"--images {' '.join(config.images)}: none of the first {len(photos)} planned photos is there "
         f"(first: {photos[0].image_id}.jpg); give the folder that holds the photos of these boxes"

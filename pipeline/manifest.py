@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config import ShardConfig
@@ -375,13 +374,13 @@ def verify_whole(out: Folder, manifest: Json, records: list[UnitRecord]) -> list
     Args:
         records: all of them.
     """
-    problems = []
-    table = out.read(SHARDS_TABLE)
+    problems: list[str] = []
+    table = _read_or_tell(out, SHARDS_TABLE, problems)
     if hashlib.sha256(table).hexdigest() != manifest["shards_sha256"]:
         problems.append(f"{SHARDS_TABLE}: its sha256 is not the one in {MANIFEST}")
     if digest_of(manifest["recipe"]) != manifest["recipe_digest"]:
         problems.append(f"{MANIFEST}: recipe and recipe_digest disagree")
-    listed = {(r["name"], r["bytes"], r["sha256"], r["samples"]) for r in _rows(table)}
+    listed = {(r["name"], r["bytes"], r["sha256"], r["samples"]) for r in _rows(table, SHARDS_TABLE, SHARDS, problems)}
     recorded = {(r.shard.name, r.shard.bytes, r.shard.sha256, r.samples) for r in records if r.shard}
     problems += [f"{name}: not as {SHARDS_TABLE} has it" for name, *_ in sorted(listed ^ recorded)]
     totals = manifest["totals"]
@@ -390,9 +389,10 @@ def verify_whole(out: Folder, manifest: Json, records: list[UnitRecord]) -> list
     problems += [f"{record_path(*unit)}: missing" for unit in missing]
     counted: Counter[str] = Counter()
     for part in range(manifest["box_drop_files"]):
-        drops = pq.read_table(pa.BufferReader(out.read(BOX_DROPS.format(part=part))), schema=DROPS)
-        rows = drops.filter(pc.or_(pc.is_valid(drops["box_id"]), pc.equal(drops["stage"], "boxes")))
-        counted.update(f"{stage}/{reason}" for stage, reason in zip(rows["stage"], rows["reason"], strict=True))
+        name = BOX_DROPS.format(part=part)
+        drops = _rows(_read_or_tell(out, name, problems), name, DROPS, problems)
+        rows = [drop for drop in drops if drop["box_id"] is not None or drop["stage"] == "boxes"]
+        counted.update(f"{drop['stage']}/{drop['reason']}" for drop in rows)
     told = {f"boxes/{reason}": count for reason, count in totals["malformed"].items()}
     told |= {f"filter/{rule}": count for rule, count in totals["filtered"].items()}
     if dict(counted) != told:
@@ -414,8 +414,22 @@ def verify_whole(out: Folder, manifest: Json, records: list[UnitRecord]) -> list
     return problems + _strangers(out, records)
 
 
-def _rows(table: bytes) -> list[Json]:
-    rows: list[Json] = pq.read_table(pa.BufferReader(table), schema=SHARDS).to_pylist()
+def _read_or_tell(out: Folder, name: str, problems: list[str]) -> bytes:
+    """Read a file; where it is absent, say so and give nothing."""
+    try:
+        return out.read(name)
+    except FileNotFoundError:
+        problems.append(f"{name}: missing")
+        return b""
+
+
+def _rows(content: bytes, name: str, schema: pa.Schema, problems: list[str]) -> list[Json]:
+    """Read a Parquet table's rows; where it is damaged, say so and give none."""
+    try:
+        rows: list[Json] = pq.read_table(pa.BufferReader(content), schema=schema).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        problems.append(f"{name}: unreadable ({error})")
+        return []
     return rows
 
 

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import io
 import tarfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +52,10 @@ _TURN_BOX = {
     7: lambda x0, y0, x1, y1: (1 - y1, 1 - x1, 1 - y0, 1 - x0),
     8: lambda x0, y0, x1, y1: (y0, 1 - x1, y1, 1 - x0),
 }
+_INVERSE_TURN = {**dict(zip(range(1, 9), range(1, 9), strict=True)), 6: 8, 8: 6}
 _ROTATION_TO_EXIF = {0: 1, 90: 8, 180: 3, 270: 6}  # degrees counter-clockwise
 
-# Our own limit is checked right after the header is read.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+Image.MAX_IMAGE_PIXELS = None  # our own limit is checked right after the header is read
 
 
 @dataclass(frozen=True)
@@ -129,11 +128,10 @@ class PhotoStore:
         if not path.is_dir():
             raise InputError(f"--images {root}: no such folder; give the folder, or tar files, that hold the photos")
         archives = sorted(str(file) for file in path.glob("*.tar"))
-        if archives:
-            self.archives += archives
-        elif any(file.suffix in SUFFIXES for pattern in ("*", "*/*") for file in path.glob(pattern)):
+        self.archives += archives
+        if any(file.suffix in SUFFIXES for pattern in ("*", "*/*") for file in path.glob(pattern)):
             self.folders.append(folder)
-        else:
+        elif not archives:
             raise InputError(
                 f"--images {root}: no photo ({', '.join(SUFFIXES[:4])} ...) here or one folder deeper, and no .tar"
             )
@@ -149,7 +147,7 @@ class PhotoStore:
             raise PhotoError("unsafe_id", repr(image_id[:100]))
         whole = image_id.endswith(SUFFIXES)
         for folder in self.folders:
-            for prefix in ("", *self._subfolders(folder.url, image_id)):
+            for prefix in self._prefixes(folder.url, image_id):
                 for suffix in ("", *SUFFIXES) if whole else SUFFIXES:
                     data = self._read_if_there(folder, f"{prefix}{image_id}{suffix}")
                     if data is not None:
@@ -175,16 +173,23 @@ class PhotoStore:
                 return None
             raise
 
-    def _subfolders(self, url: str, image_id: str) -> list[str]:
-        """Sub-folders to look in, likeliest first: Open Images' train_7 holds the ids that begin with 7."""
+    def _prefixes(self, url: str, image_id: str) -> Iterator[str]:
+        """Where in a folder to look: in itself, then, listed only if need be, its sub-folders, likeliest first.
+
+        Open Images' train_7 holds the ids that begin with 7.
+        """
+        yield ""
         names = _subfolders_of(url, self.anonymous)
-        return sorted(names, key=lambda name: not name.rstrip("/").endswith(f"_{image_id[:1]}"))
+        yield from sorted(names, key=lambda name: not name.rstrip("/").endswith(f"_{image_id[:1]}"))
 
 
 @functools.lru_cache(maxsize=16)
 def _subfolders_of(url: str, anonymous: bool) -> tuple[str, ...]:
     folder = Folder(url, anonymous)
-    entries = with_retries(lambda: folder.fs.ls(folder.path(""), detail=True))
+    try:
+        entries = with_retries(lambda: folder.fs.ls(folder.path(""), detail=True))
+    except (FileNotFoundError, PermissionError):  # many servers of files list nothing
+        return ()
     return tuple(sorted(f"{e['name'].rstrip('/').rsplit('/', 1)[-1]}/" for e in entries if e["type"] == "directory"))
 
 
@@ -235,7 +240,9 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
         if getattr(image, "is_animated", False) and image.format != "MPO":
             raise PhotoError("animated", f"{image.format} of {getattr(image, 'n_frames', 0)} frames")
         turn, box_turn, orientation = _orientation(image, rotation, boxes_frame)
-        pixels = _decode(image, data)
+        # TIFF is the one format that Pillow turns upright by itself: turn it back.
+        undo = _INVERSE_TURN[_exif_orientation(image)] if image.format == "TIFF" else 1
+        pixels = _TURN_PIXELS[undo](_decode(image, data))
     upright = np.ascontiguousarray(_TURN_PIXELS[turn](pixels))
     return Photo(upright, orientation, box_turn)
 
@@ -264,8 +271,6 @@ def _open_image(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
         raise PhotoError("not_an_image", f"{len(data)} bytes beginning {data[:12]!r}") from error
-    except Image.DecompressionBombError as error:
-        raise PhotoError("bomb", str(error)) from error
     except Exception as error:  # a decoder may raise anything on hostile bytes
         raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
 

@@ -157,6 +157,9 @@ def make_plan(
         plan.check()
         accept(plan)
         out.remove(PLAN)
+        for name in out.names("drops"):
+            if name.endswith(".parquet"):
+                out.remove(f"drops/{name}")
         for part in range(partitions):
             out.publish(built / f"drops-{part}.parquet", BOX_DROPS.format(part=part))
         for file in units.files:
@@ -326,7 +329,10 @@ def _judge(rows: pa.Table, inputs: PlanInputs) -> _Judged:
 def _count(positions: NDArray[np.int8], names: Sequence[str]) -> Counter[str]:
     """Count rows by the name at their position; -1 has none."""
     counted = np.bincount(positions[positions >= 0], minlength=len(names)).tolist()
-    return Counter({name: count for name, count in zip(names, counted, strict=True) if count})
+    total = Counter[str]()
+    for name, count in zip(names, counted, strict=True):
+        total[name] += count  # two rules may share a name
+    return +total
 
 
 def _drops(dropped: pa.Table, *, stage: pa.Array, reasons: pa.Array) -> pa.Table:

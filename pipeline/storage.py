@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiohttp
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
@@ -68,9 +69,12 @@ def expand(pattern: str, *, anonymous: bool = False) -> list[str]:
     Raises:
         InputError: nothing matches.
     """
-    if not any(mark in pattern for mark in "*?["):
+    marks = "*[" if pattern.startswith(("http://", "https://")) else "*?["  # a ? begins a URL's query
+    if not any(mark in pattern for mark in marks):
         return [pattern]
     fs, path = filesystem(pattern, anonymous=anonymous)
+    if isinstance(fs, LocalFileSystem) and Path(path).exists():
+        return [pattern]
     matches = sorted(str(match) for match in fs.glob(path))
     if not matches:
         raise InputError(f"{pattern}: no file matches; check the pattern, quoted so that the shell leaves it alone")
@@ -88,9 +92,16 @@ def with_retries(action: Callable[[], T]) -> T:
             return action()
         except PERMANENT:
             raise
-        except OSError:
+        except aiohttp.ClientResponseError as error:
+            if error.status in (404, 410):
+                raise FileNotFoundError(str(error)) from error
+            if error.status in (401, 403):
+                raise PermissionError(str(error)) from error
             if attempt == ATTEMPTS:
-                raise
+                raise OSError(str(error)) from error
+        except (OSError, aiohttp.ClientError) as error:
+            if attempt == ATTEMPTS:
+                raise OSError(f"{type(error).__name__}: {error}") from error
             # Jitter spreads the workers' retries; it changes when bytes arrive, never which.
             time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.SystemRandom().uniform(0.5, 1.5))
     raise AssertionError("the loop above returns or raises")

@@ -117,7 +117,11 @@ class UnitWriter:
         with self.out.scratch() as folder, ThreadPoolExecutor(self.threads) as pool:
             shards = {draw: _Shard(self, task, draw, folder) for draw in task.draws}
 
+            lost_before = self._lost_before(task)
+
             def draw_photo(photo: PlannedPhoto) -> DrawnPhoto:
+                if photo.image_id in lost_before:
+                    return DrawnPhoto(photo, lost=lost_before[photo.image_id])
                 return self._draw_photo(photo, task.draws)
 
             seconds: Counter[str] = Counter()
@@ -129,6 +133,16 @@ class UnitWriter:
             for shard in shards.values():
                 seconds.update(shard.seconds)
             return records, dict(seconds)
+
+    def _lost_before(self, task: UnitTask) -> dict[str, PhotoError]:
+        """Photos that an earlier draw of the unit lost: lost they stay, or a dataset would count their boxes twice."""
+        lost = {}
+        for draw in range(task.draws[0]):
+            drops = pq.read_table(pa.BufferReader(self.out.read(drops_path(task.unit, draw))), schema=DROPS)
+            for drop in drops.to_pylist():
+                if drop["stage"] == "photo":
+                    lost[drop["image_id"]] = PhotoError(drop["reason"], drop["detail"])
+        return lost
 
     def _draw_photo(self, photo: PlannedPhoto, draws: tuple[int, ...]) -> DrawnPhoto:
         """Read and decode a photo once, and make all its draws."""

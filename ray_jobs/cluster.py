@@ -72,6 +72,9 @@ def lay_out_slots(*, device: str, encoders: int, cpus_per_gpu: int) -> Slots:
 def refuse_hidden_paths(out: Folder, paths: list[str]) -> None:
     """Refuse, on more than one node, an output or inputs that not every node can see.
 
+    Args:
+        paths: what units are made from: local paths that are there, and URLs.
+
     Raises:
         InputError: naming the path and the node.
     """

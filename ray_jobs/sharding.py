@@ -41,6 +41,7 @@ def shard_openimages(arguments: list[str]) -> int:
     connect()
     try:
         slots = lay_out_slots(device=config.device, encoders=config.encoders, cpus_per_gpu=config.cpus_per_gpu)
+        refuse_hidden_paths(checked.out, checked.work_paths)
         with _rows_bar() as rows_bar:
             job = prepare(
                 checked,
@@ -48,7 +49,6 @@ def shard_openimages(arguments: list[str]) -> int:
                 say=lambda line: print(line, flush=True),
                 progress=lambda rows: rows_bar.update(rows - rows_bar.n),
             )
-        refuse_hidden_paths(job.out, [*job.config.images, job.config.vae, job.config.clip])
         tasks, done = pending_tasks(job)
         _log_run(job, tasks, done)
         print(

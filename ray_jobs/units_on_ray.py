@@ -11,6 +11,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 
 from pipeline.config import ShardConfig
+from pipeline.errors import InputError
 from pipeline.job import Prepared, load_encoders
 from pipeline.photos import PhotoStore
 from pipeline.storage import Folder
@@ -55,9 +56,15 @@ class UnitActor:
         threads: int,
         class_names: dict[str, str],
         recipe_digest: str,
+        fingerprints: tuple[str, str],
         attempts: Any,
     ) -> None:
         sources, exemplars = load_encoders(config, device)
+        found = (sources.fingerprint, exemplars.fingerprint)
+        if found != fingerprints:
+            raise InputError(
+                f"--vae, --clip: this node has other weights, {found}, than the job began with, {fingerprints}"
+            )
         self._attempts = attempts
         self._writer = UnitWriter(
             config=config,
@@ -105,6 +112,7 @@ def make_units(job: Prepared, tasks: list[UnitTask], slots: Slots) -> Iterator[U
             "threads": slots.cpus,
             "class_names": job.class_names,
             "recipe_digest": job.recipe_digest,
+            "fingerprints": (job.recipe["vae"]["fingerprint"], job.recipe["clip"]["fingerprint"]),
             "attempts": attempts,
         },
     )

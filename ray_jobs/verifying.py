@@ -60,7 +60,11 @@ def verify_shards(arguments: list[str]) -> int:
                     bar.update(len(found))
     finally:
         ray.shutdown()
-    readable = [record for record in records if record] if config.fraction == 1 else read_records(out)
+    try:
+        readable = [record for record in records if record] if config.fraction == 1 else read_records(out)
+    except (ValueError, TypeError, KeyError) as error:
+        print(f"  units: a record is unreadable ({error}); run without --fraction to find it")
+        return EXIT_FAILED
     problems += verify_whole(out, manifest, readable)
     for problem in problems[:SHOWN_PROBLEMS]:
         print(f"  {problem}")

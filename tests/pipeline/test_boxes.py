@@ -139,3 +139,48 @@ def test_every_real_table_gives_as_many_rows_as_lines(real_data: Path) -> None:
         read_back, digest = read(path)
         assert digest.rows == len(read_back) == sum(1 for _ in path.open()) - 1
         assert np.all(malformed_reason(read_back) == -1)
+
+
+def test_flags_may_be_written_as_pandas_and_databases_write_them(tmp_path: Path) -> None:
+    table = tmp_path / "boxes.csv"
+    flags = {"1.0": 1, "0.0": 0, "True": 1, "false": 0, "-1.0": -1, "nan": -1, "": -1, "NA": -1}
+    table.write_text(f"{HEADER},IsGroupOf\n" + "".join(f"a,/m/1,0.1,0.9,0.1,0.9,{flag}\n" for flag in flags))
+    read_back, _ = read(table)
+    assert read_back["IsGroupOf"].to_pylist() == list(flags.values())
+    assert reasons(read_back) == [""] * len(flags)
+
+
+@pytest.mark.parametrize("last", ["", "\nb,/m/2,0.1,0.9,0.1,0.9"])
+def test_a_stray_quote_does_not_swallow_its_neighbours(tmp_path: Path, last: str) -> None:
+    table = tmp_path / "boxes.csv"
+    rows = [f"id{i},/m/1,0.1,0.9,0.1,0.9" for i in range(20)]
+    rows[3] = '"' + rows[3]
+    rows[9] += '"' * bool(last)
+    table.write_text(f"{HEADER}\n" + "\n".join(rows) + last + "\n")
+    read_back, digest = read(table)
+    assert digest.rows == len(rows) + bool(last)
+    assert reasons(read_back).count("") >= len(rows) - 2
+
+
+def test_quoted_fields_are_read_as_csv_has_them(tmp_path: Path) -> None:
+    table = tmp_path / "boxes.csv"
+    table.write_text(f'{HEADER}\n"a, b","/m/1","0.1",0.9,0.1,0.9\n\nc,/m/1,0.1,0.9,0.1,0.9\n')
+    assert read(table)[0]["ImageID"].to_pylist() == ["a, b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("boxes.csv.gz", b"ImageID,LabelName"),
+        ("cut.csv.gz", gzip.compress(HEADER.encode() * 1000)[:-20]),
+        ("boxes.csv.zip", b"PK"),
+        ("boxes.parquet", b"no parquet"),
+        ("bytes.csv", HEADER.encode() + b"\n\xff\xfe,/m/1,0.1,0.9,0.1,x\n"),
+    ],
+)
+def test_damaged_tables_are_refused_without_a_traceback(tmp_path: Path, name: str, content: bytes) -> None:
+    table = tmp_path / name
+    table.write_bytes(content)
+    with pytest.raises(InputError, match=name.split(".")[0]):
+        check_tables([str(table)], anonymous=False)
+        read(table)

@@ -3,6 +3,7 @@ from pathlib import Path
 import diffusers
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import transformers
 
@@ -97,3 +98,17 @@ def test_models_that_cannot_be_had_are_refused_naming_the_flag_and_the_remedy(tm
             load(name, device="cpu", dtype="float32")
         assert f"--{flag} {name}" in str(refusal.value)
         assert "give" in str(refusal.value)
+
+
+@pytest.mark.parametrize("flag", ["vae", "clip"])
+def test_weights_with_gaps_or_damage_are_refused(vae: VaeEncoder, clip: ClipEncoder, tmp_path: Path, flag: str) -> None:
+    model, load = {"vae": (vae.model, load_vae), "clip": (clip.model, load_clip)}[flag]
+    model.save_pretrained(tmp_path)
+    weights = next(tmp_path.glob("*.safetensors"))
+    tensors = safetensors.torch.load_file(weights)
+    safetensors.torch.save_file(dict(list(tensors.items())[:-1]), weights, metadata={"format": "pt"})
+    with pytest.raises(InputError, match="its weights lack 1 tensors"):
+        load(str(tmp_path), device="cpu", dtype="float32")
+    weights.write_bytes(b"damaged")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load(str(tmp_path), device="cpu", dtype="float32")

@@ -139,6 +139,21 @@ def test_fewer_draws_than_there_are_is_refused(make: Make, dataset: Path) -> Non
         make(dataset, draws=1)
 
 
+@pytest.mark.parametrize("name", ["shards.parquet", "drops/boxes-00000.parquet"])
+def test_a_damaged_or_missing_table_is_a_problem_not_a_crash(dataset: Path, name: str) -> None:
+    (dataset / name).write_bytes(b"no parquet")
+    assert any(name in line for line in problems(dataset))
+    (dataset / name).unlink()
+    assert f"{name}: missing" in problems(dataset)
+
+
+def test_overwrite_with_a_mistake_removes_nothing(make: Make, dataset: Path) -> None:
+    for mistake in ({"filters": ("big",)}, {"vae": "/none"}, {"boxes": ("/none.csv",)}):
+        with pytest.raises(InputError):
+            make(dataset, overwrite=True, **mistake)
+        assert problems(dataset) == []
+
+
 def test_overwrite_starts_anew(make: Make, dataset: Path) -> None:
     make(dataset, seed=1, overwrite=True)
     assert problems(dataset) == []

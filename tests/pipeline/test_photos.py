@@ -253,3 +253,21 @@ def test_folders_without_photos_and_compressed_tars_are_refused(tmp_path: Path) 
     ]:
         with pytest.raises(InputError, match=message):
             PhotoStore((str(root),), anonymous=False)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize(("rotation", "corner"), [(None, "top right"), (0, "top left")])
+def test_formats_agree_on_orientation(kind: str, rotation: float | None, corner: str) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    content = io.BytesIO()
+    Image.fromarray(marked()).save(content, kind, exif=tags)
+    photo = decode(content.getvalue(), rotation=rotation)
+    assert corner_of(marker_of(photo.pixels)) == corner
+    assert photo.turn_box(MARKER) == pytest.approx(marker_of(photo.pixels), abs=0.04)
+
+
+def test_a_tar_in_a_folder_hides_none_of_its_photos(layouts: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
+    (tmp_path / "tars/train_0.tar").rename(tmp_path / "flat/backup.tar")
+    store = PhotoStore(layouts["flat"], anonymous=False)
+    assert store.archives and store.fetch("0a" * 8)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import plan as plan_module
+from pipeline.errors import InputError
 from pipeline.filters import parse_filters
 from pipeline.plan import Plan, PlanInputs, make_plan, read_unit_boxes, read_units
 from pipeline.storage import Folder
@@ -182,3 +183,15 @@ def test_photos_without_a_kept_box_are_listed(tmp_path: Path) -> None:
     assert plan.photos_without_kept_box == 1
     assert ("a", None, "no_kept_box") in {(d["image_id"], d["box_id"], d["reason"]) for d in drops}
     assert len(units) == 1
+
+
+def test_rules_of_one_name_are_counted_together(tmp_path: Path) -> None:
+    table = [(name, f"/m/{i}", "0.1", "0.9", "0.1", "0.9", "0") for i, name in enumerate("abc")]
+    plan, _, _ = run(tmp_path, table, rules=tuple(parse_filters(("deny=/m/0", "deny=/m/1"))))
+    assert plan.filtered == {"deny": 2}
+
+
+def test_an_image_info_table_without_rotation_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "info.csv").write_text("ImageID,Author\na,b\n")
+    with pytest.raises(InputError, match="Rotation"):
+        run(tmp_path, many_photos(2), image_info=(str(tmp_path / "info.csv"),))

@@ -1,3 +1,5 @@
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,36 @@ def test_urls_stay_and_paths_become_absolute(tmp_path: Path, monkeypatch: pytest
 def test_an_unknown_scheme_is_refused_without_a_traceback() -> None:
     with pytest.raises(InputError, match="nowhere://a"):
         absolute("nowhere://a")
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts", "error"), [(503, 5, OSError), (404, 1, FileNotFoundError), (403, 1, PermissionError)]
+)
+def test_http_answers_are_sorted_into_passing_and_permanent(
+    monkeypatch: pytest.MonkeyPatch, status: int, attempts: int, error: type[OSError]
+) -> None:
+    monkeypatch.setattr(storage, "FIRST_WAIT_SECONDS", 0.0)
+    requests = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append(self.path)
+            self.send_error(status)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(error):
+            Folder(f"http://127.0.0.1:{server.server_port}/photos").read("a.jpg")
+    finally:
+        server.shutdown()
+    assert len(requests) == attempts
+
+
+def test_an_existing_name_with_glob_marks_is_that_name(tmp_path: Path) -> None:
+    (tmp_path / "p[1]").mkdir()
+    assert expand(f"{tmp_path}/p[1]") == [f"{tmp_path}/p[1]"]
+    assert expand("https://host/a.csv?download=1") == ["https://host/a.csv?download=1"]

@@ -109,3 +109,16 @@ def _keys(out: Path, unit: int) -> list[str]:
     return [
         key for path in out.glob(f"index/*/{unit:06d}-d00.parquet") for key in pq.read_table(path)["key"].to_pylist()
     ]
+
+
+def test_a_photo_lost_once_stays_lost_when_draws_are_added(make: Make, sample_folder: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in sorted((sample_folder / "train").iterdir())[1:]:
+        (photos / path.name).write_bytes(path.read_bytes())
+    make(tmp_path / "out", images=(str(photos),), draws=1)
+    back = sorted((sample_folder / "train").iterdir())[0]
+    (photos / back.name).write_bytes(back.read_bytes())
+    job = make(tmp_path / "out", images=(str(photos),), draws=3)
+    assert {record.photos_lost for record in read_records(job.out)} == {0, 1}
+    assert sum(record.samples for record in read_records(job.out)) == 3 * 6
