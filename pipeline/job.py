@@ -72,11 +72,6 @@ def check_inputs(config: ShardConfig) -> Inputs:
         InputError: anything is wrong that its user can mend.
     """
     out = Folder(absolute(config.out))
-    if out.local:
-        try:
-            Path(out.url).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"--out {out.url}: cannot be made ({error}); give a folder that can be written") from error
     out.remove("run/tmp")
     config = _resolve_inputs(config, out)
     tables = list_tables(config.boxes, anonymous=config.anonymous)

@@ -9,7 +9,9 @@ from typing import Any
 import ray
 from tqdm import tqdm
 
+from pipeline.config import ShardConfig
 from pipeline.job import Prepared, check_inputs, pending_tasks, prepare
+from pipeline.lock import locked
 from pipeline.manifest import count_totals, finish_dataset, funnel_rows, read_records
 from pipeline.pictures import write_funnel, write_overview
 from pipeline.storage import Folder
@@ -36,6 +38,12 @@ def shard_openimages(arguments: list[str]) -> int:
     config = parse_shard_config(arguments)
     print(describe_code())
     print(f"output: {config.out}", flush=True)
+    with locked(Folder(config.out)):
+        return _shard(config)
+
+
+def _shard(config: ShardConfig) -> int:
+    """Run the job on an output that is held."""
     began = time.monotonic()
     checked = check_inputs(config)
     connect()
