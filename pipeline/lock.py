@@ -16,12 +16,19 @@ LOCK = "run/lock"
 
 @contextmanager
 def locked(out: Folder) -> Iterator[None]:
-    """Hold an output for this process. On object storage nothing is held yet.
+    """Hold an output for this process. On object storage it is only tried whether it can be written.
 
     Raises:
         InputError: another job holds it, named by its host and process; or it cannot be written.
     """
+    holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
     if not out.local:
+        try:
+            out.write("run/last_job.json", holder.encode())
+        except OSError as error:
+            raise InputError(
+                f"--out {out.url}: cannot be written ({error}); check the bucket and credentials"
+            ) from error
         yield
         return
     path = Path(out.path(LOCK))
@@ -40,6 +47,6 @@ def locked(out: Folder) -> Iterator[None]:
                 "end, or give another --out"
             ) from error
         file.truncate(0)
-        file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+        file.write(holder)
         file.flush()
         yield

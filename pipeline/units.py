@@ -44,6 +44,9 @@ from schemas.shards import (
 T = TypeVar("T")
 R = TypeVar("R")
 
+READERS = 16  # threads that wait for storage; drawing has threads of its own
+PHOTOS_READ_AHEAD = 32
+
 
 @dataclass(frozen=True)
 class UnitTask:
@@ -71,6 +74,30 @@ class PlannedPhoto:
     def box_of(self, draw: int) -> dict[str, Any]:
         """The box that a draw takes."""
         return self.boxes[draw % len(self.boxes)]
+
+
+class _Clock:
+    """Adds up the seconds of each stage; they go to the summary, never into the dataset."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+@dataclass(frozen=True)
+class ReadPhoto:
+    """A photo's bytes, or the reason why there are none."""
+
+    photo: PlannedPhoto
+    data: bytes | PhotoError
+    clock: _Clock
 
 
 @dataclass(frozen=True)
@@ -114,18 +141,24 @@ class UnitWriter:
         """
         photos = group_photos(read_unit_boxes(self.out, file=task.file, row_group=task.row_group))
         cv2.setNumThreads(1)
-        with self.out.scratch() as folder, ThreadPoolExecutor(self.threads) as pool:
+        with (
+            self.out.scratch() as folder,
+            ThreadPoolExecutor(READERS) as readers,
+            ThreadPoolExecutor(self.threads) as pool,
+        ):
             shards = {draw: _Shard(self, task, draw, folder) for draw in task.draws}
 
             lost_before = self._lost_before(task)
 
-            def draw_photo(photo: PlannedPhoto) -> DrawnPhoto:
-                if photo.image_id in lost_before:
-                    return DrawnPhoto(photo, lost=lost_before[photo.image_id])
-                return self._draw_photo(photo, task.draws)
+            def read(photo: PlannedPhoto) -> ReadPhoto:
+                return self._read_photo(photo, lost_before.get(photo.image_id))
+
+            def draw_all(read_photo: ReadPhoto) -> DrawnPhoto:
+                return self._draw_photo(read_photo, task.draws)
 
             seconds: Counter[str] = Counter()
-            for drawn in _in_order(pool, draw_photo, photos, ahead=2 * self.threads):
+            read_photos = _in_order(readers, read, photos, ahead=PHOTOS_READ_AHEAD)
+            for drawn in _in_order(pool, draw_all, read_photos, ahead=2 * self.threads):
                 seconds.update(drawn.seconds)
                 for shard in shards.values():
                     shard.add(drawn)
@@ -144,44 +177,41 @@ class UnitWriter:
                     lost[drop["image_id"]] = PhotoError(drop["reason"], drop["detail"])
         return lost
 
-    def _draw_photo(self, photo: PlannedPhoto, draws: tuple[int, ...]) -> DrawnPhoto:
-        """Read and decode a photo once, and make all its draws."""
-        recipe = DrawRecipe(self.config.seed, self.config.resolution, self.config.long_boxes, self.config.min_box_px)
+    def _read_photo(self, photo: PlannedPhoto, lost: PhotoError | None) -> ReadPhoto:
+        """Read a photo's bytes, unless it is lost already."""
         clock = _Clock()
+        if lost:
+            return ReadPhoto(photo, lost, clock)
         try:
             with clock.stage("read"):
                 data = self.store.fetch(
                     photo.image_id, archive=photo.archive, offset=photo.archive_offset, size=photo.archive_size
                 )
+        except PhotoError as error:
+            return ReadPhoto(photo, error, clock)
+        return ReadPhoto(photo, data, clock)
+
+    def _draw_photo(self, read: ReadPhoto, draws: tuple[int, ...]) -> DrawnPhoto:
+        """Decode a photo once, and make all its draws."""
+        photo, clock, config = read.photo, read.clock, self.config
+        if isinstance(read.data, PhotoError):
+            return DrawnPhoto(photo, lost=read.data, seconds=clock.seconds)
+        try:
             with clock.stage("decode"):
                 upright = decode_photo(
-                    data,
+                    read.data,
                     rotation=photo.rotation,
-                    boxes_frame=self.config.boxes_frame,
-                    max_pixels=int(self.config.max_photo_megapixels * 1e6),
-                    min_px=self.config.min_photo_px,
+                    boxes_frame=config.boxes_frame,
+                    max_pixels=int(config.max_photo_megapixels * 1e6),
+                    min_px=config.min_photo_px,
                 )
-                facts = _photo_facts(data, upright)
+                facts = _photo_facts(read.data, upright)
         except PhotoError as error:
             return DrawnPhoto(photo, lost=error, seconds=clock.seconds)
+        recipe = DrawRecipe(config.seed, config.resolution, config.long_boxes, config.min_box_px)
         with clock.stage("draw"):
             outcomes = {draw: _try_draw(upright, photo, draw, recipe) for draw in draws}
         return DrawnPhoto(photo, facts, outcomes, seconds=clock.seconds)
-
-
-class _Clock:
-    """Adds up the seconds of each stage; they go to the summary, never into the dataset."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
 
 class _Shard:
