@@ -9,7 +9,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -23,6 +23,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.ahead import work_ahead
 from pipeline.errors import InputError
 from pipeline.storage import expand, filesystem
 from schemas.boxes import BOXES, COORDINATE_COLUMNS, FLAG_COLUMNS, ID_COLUMN, REQUIRED_COLUMNS, UNKNOWN_FLAG
@@ -304,13 +305,7 @@ def _stream_csv(
     """Parse a CSV block by block on a few threads, and give the results in order."""
     with _hashed(url, digest, anonymous=anonymous) as file, ThreadPoolExecutor(threads) as pool:
         header = _header(file.readline())
-        pending: list[Future[T]] = []
-        for block in _line_blocks(file):
-            pending.append(pool.submit(parse, block, header))
-            if len(pending) > threads:
-                yield pending.pop(0).result()
-        for future in pending:
-            yield future.result()
+        yield from work_ahead(pool, lambda block: parse(block, header), _line_blocks(file), ahead=threads)
 
 
 def _read_csv(

@@ -132,7 +132,7 @@ def _outline(source: Pixels, row: Row, polygon: NDArray[np.float32]) -> Pixels:
 def _told(augmentation: dict[str, Any]) -> str:
     steps = [
         "flip" if augmentation["flip"] else "",
-        f"{augmentation['rotate_degrees']:+.0f}°" if augmentation["rotate_degrees"] is not None else "",
+        f"{round(augmentation['rotate_degrees']):+d}°" if augmentation["rotate_degrees"] is not None else "",
         f"blur {augmentation['blur_px']}" if augmentation["blur_px"] else "",
         "affine" if augmentation["affine_px"] else "",
     ]

@@ -7,12 +7,12 @@ first, so that a photo's rows meet wherever they stand in the tables, and memory
 
 import functools
 import tempfile
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.ahead import work_ahead
 from pipeline.boxes import MALFORMED, TableDigest, malformed_reason, stream_boxes, stream_columns
 from pipeline.errors import InputError
 from pipeline.filters import Rule, first_rule
@@ -30,9 +31,6 @@ from pipeline.storage import Folder, filesystem
 from schemas.boxes import BOXES, COORDINATE_COLUMNS, FLAG_COLUMNS, ID_COLUMN, LABEL_COLUMN, PLANNED_BOXES
 from schemas.drops import DROPS, Drop
 from schemas.shards import BOX_DROPS, SPLITS
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 UNITS_PER_FILE = 64
 PARTITION_BYTES = 32 << 20
@@ -149,7 +147,7 @@ def make_plan(
             return replace(judged, kept=kept)
 
         with ThreadPoolExecutor(JUDGING_THREADS) as pool:
-            for judged in _ahead(pool, judge_part, range(partitions), ahead=JUDGING_THREADS):
+            for judged in work_ahead(pool, judge_part, range(partitions), ahead=JUDGING_THREADS):
                 plan.add(judged)
                 units.add(_cut_at_limit(judged.kept, inputs.limit, plan))
         units.close()
@@ -204,7 +202,7 @@ def _spill_boxes(
         for url in inputs.tables:
             digest = TableDigest()
             blocks = stream_boxes(url, digest, anonymous=inputs.anonymous)
-            for table, bounds in _ahead(pool, order, blocks, ahead=1):
+            for table, bounds in work_ahead(pool, order, blocks, ahead=1):
                 spill.add(table, bounds)
                 progress(plan.rows + digest.rows)
             plan.rows += digest.rows
@@ -214,17 +212,6 @@ def _spill_boxes(
     if wrong_width:
         plan.malformed["wrong_field_count"] = len(wrong_width)
     return spill, wrong_width
-
-
-def _ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
-    """Apply `work` to each item on the pool, in order, `ahead` items before the caller."""
-    pending: deque[Future[R]] = deque()
-    for item in items:
-        pending.append(pool.submit(work, item))
-        if len(pending) > ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _digest_fields(digest: TableDigest) -> dict[str, Any]:

@@ -5,13 +5,13 @@ threads nor the order in which units run changes a byte.
 """
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.ahead import work_ahead
 from pipeline.config import ShardConfig
 from pipeline.draws import DrawnSample, DrawRecipe, draw_sample
 from pipeline.encoders import ExemplarEncoder, SourceEncoder, blank_signed, signed
@@ -40,9 +41,6 @@ from schemas.shards import (
     shard_path,
     unit_name,
 )
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 READERS = 16  # threads that wait for storage; drawing has threads of its own
 PHOTOS_READ_AHEAD = 32
@@ -157,8 +155,8 @@ class UnitWriter:
                 return self._draw_photo(read_photo, task.draws)
 
             seconds: Counter[str] = Counter()
-            read_photos = _in_order(readers, read, photos, ahead=PHOTOS_READ_AHEAD)
-            for drawn in _in_order(pool, draw_all, read_photos, ahead=2 * self.threads):
+            read_photos = work_ahead(readers, read, photos, ahead=PHOTOS_READ_AHEAD)
+            for drawn in work_ahead(pool, draw_all, read_photos, ahead=2 * self.threads):
                 seconds.update(drawn.seconds)
                 for shard in shards.values():
                     shard.add(drawn)
@@ -384,17 +382,6 @@ def _try_draw(photo: Photo, planned: PlannedPhoto, draw: int, recipe: DrawRecipe
         return draw_sample(photo, box["box"], recipe=recipe, image_id=planned.image_id, box_id=box["box_id"], draw=draw)
     except DrawError as error:
         return error
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
-    """Apply `work` on the pool and give the results in order, at most `ahead` of them waiting."""
-    pending: deque[Future[R]] = deque()
-    for item in items:
-        pending.append(pool.submit(work, item))
-        if len(pending) > ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _float32(values: Iterable[float]) -> list[np.float32]:
