@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.boxes import check_tables, list_tables
-from pipeline.config import SAMPLE_PHOTOS, ShardConfig
+from pipeline.config import SAMPLE_PHOTOS, UNTRAINED, ShardConfig
 from pipeline.encoders import ExemplarEncoder, SourceEncoder, load_clip, load_vae, make_deterministic
 from pipeline.errors import InputError, PhotoError
 from pipeline.filters import Rule, parse_filters
@@ -20,7 +20,7 @@ from pipeline.plan import PLAN, Plan, PlanInputs, make_plan, read_unit_boxes, re
 from pipeline.sample_photos import write_openimages_folder
 from pipeline.storage import Folder, absolute, filesystem
 from pipeline.units import PlannedPhoto, UnitTask, group_photos
-from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, SHARDS_TABLE
+from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, SHARDS_TABLE, unit_name
 
 RECORD_NAME = re.compile(r"\d{6,}-d\d{2,}\.json")
 
@@ -96,13 +96,11 @@ def prepare(checked: Inputs, *, device: str, say: Callable[[str], None], progres
         progress: told how many box rows have been read so far.
 
     Raises:
-        InputError: anything is wrong that its user can mend; nothing of the dataset has been written then.
+        InputError: anything is wrong that its user can mend; no unit has been begun then.
     """
     config, out, rules = checked.config, checked.out, checked.rules
     say("loading the encoders")
-    make_deterministic()
-    sources = load_vae(config.vae, device="cpu", dtype=config.dtype)
-    exemplars = load_clip(config.clip, device="cpu", dtype=config.dtype)
+    sources, exemplars = load_encoders(config, "cpu")
     if config.resolution % sources.factor:
         raise InputError(f"--resolution {config.resolution}: must be a multiple of the VAE's factor {sources.factor}")
     recipe = make_recipe(
@@ -162,7 +160,7 @@ def pending_tasks(job: Prepared) -> tuple[list[UnitTask], int]:
     tasks = []
     done = 0
     for row in read_units(job.out).to_pylist():
-        draws = tuple(d for d in range(job.config.draws) if f"{row['unit']:06d}-d{d:02d}.json" not in finished)
+        draws = tuple(d for d in range(job.config.draws) if f"{unit_name(row['unit'], d)}.json" not in finished)
         done += job.config.draws - len(draws)
         if draws:
             tasks.append(UnitTask(row["unit"], row["split"], row["photos"], row["file"], row["row_group"], draws))
@@ -170,7 +168,7 @@ def pending_tasks(job: Prepared) -> tuple[list[UnitTask], int]:
 
 
 def load_encoders(config: ShardConfig, device: str) -> tuple[SourceEncoder, ExemplarEncoder]:
-    """Load both encoders where units are made."""
+    """Load both encoders, with what must be pinned for equal bytes."""
     make_deterministic()
     return (
         load_vae(config.vae, device=device, dtype=config.dtype),
@@ -290,6 +288,6 @@ def _encoder_names(sources: SourceEncoder, exemplars: ExemplarEncoder) -> dict[s
     """Name the encoders without their paths."""
 
     def plain(name: str, what: str) -> str:
-        return f"untrained {what}" if name == "untrained" else name.rstrip("/").rsplit("/", 1)[-1]
+        return f"untrained {what}" if name == UNTRAINED else name.rstrip("/").rsplit("/", 1)[-1]
 
     return {"vae": plain(sources.name, "AutoencoderKL"), "clip": plain(exemplars.name, "CLIP vision tower")}

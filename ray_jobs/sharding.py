@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from tqdm import tqdm
 
-from pipeline.config import ShardConfig
+from pipeline.config import UNTRAINED, ShardConfig
 from pipeline.job import Prepared, check_inputs, pending_tasks, prepare
 from pipeline.lock import locked
 from pipeline.manifest import count_totals, finish_dataset, funnel_rows, read_records
@@ -167,7 +167,7 @@ def _finish(job: Prepared, seconds: Counter[str], made: int, began: float) -> in
     if seconds:
         stages = ", ".join(f"{name} {value:.1f} s ({made / value:,.0f}/s)" for name, value in seconds.items() if value)
         print(f"thread time by stage for {made:,} draws made in this run: {stages}")
-    if "untrained" in (job.config.vae, job.config.clip):
+    if UNTRAINED in (job.config.vae, job.config.clip):
         print("the encoders are untrained: these latents and vectors serve to try the system, not to train a model")
     print(f"dataset: {job.out.url}  (look at {job.out.url}/overview.png and funnel.png)")
     return 0

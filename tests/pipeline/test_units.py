@@ -85,7 +85,6 @@ def test_a_unit_without_a_sample_has_a_record_and_no_shard(make: Make, tmp_path:
 
 
 def test_a_passing_fault_leaves_no_record(make: Make, sample_folder: Path, tmp_path: Path) -> None:
-    make(tmp_path / "plan", finish=False)  # the probe needs one photo that can be read
     photos = tmp_path / "photos"
     photos.mkdir()
     for path in (sample_folder / "train").iterdir():
