@@ -74,7 +74,7 @@ class ShardConfig:
     anonymous: bool = False
     """Read tables and photos in public buckets without credentials. The output always uses yours."""
     overwrite: bool = False
-    """Remove what a job of another recipe left in --out, instead of refusing."""
+    """Start anew where --out holds the work of another recipe, instead of refusing. Work of this recipe goes on."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.

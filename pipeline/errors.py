@@ -21,3 +21,7 @@ class PhotoError(Exception):
 
 class DrawError(PhotoError):
     """A draw cannot be made from this photo and box: it becomes a drop with this reason."""
+
+
+class LockLostError(Exception):
+    """Another job has taken this job's output over: it must write no more."""

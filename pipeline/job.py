@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pipeline.config import SAMPLE_PHOTOS, UNTRAINED, ShardConfig
 from pipeline.encoders import ExemplarEncoder, SourceEncoder, load_clip, load_vae, make_deterministic
 from pipeline.errors import InputError, PhotoError
 from pipeline.filters import Rule, parse_filters
-from pipeline.manifest import RECIPE, digest_of, make_recipe, refuse_other_recipe
+from pipeline.manifest import RECIPE, digest_of, make_recipe, recipe_differences
 from pipeline.photos import PROBED_PHOTOS, PhotoStore
 from pipeline.plan import PLAN, Plan, PlanInputs, make_plan, read_unit_boxes, read_units
 from pipeline.sample_photos import write_openimages_folder
@@ -24,8 +25,9 @@ from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, SHARDS_TABLE, unit_
 
 RECORD_NAME = re.compile(r"\d{6,}-d\d{2,}\.json")
 
-# What a job writes; --overwrite removes these, and nothing else.
-OUTPUTS = (MANIFEST, SHARDS_TABLE, CARD, OVERVIEW, FUNNEL, "units", "shards", "index", "drops", RECIPE)
+# What a job writes; --overwrite removes these, in this order, and nothing else: a job killed meanwhile finds either
+# the old recipe or no records.
+OUTPUTS = (f"{PLAN}/key", MANIFEST, SHARDS_TABLE, CARD, OVERVIEW, FUNNEL, "units", "shards", "index", "drops", RECIPE)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Prepared:
     recipe: dict[str, Any]
     plan: Plan
     names: dict[str, str]  # of the encoders
+    finished: frozenset[str]  # names of the records of finished units and draws
 
     @property
     def recipe_digest(self) -> str:
@@ -57,6 +60,7 @@ class Inputs:
     image_info: list[str]
     class_names: dict[str, str]
     store: PhotoStore
+    finished: frozenset[str]  # names of the records of finished units and draws
 
     @property
     def work_paths(self) -> list[str]:
@@ -66,13 +70,15 @@ class Inputs:
 
 
 def check_inputs(config: ShardConfig) -> Inputs:
-    """Check a job's flags, tables and photo folders. Takes seconds, and writes nothing but the sample photos.
+    """Check a job's flags, tables and photo folders, and list what is finished.
+
+    Takes seconds, writes nothing but the sample photos, and clears away what a killed job left half written.
 
     Raises:
         InputError: anything is wrong that its user can mend.
     """
     out = Folder(absolute(config.out))
-    out.remove("run/tmp")
+    clear_leftovers(out)
     config = _resolve_inputs(config, out)
     tables = list_tables(config.boxes, anonymous=config.anonymous)
     check_tables(tables, anonymous=config.anonymous)
@@ -84,7 +90,17 @@ def check_inputs(config: ShardConfig) -> Inputs:
         image_info=list_tables(config.image_info, anonymous=config.anonymous),
         class_names=read_class_names(config.classes, anonymous=config.anonymous) if config.classes else {},
         store=PhotoStore(config.images, anonymous=config.anonymous),
+        finished=frozenset(name for name in out.names("units") if RECORD_NAME.fullmatch(name)),
     )
+
+
+def clear_leftovers(out: Folder) -> None:
+    """Remove what is half written; only for a job that holds the output."""
+    if out.local:
+        out.remove("run/tmp")
+        return
+    with suppress(PermissionError):  # credentials that may write but not list uploads; buckets have rules for these
+        out.abort_uploads()
 
 
 def prepare(checked: Inputs, *, device: str, say: Callable[[str], None], progress: Callable[[int], None]) -> Prepared:
@@ -111,8 +127,9 @@ def prepare(checked: Inputs, *, device: str, say: Callable[[str], None], progres
         exemplars=exemplars,
         class_names=checked.class_names,
     )
-    if not config.overwrite:
-        refuse_other_recipe(out, recipe)
+    differences = _differences(checked, recipe)
+    if differences and not config.overwrite:
+        raise _refusal(out, differences)
 
     inputs = PlanInputs(
         tables=tuple(checked.tables),
@@ -131,36 +148,52 @@ def prepare(checked: Inputs, *, device: str, say: Callable[[str], None], progres
                 f"--filters {' '.join(recipe['filters'])}: keep none of the {plan.rows} boxes "
                 f"(malformed {plan.malformed}, filtered {plan.filtered}); loosen them"
             )
-        if config.overwrite:
-            for name in OUTPUTS:
-                out.remove(name)
-        refuse_other_recipe(out, {**recipe, "inputs": plan.inputs})
+        found = differences or _differences(checked, {**recipe, "inputs": plan.inputs})
+        if not found:
+            return
+        if not config.overwrite:
+            raise _refusal(out, found)
+        for name in OUTPUTS:
+            out.remove(name)
+        finished.clear()
 
-    plan = _plan(inputs, checked.store, out, overwrite=config.overwrite, accept=accept, say=say, progress=progress)
+    finished = set(checked.finished)
+    plan = _plan(inputs, checked.store, out, anew=bool(differences), accept=accept, say=say, progress=progress)
     recipe["inputs"] = plan.inputs
     _probe_photos(checked.store, out, config)
     out.write_json(RECIPE, recipe)
     names = _encoder_names(sources, exemplars)
-    return Prepared(config, out, checked.store, checked.class_names, device, recipe, plan, names)
+    return Prepared(config, out, checked.store, checked.class_names, device, recipe, plan, names, frozenset(finished))
+
+
+def _differences(checked: Inputs, recipe: dict[str, Any]) -> list[str]:
+    """What keeps this job from going on with what its output holds already."""
+    if not checked.finished:
+        return []
+    most = max(int(name.rpartition("-d")[2].removesuffix(".json")) + 1 for name in checked.finished)
+    fewer = []
+    if most > checked.config.draws:
+        fewer = [f"--draws {checked.config.draws}: {checked.out.url} already holds {most}; give at least {most}"]
+    return fewer + recipe_differences(checked.out, recipe)
+
+
+def _refusal(out: Folder, differences: list[str]) -> InputError:
+    return InputError(
+        f"--out {out.url}: began with another recipe ({'; '.join(differences)}); give that one again, another --out, "
+        "or --overwrite to start anew"
+    )
 
 
 def pending_tasks(job: Prepared) -> tuple[list[UnitTask], int]:
-    """List the units with draws to make, from one listing of the finished records.
+    """List the units with draws to make: those without a record.
 
     Returns:
         The tasks, and how many units and draws are finished.
-
-    Raises:
-        InputError: the output already holds more draws than are asked for.
     """
-    finished = {name for name in job.out.names("units") if RECORD_NAME.fullmatch(name)}
-    most = max((int(name.rpartition("-d")[2].removesuffix(".json")) + 1 for name in finished), default=0)
-    if most > job.config.draws:
-        raise InputError(f"--draws {job.config.draws}: {job.out.url} already holds {most}; give at least {most}")
     tasks = []
     done = 0
     for row in read_units(job.out).to_pylist():
-        draws = tuple(d for d in range(job.config.draws) if f"{unit_name(row['unit'], d)}.json" not in finished)
+        draws = tuple(d for d in range(job.config.draws) if f"{unit_name(row['unit'], d)}.json" not in job.finished)
         done += job.config.draws - len(draws)
         if draws:
             tasks.append(UnitTask(row["unit"], row["split"], row["photos"], row["file"], row["row_group"], draws))
@@ -223,12 +256,12 @@ def _plan(
     store: PhotoStore,
     out: Folder,
     *,
-    overwrite: bool,
+    anew: bool,
     accept: Callable[[Plan], None],
     say: Callable[[str], None],
     progress: Callable[[int], None],
 ) -> Plan:
-    """Take up the plan of an earlier run where nothing it depends on has changed; else plan anew."""
+    """Take up the plan of an earlier run where nothing it depends on has changed; else, or if told so, plan anew."""
     key = digest_of(
         {
             **asdict(replace(inputs, rules=())),
@@ -237,7 +270,7 @@ def _plan(
             "files": [_stamp(url, inputs.anonymous) for url in (*inputs.tables, *inputs.image_info, *store.archives)],
         }
     )
-    if not overwrite and out.exists(f"{PLAN}/key") and out.read(f"{PLAN}/key") == key.encode():
+    if not anew and out.read_if_there(f"{PLAN}/key") == key.encode():
         say("taking up the plan of the earlier run")
         return Plan(**json.loads(out.read(f"{PLAN}/plan.json")))
     say(f"planning from {len(inputs.tables)} box table{'s' if len(inputs.tables) > 1 else ''}")

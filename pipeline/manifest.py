@@ -100,29 +100,33 @@ def digest_of(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def refuse_other_recipe(out: Folder, recipe: Json) -> None:
-    """Refuse to go on with an output that another recipe began.
+def recipe_differences(out: Folder, recipe: Json) -> list[str]:
+    """Compare a recipe with the one that an output with finished units began with.
 
-    Raises:
-        InputError: naming what differs.
+    Args:
+        recipe: without `inputs`, these are not compared.
+
+    Returns:
+        A line for each difference; empty where work can go on.
     """
-    if not out.names("units"):
-        return
-    if not out.exists(RECIPE):
-        raise InputError(
-            f"--out {out.url}: holds finished units but no {RECIPE}; give another --out, or --overwrite to start anew"
-        )
-    began = json.loads(out.read(RECIPE))
-    differences = [
+    began = read_recipe(out)
+    if began is None:
+        return [f"recipe: neither {RECIPE} nor {MANIFEST} tells it"]
+    return [
         f"{name}: {_short(began.get(name))} there, {_short(recipe.get(name))} now"
         for name in sorted(began | recipe)
         if name in recipe and began.get(name) != recipe.get(name)
     ]
-    if differences:
-        raise InputError(
-            f"--out {out.url}: began with another recipe ({'; '.join(differences)}); give that one again, "
-            "another --out, or --overwrite to start anew"
-        )
+
+
+def read_recipe(out: Folder) -> Json | None:
+    """Read the recipe that an output began with; None where none is told."""
+    content = out.read_if_there(RECIPE)
+    if content is not None:
+        recipe: Json = json.loads(content)
+        return recipe
+    manifest = out.read_if_there(MANIFEST)
+    return json.loads(manifest)["recipe"] if manifest is not None else None
 
 
 def finish_dataset(

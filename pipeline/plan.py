@@ -154,6 +154,7 @@ def make_plan(
         plan.units, plan.box_drop_files = units.count, partitions
         plan.check()
         accept(plan)
+        out.delete(f"{PLAN}/key")  # first: a plan without its key is never taken up
         out.remove(PLAN)
         for name in out.names("drops"):
             if name.endswith(".parquet"):

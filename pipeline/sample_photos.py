@@ -219,7 +219,7 @@ def write_openimages_folder(out: Folder) -> Folder:
     info, boxes = [INFO_HEADER], [BOX_HEADER]
     for photo in SAMPLE_PHOTOS:
         data = _jpeg(files(photo.package).joinpath(photo.resource).read_bytes(), photo.resource)
-        out.write(f"{FOLDER}/train/{photo.image_id}.jpg", data)
+        _write(out, f"{FOLDER}/train/{photo.image_id}.jpg", data)
         url, size = photo.landing_url, str(len(data))
         info.append(
             [photo.image_id, "train", url, url, photo.license, "", photo.author, photo.title, size, "", "", "0.0"]
@@ -229,9 +229,9 @@ def write_openimages_folder(out: Folder) -> Folder:
             flags = [str(box.occluded), str(box.truncated), "0", "0", "0"]
             boxes.append([photo.image_id, "xclick", LABELS[box.label], "1", *sides, *flags])
     classes = [["LabelName", "DisplayName"], *([label, name] for name, label in LABELS.items())]
-    out.write(f"{FOLDER}/train-annotations-bbox.csv", _csv(boxes))
-    out.write(f"{FOLDER}/train-images-boxable-with-rotation.csv", _csv(info))
-    out.write(f"{FOLDER}/class-descriptions-boxable.csv", _csv(classes))
+    _write(out, f"{FOLDER}/train-annotations-bbox.csv", _csv(boxes))
+    _write(out, f"{FOLDER}/train-images-boxable-with-rotation.csv", _csv(info))
+    _write(out, f"{FOLDER}/class-descriptions-boxable.csv", _csv(classes))
     return Folder(out.path(FOLDER) if out.local else f"{out.url.rstrip('/')}/{FOLDER}")
 
 
@@ -244,6 +244,12 @@ def _jpeg(data: bytes, resource: str) -> bytes:
     done, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert done
     return encoded.tobytes()
+
+
+def _write(out: Folder, name: str, content: bytes) -> None:
+    """Write a file unless it is there already, so that a second run finds its tables unchanged."""
+    if out.read_if_there(name) != content:
+        out.write(name, content)
 
 
 def _csv(rows: list[list[str]]) -> bytes:

@@ -4,6 +4,9 @@ A file is either absent or whole: local files are written aside, synced and rena
 completed multipart upload.
 """
 
+import errno
+import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -13,13 +16,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
 import fsspec
+from botocore.exceptions import BotoCoreError
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import InputError
@@ -28,7 +32,15 @@ T = TypeVar("T")
 
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 0.5
-PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+PERMANENT = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+HTTP_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
+SCRATCH_LOCK = ".in-use"
+
+
+class StorageError(OSError):
+    """Storage went on failing for a passing cause, after all retries."""
 
 
 def filesystem(url: str, *, anonymous: bool = False) -> tuple[Any, str]:
@@ -46,6 +58,8 @@ def filesystem(url: str, *, anonymous: bool = False) -> tuple[Any, str]:
     options: dict[str, Any] = {"anon": True} if anonymous and url.startswith("s3://") else {}
     if anonymous and url.startswith(("gs://", "gcs://")):
         options = {"token": "anon"}
+    if url.startswith(("http://", "https://")):
+        options = {"client_kwargs": {"timeout": HTTP_TIMEOUT}}
     try:
         fs, path = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
@@ -85,26 +99,54 @@ def with_retries(action: Callable[[], T]) -> T:
     """Run an action on storage; wait and repeat on what may pass (throttling, 5xx, resets, time-outs).
 
     Raises:
-        OSError: at once when the cause is permanent (absent, forbidden), else after the last attempt.
+        OSError: at once when the cause is permanent (absent, forbidden, disk full).
+        StorageError: after the last attempt.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return action()
         except PERMANENT:
             raise
-        except aiohttp.ClientResponseError as error:
-            if error.status in (404, 410):
+        except (OSError, aiohttp.ClientError, BotoCoreError) as error:
+            status = _http_status(error)
+            if status in (404, 410):
                 raise FileNotFoundError(str(error)) from error
-            if error.status in (401, 403):
+            if status in (401, 403):
                 raise PermissionError(str(error)) from error
+            if is_full(error) or status == 416:
+                raise
             if attempt == ATTEMPTS:
-                raise OSError(str(error)) from error
-        except (OSError, aiohttp.ClientError) as error:
-            if attempt == ATTEMPTS:
-                raise OSError(f"{type(error).__name__}: {error}") from error
+                raise StorageError(f"{type(error).__name__}: {error}") from error
             # Jitter spreads the workers' retries; it changes when bytes arrive, never which.
             time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.SystemRandom().uniform(0.5, 1.5))
     raise AssertionError("the loop above returns or raises")
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether a disk, or one's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def read_bytes(fs: Any, path: str, *, start: int = 0, end: int | None = None) -> bytes:
+    """Read a file, or a range of it, by one request; an empty file has no ranges, which is no error here."""
+    try:
+        return bytes(with_retries(lambda: fs.cat_file(path, start=start, end=end)))
+    except OSError as error:
+        if _http_status(error) == 416:
+            return b""
+        raise
+
+
+def _http_status(error: BaseException | None) -> int | None:
+    """The status that a server answered, as aiohttp or botocore keeps it."""
+    while error is not None:
+        if isinstance(error, aiohttp.ClientResponseError):
+            return error.status
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        error = error.__cause__
+    return None
 
 
 def sha256_of(path: Path) -> str:
@@ -139,20 +181,24 @@ class Folder:
         root: str = filesystem(self.url, anonymous=self.anonymous)[1]
         return f"{root.rstrip('/')}/{name}"
 
-    def exists(self, name: str) -> bool:
-        return bool(with_retries(lambda: self.fs.exists(self.path(name))))
-
     def read(self, name: str) -> bytes:
         """Read a whole file.
 
         Raises:
             FileNotFoundError: it is absent.
         """
-        return bytes(with_retries(lambda: self.fs.cat_file(self.path(name))))
+        return read_bytes(self.fs, self.path(name))
+
+    def read_if_there(self, name: str) -> bytes | None:
+        """Read a whole file by one request; None where it is absent."""
+        try:
+            return self.read(name)
+        except FileNotFoundError:
+            return None
 
     def read_range(self, name: str, offset: int, size: int) -> bytes:
         """Read `size` bytes from `offset`: one range request."""
-        return bytes(with_retries(lambda: self.fs.cat_file(self.path(name), start=offset, end=offset + size)))
+        return read_bytes(self.fs, self.path(name), start=offset, end=offset + size)
 
     def names(self, name: str) -> list[str]:
         """List the names of the files in a sub-folder; empty where it is absent."""
@@ -171,7 +217,21 @@ class Folder:
 
     def write_json(self, name: str, content: Any) -> None:
         """Write JSON with sorted keys, so that equal contents give equal bytes."""
-        self.write(name, (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        self.write(name, json_bytes(content))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a whole file only where there is none.
+
+        Returns:
+            Whether the file now holds this content: also when an earlier attempt, whose answer was lost, wrote it.
+        """
+        if self.local:
+            with self.scratch() as folder:
+                (folder / "file").write_bytes(content)
+                created = self._link(folder / "file", name)
+        else:
+            created = self._put_new(name, content)
+        return created or self.read_if_there(name) == content
 
     def publish(self, built: Path, name: str) -> None:
         """Move a file built in `scratch` to its place, whole."""
@@ -179,29 +239,135 @@ class Folder:
         if not self.local:
             with_retries(lambda: self.fs.put_file(str(built), target))
             return
-        with built.open("rb") as file:
-            os.fsync(file.fileno())
-        place = Path(target)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place = _synced(built, Path(target))
         built.replace(place)
-        descriptor = os.open(place.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_folder(place.parent)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give a local folder to build files in, removed afterwards; on the same disk as a local folder's files."""
-        parent = Path(self.path("run/tmp")) if self.local else Path(tempfile.gettempdir())
-        folder = parent / f"pbe-{uuid.uuid4().hex}"
+        """Give a local folder to build files in, removed afterwards; on the same disk as a local folder's files.
+
+        A folder whose process was killed is removed by the next that comes by.
+        """
+        parent = Path(self.path("run/tmp")) if self.local else Path(tempfile.gettempdir()) / "pbe-scratch"
+        _sweep(parent)
+        name = uuid.uuid4().hex
+        folder = parent / f"new-{name}"
         folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with (folder / SCRATCH_LOCK).open("w") as lock:
+            _try_lock(lock.fileno())
+            folder = folder.rename(parent / f"pbe-{name}")  # only now may others judge it by its lock
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def delete(self, name: str) -> None:
+        """Remove one file, if it is there."""
+        with suppress(FileNotFoundError):
+            with_retries(lambda: self.fs.rm_file(self.path(name)))
 
     def remove(self, name: str) -> None:
         """Remove a file or a whole sub-folder, if it is there."""
-        if self.exists(name):
-            self.fs.rm(self.path(name), recursive=True)
+        if self.local:
+            path = Path(self.path(name))
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        elif with_retries(lambda: self.fs.exists(self.path(name))):
+            with_retries(lambda: self.fs.rm(self.path(name), recursive=True))
+
+    def abort_uploads(self) -> int:
+        """Abort the multipart uploads into this folder that a killed job left, and tell how many (S3 only).
+
+        Raises:
+            PermissionError: the credentials do not allow it.
+        """
+        fs = self.fs
+        if not hasattr(fs, "list_multipart_uploads"):
+            return 0
+        bucket, prefix, _ = fs.split_path(self.path(""))
+        aborted = 0
+        marker: dict[str, str] = {}
+        while True:
+            query = {"Bucket": bucket, "Prefix": prefix, **marker}
+            page = with_retries(functools.partial(fs.call_s3, "list_multipart_uploads", **query))
+            for upload in page.get("Uploads", []):
+                place = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+                with suppress(FileNotFoundError):
+                    with_retries(functools.partial(fs.call_s3, "abort_multipart_upload", **place))
+                    aborted += 1
+            if not page.get("IsTruncated"):
+                return aborted
+            marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def _link(self, built: Path, name: str) -> bool:
+        """Bring a file to its place where there is none; False where there is one."""
+        place = _synced(built, Path(self.path(name)))
+        try:
+            os.link(built, place)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS:
+                raise
+            if place.exists():  # the job's lock keeps others away
+                return False
+            built.replace(place)
+        _sync_folder(place.parent)
+        return True
+
+    def _put_new(self, name: str, content: bytes) -> bool:
+        """PUT an object where there is none; False where there is one."""
+        path = self.path(name)
+        try:
+            with_retries(lambda: self.fs.pipe_file(path, content, mode="create"))
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if _http_status(error) != 501:  # a server that knows no conditional PUT
+                raise
+            if self.read_if_there(name) is not None:
+                return False
+            with_retries(lambda: self.fs.pipe_file(path, content))
+        return True
+
+
+def json_bytes(content: Any) -> bytes:
+    """JSON with sorted keys, one line a value: equal contents, equal bytes."""
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _synced(built: Path, place: Path) -> Path:
+    """Bring a file's content to the disk, and make the folder that it will lie in."""
+    with built.open("rb") as file:
+        os.fsync(file.fileno())
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process; False where another holds it, or files cannot be locked here."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def _sweep(parent: Path) -> None:
+    """Remove the scratch folders of dead processes, once a process: they lie unlocked."""
+    for lock in parent.glob(f"pbe-*/{SCRATCH_LOCK}"):
+        with suppress(FileNotFoundError), lock.open() as file:
+            if _try_lock(file.fileno()):
+                shutil.rmtree(lock.parent, ignore_errors=True)

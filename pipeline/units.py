@@ -4,6 +4,7 @@ A pure function of the plan's rows, the photos' bytes, the encoders' weights and
 threads nor the order in which units run changes a byte.
 """
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,10 +26,11 @@ from pipeline.draws import DrawnSample, DrawRecipe, draw_sample
 from pipeline.encoders import ExemplarEncoder, SourceEncoder, blank_signed, signed
 from pipeline.errors import DrawError, PhotoError
 from pipeline.exemplars import encode_jpeg
+from pipeline.manifest import digest_of, read_recipe
 from pipeline.photos import Photo, PhotoStore, decode_photo, perceptual_hash, photo_sha256
 from pipeline.plan import read_unit_boxes
 from pipeline.shards import Row, ShardWriter, publish_file, tensor_member
-from pipeline.storage import Folder
+from pipeline.storage import Folder, json_bytes
 from schemas.drops import DROPS, Drop
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT, sample_key
 from schemas.shards import (
@@ -72,6 +74,10 @@ class PlannedPhoto:
     def box_of(self, draw: int) -> dict[str, Any]:
         """The box that a draw takes."""
         return self.boxes[draw % len(self.boxes)]
+
+
+class OutputTakenError(Exception):
+    """Another job writes this output now."""
 
 
 class _Clock:
@@ -165,6 +171,16 @@ class UnitWriter:
                 seconds.update(shard.seconds)
             return records, dict(seconds)
 
+    def refuse_foreign_output(self) -> None:
+        """Look whether the output still belongs to this job's recipe: another may have started anew meanwhile.
+
+        Raises:
+            OutputTakenError: it does not.
+        """
+        found = read_recipe(self.out)
+        if found is None or digest_of(found) != self.recipe_digest:
+            raise OutputTakenError(f"{self.out.url}: belongs to another recipe now; this job must write no more")
+
     def _lost_before(self, task: UnitTask) -> dict[str, PhotoError]:
         """Photos that an earlier draw of the unit lost: lost they stay, or a dataset would count their boxes twice."""
         lost = {}
@@ -252,9 +268,12 @@ class _Shard:
             self._flush()
 
     def finish(self, photos: list[PlannedPhoto]) -> UnitRecord:
-        """Publish shard, index and drops, then the record."""
+        """Publish shard, index and drops, then the record; leave what has a record already as it is."""
         self._flush()
         task, out = self._task, self._writer.out
+        self._writer.refuse_foreign_output()
+        if (finished := read_record(out, task.unit, self._draw)) is not None:
+            return finished
         shard: FileDigest | None = None
         index: FileDigest | None = None
         if self._shard.samples:
@@ -284,8 +303,12 @@ class _Shard:
             drops=publish_file(out, self._drops_file, drops_path(task.unit, self._draw)),
         )
         assert record.planned == record.samples + sum(record.dropped.values()), record
-        out.write_json(record_path(task.unit, self._draw), asdict(record))
-        return record
+        if out.create(record_path(task.unit, self._draw), json_bytes(asdict(record))):
+            return record
+        raise OutputTakenError(
+            f"{record_path(task.unit, self._draw)}: another job has just written it, with other bytes; "
+            "verify the dataset with ray_jobs/verify_shards.py"
+        )
 
     def _flush(self) -> None:
         """Encode the batch and write its samples."""
@@ -352,6 +375,12 @@ class _Shard:
             },
             **drawn.facts,
         }
+
+
+def read_record(out: Folder, unit: int, draw: int) -> UnitRecord | None:
+    """Read the record of a unit and draw; None while it is not finished."""
+    content = out.read_if_there(record_path(unit, draw))
+    return UnitRecord.from_json(json.loads(content)) if content is not None else None
 
 
 def group_photos(rows: pa.Table) -> list[PlannedPhoto]:

@@ -1,7 +1,9 @@
 """Commands: a command line -> a config, and a user's mistake -> one message and an exit code."""
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +12,12 @@ import tyro
 
 import pipeline
 from pipeline.config import PRESETS, ShardConfig
-from pipeline.errors import InputError
-from pipeline.storage import absolute, is_local
+from pipeline.errors import InputError, LockLostError
+from pipeline.redaction import redact
+from pipeline.storage import StorageError, absolute, is_full, is_local
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+GO_ON = "finished units are kept: run the same command again to go on"
 
 
 def run_command(command: Callable[[list[str]], int]) -> int:
@@ -21,10 +25,19 @@ def run_command(command: Callable[[list[str]], int]) -> int:
     try:
         return command(sys.argv[1:])
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redact(str(error))}", file=sys.stderr)
         return EXIT_USAGE
+    except LockLostError as error:
+        print(f"stopped: {error}; {GO_ON}", file=sys.stderr)
+        return EXIT_FAILED
+    except OSError as error:
+        if not is_full(error) and not isinstance(error, StorageError):
+            raise
+        cause = f"a disk is full ({describe_room()})" if is_full(error) else "storage went on failing"
+        print(f"stopped: {cause}: {redact(str(error))}; mend that; {GO_ON}", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
-        print("\ninterrupted; finished units are kept: run the same command again to go on", file=sys.stderr)
+        print(f"\ninterrupted; {GO_ON}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
@@ -67,6 +80,12 @@ def describe_code() -> str:
     except (OSError, subprocess.CalledProcessError):
         commit = "no commit known"
     return f"code: {place} ({commit})"
+
+
+def describe_room(*paths: str) -> str:
+    """Say how much room is left where the job writes: at local paths, and where temporary files go."""
+    places = [Path(path) for path in (*paths, tempfile.gettempdir()) if is_local(path) and Path(path).exists()]
+    return ", ".join(f"{place}: {shutil.disk_usage(place).free / 2**20:,.0f} MiB left" for place in places)
 
 
 def _cwd_is_shipped() -> bool:

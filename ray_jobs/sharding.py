@@ -1,6 +1,8 @@
 """Sharding: a command line -> a dataset. The steps of the shard job, in order."""
 
+import errno
 import json
+import sys
 import time
 from collections import Counter
 from dataclasses import asdict
@@ -10,14 +12,15 @@ import ray
 from tqdm import tqdm
 
 from pipeline.config import UNTRAINED, ShardConfig
-from pipeline.job import Prepared, check_inputs, pending_tasks, prepare
-from pipeline.lock import locked
+from pipeline.job import Prepared, check_inputs, clear_leftovers, pending_tasks, prepare
+from pipeline.lock import Hold, locked
 from pipeline.manifest import count_totals, finish_dataset, funnel_rows, read_records
 from pipeline.pictures import write_funnel, write_overview
-from pipeline.storage import Folder
+from pipeline.redaction import redact
+from pipeline.storage import Folder, is_full, json_bytes
 from pipeline.units import UnitTask
 from ray_jobs.cluster import Slots, connect, lay_out_slots, refuse_hidden_paths
-from ray_jobs.command import EXIT_FAILED, describe_code, parse_shard_config
+from ray_jobs.command import EXIT_FAILED, GO_ON, describe_code, describe_room, parse_shard_config
 from ray_jobs.units_on_ray import make_units
 from schemas.shards import MANIFEST, UnitRecord
 
@@ -37,12 +40,23 @@ def shard_openimages(arguments: list[str]) -> int:
     """
     config = parse_shard_config(arguments)
     print(describe_code())
-    print(f"output: {config.out}", flush=True)
-    with locked(Folder(config.out)):
-        return _shard(config)
+    print(f"output: {redact(config.out)}", flush=True)
+    try:
+        with locked(Folder(config.out), say=_say) as hold:
+            return _shard(config, hold)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        print(f"stopped: a disk is full ({describe_room(config.out)}): {redact(str(error))}; free some room; {GO_ON}")
+        return EXIT_FAILED
 
 
-def _shard(config: ShardConfig) -> int:
+def _say(line: str) -> None:
+    tqdm.write(redact(line))
+    sys.stdout.flush()
+
+
+def _shard(config: ShardConfig, hold: Hold) -> int:
     """Run the job on an output that is held."""
     began = time.monotonic()
     checked = check_inputs(config)
@@ -54,7 +68,7 @@ def _shard(config: ShardConfig) -> int:
             job = prepare(
                 checked,
                 device=slots.device,
-                say=lambda line: print(line, flush=True),
+                say=_say,
                 progress=lambda rows: rows_bar.update(rows - rows_bar.n),
             )
         tasks, done = pending_tasks(job)
@@ -68,7 +82,9 @@ def _shard(config: ShardConfig) -> int:
         if not tasks and _is_complete(job):
             print("nothing to do: the dataset is complete")
             return 0
-        errors, seconds = _make_all(job, tasks, slots)
+        job.out.delete(MANIFEST)  # while shards are added the dataset is not complete
+        errors, seconds = _make_all(job, tasks, slots, hold)
+        hold.check()
     except TooManyFailuresError as error:
         print(f"stopped: {error}")
         return EXIT_FAILED
@@ -78,7 +94,9 @@ def _shard(config: ShardConfig) -> int:
         _report_errors(job.out, errors)
         return EXIT_FAILED
     made = sum(task.photos * len(task.draws) for task in tasks)
-    return _finish(job, seconds, made, began)
+    code = _finish(job, seconds, made, began)
+    clear_leftovers(job.out)
+    return code
 
 
 def _rows_bar() -> Any:
@@ -87,13 +105,16 @@ def _rows_bar() -> Any:
 
 def _is_complete(job: Prepared) -> bool:
     """Tell whether the manifest already speaks of just these draws."""
-    if not job.out.exists(MANIFEST):
+    content = job.out.read_if_there(MANIFEST)
+    if content is None:
         return False
-    manifest = json.loads(job.out.read(MANIFEST))
+    manifest = json.loads(content)
     return bool(manifest["draws"] == job.config.draws and manifest["recipe"] == job.recipe)
 
 
-def _make_all(job: Prepared, tasks: list[UnitTask], slots: Slots) -> tuple[dict[int, tuple[str, str]], Counter[str]]:
+def _make_all(
+    job: Prepared, tasks: list[UnitTask], slots: Slots, hold: Hold
+) -> tuple[dict[int, tuple[str, str]], Counter[str]]:
     """Make all pending units, with a progress bar.
 
     Returns:
@@ -101,6 +122,7 @@ def _make_all(job: Prepared, tasks: list[UnitTask], slots: Slots) -> tuple[dict[
 
     Raises:
         TooManyFailuresError: as soon as too many photos have failed.
+        OSError: as soon as a disk is full.
     """
     errors: dict[int, tuple[str, str]] = {}
     seconds: Counter[str] = Counter()
@@ -109,7 +131,9 @@ def _make_all(job: Prepared, tasks: list[UnitTask], slots: Slots) -> tuple[dict[
     if not tasks:
         return errors, seconds
     with tqdm(total=total, desc="draws", unit=" draws", mininterval=1) as bar:
-        for result in make_units(job, tasks, slots):
+        for result in make_units(job, tasks, slots, check=hold.check, say=_say):
+            if result.disk_full:
+                raise OSError(errno.ENOSPC, result.error)
             if result.error:
                 errors[result.unit] = (result.error, result.trace)
                 continue
@@ -169,13 +193,13 @@ def _finish(job: Prepared, seconds: Counter[str], made: int, began: float) -> in
         print(f"thread time by stage for {made:,} draws made in this run: {stages}")
     if UNTRAINED in (job.config.vae, job.config.clip):
         print("the encoders are untrained: these latents and vectors serve to try the system, not to train a model")
-    print(f"dataset: {job.out.url}  (look at {job.out.url}/overview.png and funnel.png)")
+    print(f"dataset: {redact(job.out.url)}  (look at {job.out.url}/overview.png and funnel.png)")
     return 0
 
 
 def _log_run(job: Prepared, tasks: list[UnitTask], done: int) -> None:
     """Leave the effective config and a line about this run under run/."""
-    job.out.write_json("run/config.json", asdict(job.config))
+    job.out.write("run/config.json", redact(json_bytes(asdict(job.config)).decode()).encode())
     line = {"started": time.time(), "units_to_make": len(tasks), "unit_draws_finished": done}
-    earlier = job.out.read("run/runs.jsonl") if job.out.exists("run/runs.jsonl") else b""
+    earlier = job.out.read_if_there("run/runs.jsonl") or b""
     job.out.write("run/runs.jsonl", earlier + json.dumps(line).encode() + b"\n")

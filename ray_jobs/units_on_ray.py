@@ -1,25 +1,31 @@
-"""Units on Ray: unit tasks -> records, through Ray Data over one unit a block and a pool of encoder actors."""
+"""Units on Ray: unit tasks -> records, by a pool of encoder actors in which a dead actor is replaced.
 
-import json
-import logging
+Each actor holds one unit at a time, so that the death of an actor, a worker or a whole node costs the units in flight
+and nothing else: they are begun again, on whatever part of the cluster is left.
+"""
+
 import traceback
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.exceptions import RayError, RayTaskError
 
 from pipeline.config import ShardConfig
 from pipeline.errors import InputError
 from pipeline.job import Prepared, load_encoders
 from pipeline.photos import PhotoStore
-from pipeline.storage import Folder
+from pipeline.redaction import redact
+from pipeline.storage import Folder, is_full
 from pipeline.units import UnitTask, UnitWriter
 from ray_jobs.cluster import Slots
 from schemas.shards import UnitRecord
 
 MAX_ATTEMPTS = 3
+POLL_SECONDS = 1.0
+PATIENCE_POLLS = 30  # polls without any actor, after which the wait is told
 
 
 @dataclass(frozen=True)
@@ -31,18 +37,7 @@ class UnitResult:
     seconds: dict[str, float]
     error: str = ""
     trace: str = ""
-
-
-class Attempts:
-    """Counts how often each unit was begun; a unit begun again without a result has lost its actor."""
-
-    def __init__(self) -> None:
-        self._begun: dict[int, int] = {}
-
-    def begin(self, unit: int) -> int:
-        """Count one more attempt, and tell how many there were."""
-        self._begun[unit] = self._begun.get(unit, 0) + 1
-        return self._begun[unit]
+    disk_full: bool = False
 
 
 class UnitActor:
@@ -57,66 +52,154 @@ class UnitActor:
         class_names: dict[str, str],
         recipe_digest: str,
         fingerprints: tuple[str, str],
-        attempts: Any,
     ) -> None:
-        sources, exemplars = load_encoders(config, device)
+        self._config, self._device, self._threads = config, device, threads
+        self._class_names, self._recipe_digest, self._fingerprints = class_names, recipe_digest, fingerprints
+
+    def load(self) -> None:
+        """Load the encoders.
+
+        Raises:
+            InputError: they are not the ones that the job began with.
+        """
+        config = self._config
+        sources, exemplars = load_encoders(config, self._device)
         found = (sources.fingerprint, exemplars.fingerprint)
-        if found != fingerprints:
+        if found != self._fingerprints:
             raise InputError(
-                f"--vae, --clip: this node has other weights, {found}, than the job began with, {fingerprints}"
+                f"--vae, --clip: this node has other weights, {found}, than the job began with, {self._fingerprints}"
             )
-        self._attempts = attempts
         self._writer = UnitWriter(
             config=config,
             out=Folder(config.out),
             store=PhotoStore(config.images, anonymous=config.anonymous),
             sources=sources,
             exemplars=exemplars,
-            class_names=class_names,
-            recipe_digest=recipe_digest,
-            threads=threads,
+            class_names=self._class_names,
+            recipe_digest=self._recipe_digest,
+            threads=self._threads,
         )
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return {"result": [json.dumps(self._make(json.loads(task))) for task in batch["task"]]}
-
-    def _make(self, fields: dict[str, Any]) -> dict[str, Any]:
-        task = UnitTask(**{**fields, "draws": tuple(fields["draws"])})
-        if ray.get(self._attempts.begin.remote(task.unit)) > MAX_ATTEMPTS:
-            error = f"its actor died {MAX_ATTEMPTS} times, out of memory perhaps; see Ray's logs"
-            return asdict(UnitResult(task.unit, [], {}, error))
+    def make(self, task: UnitTask) -> UnitResult:
+        """Make a unit; what it fails for is part of the result."""
         try:
             records, seconds = self._writer.write(task)
         except Exception as error:  # reported, with its traceback, and the job fails at its end; other units go on
-            return asdict(UnitResult(task.unit, [], {}, f"{type(error).__name__}: {error}", traceback.format_exc()))
-        return asdict(UnitResult(task.unit, records, seconds))
+            text = redact(f"{type(error).__name__}: {error}")
+            return UnitResult(task.unit, [], {}, text, redact(traceback.format_exc()), is_full(error))
+        return UnitResult(task.unit, records, seconds)
 
 
-def make_units(job: Prepared, tasks: list[UnitTask], slots: Slots) -> Iterator[UnitResult]:
-    """Make units on the cluster, and give each result as it comes."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it warns that its own progress bars are off
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    attempts = ray.remote(Attempts).options(num_cpus=0).remote()
-    rows = [{"task": json.dumps(asdict(task))} for task in tasks]
-    units = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        UnitActor,
-        batch_size=1,
-        compute=ActorPoolStrategy(size=min(slots.count, len(tasks))),
-        num_cpus=slots.cpus,
-        num_gpus=slots.gpus,
-        fn_constructor_args=(job.config,),
-        fn_constructor_kwargs={
-            "device": slots.device,
-            "threads": slots.cpus,
-            "class_names": job.class_names,
-            "recipe_digest": job.recipe_digest,
-            "fingerprints": (job.recipe["vae"]["fingerprint"], job.recipe["clip"]["fingerprint"]),
-            "attempts": attempts,
-        },
+@dataclass(frozen=True)
+class _Event:
+    """An actor has loaded (no task), or is done with a task; without the actor when it died, with its node perhaps."""
+
+    actor: Any | None
+    task: UnitTask | None = None
+    result: UnitResult | None = None
+
+
+class _Pool:
+    """Encoder actors: those that load, and those that work on a unit. An idle one is not kept."""
+
+    def __init__(self, start: Callable[[], Any]) -> None:
+        self._start = start
+        self._calls: dict[Any, tuple[Any, UnitTask | None]] = {}  # what a call will give -> actor, and its unit
+
+    @property
+    def working(self) -> int:
+        """How many units are in flight."""
+        return sum(task is not None for _, task in self._calls.values())
+
+    def grow(self, count: int) -> None:
+        """Start actors up to this number."""
+        while len(self._calls) < count:
+            actor = self._start()
+            self._calls[actor.load.remote()] = (actor, None)
+
+    def work(self, actor: Any, task: UnitTask) -> None:
+        """Give an actor a unit."""
+        self._calls[actor.make.remote(task)] = (actor, task)
+
+    def wait(self) -> list[_Event]:
+        """Wait for POLL_SECONDS at most, and tell what has happened.
+
+        Raises:
+            InputError: an actor found that it cannot work here.
+        """
+        ready, _ = ray.wait(list(self._calls), timeout=POLL_SECONDS)
+        return [self._event(call) for call in ready]
+
+    def stop(self) -> None:
+        """Kill all actors."""
+        for actor, _ in self._calls.values():
+            ray.kill(actor)
+
+    def _event(self, call: Any) -> _Event:
+        actor, task = self._calls.pop(call)
+        try:
+            return _Event(actor, task, ray.get(call))
+        except RayTaskError:
+            raise
+        except RayError:  # the actor, its worker or its node died, or cannot be reached
+            ray.kill(actor)
+            return _Event(None, task)
+
+
+def make_units(
+    job: Prepared, tasks: list[UnitTask], slots: Slots, *, check: Callable[[], None], say: Callable[[str], None]
+) -> Iterator[UnitResult]:
+    """Make units on the cluster, and give each result as it comes.
+
+    Args:
+        check: called at least every few seconds; may raise to stop.
+        say: told when the cluster has no room for an actor.
+    """
+    waiting = deque(tasks)
+    attempts: Counter[int] = Counter()
+    failed_loads = idle_polls = 0
+    pool = _Pool(lambda: _start_actor(job, slots))
+    try:
+        while waiting or pool.working:
+            pool.grow(min(slots.count, len(waiting) + pool.working))
+            events = pool.wait()
+            check()
+            idle_polls = 0 if events or pool.working else idle_polls + 1
+            if idle_polls == PATIENCE_POLLS:
+                say(f"waiting for the cluster: no room for an encoder of {slots.cpus} CPUs and {slots.gpus} GPUs")
+            for event in events:
+                if event.task is None:
+                    failed_loads = 0 if event.actor else failed_loads + 1
+                    _refuse_endless_loads(failed_loads, slots)
+                elif event.result is not None:
+                    yield event.result
+                elif attempts[event.task.unit] < MAX_ATTEMPTS:
+                    waiting.appendleft(event.task)
+                else:
+                    error = f"its actor died {MAX_ATTEMPTS} times, out of memory perhaps; see Ray's logs"
+                    yield UnitResult(event.task.unit, [], {}, error)
+                if event.actor and waiting:
+                    attempts[waiting[0].unit] += 1
+                    pool.work(event.actor, waiting.popleft())
+    finally:
+        pool.stop()
+
+
+def _refuse_endless_loads(failed_loads: int, slots: Slots) -> None:
+    if failed_loads > MAX_ATTEMPTS * slots.count:
+        raise InputError(
+            f"--encoders {slots.count}: {failed_loads} actors in a row died while loading, out of memory perhaps; see "
+            "Ray's logs, or give fewer --encoders"
+        )
+
+
+def _start_actor(job: Prepared, slots: Slots) -> Any:
+    actor = ray.remote(UnitActor).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
+    return actor.remote(
+        job.config,
+        device=slots.device,
+        threads=slots.cpus,
+        class_names=job.class_names,
+        recipe_digest=job.recipe_digest,
+        fingerprints=(job.recipe["vae"]["fingerprint"], job.recipe["clip"]["fingerprint"]),
     )
-    for row in units.iter_rows():
-        fields = json.loads(row["result"])
-        records = [UnitRecord.from_json(record) for record in fields["records"]]
-        yield UnitResult(**{**fields, "records": records})
