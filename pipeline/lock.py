@@ -233,7 +233,7 @@ def _is_dead(found: dict[str, Any]) -> bool:
     here = (socket.gethostname(), _boot(), _pids())
     if not all(here) or (found.get("host"), found.get("boot"), found.get("pids")) != here:
         return False
-    return _started(int(found["pid"])) != found["started"]
+    return bool(_started(int(found["pid"])) != found["started"])
 
 
 def _started(pid: int) -> str:

@@ -14,6 +14,7 @@ if "RAY_ADDRESS" not in os.environ:
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.errors import InputError
@@ -87,11 +88,11 @@ def refuse_hidden_paths(out: Folder, paths: list[str]) -> None:
     seen = [out.path(probe)] * out.local + local
     try:
         for node in nodes:
-            missing = ray.get(
-                ray.remote(_missing)
-                .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-                .remote(seen)
-            )
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            try:
+                missing = ray.get(ray.remote(_missing).options(num_cpus=0, scheduling_strategy=there).remote(seen))
+            except RayError:  # the node has gone meanwhile, and what is gone needs to see nothing
+                continue
             if missing:
                 path = out.url if missing[0] == seen[0] and out.local else missing[0]
                 raise InputError(

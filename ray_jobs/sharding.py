@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from tqdm import tqdm
 
 from pipeline.config import UNTRAINED, ShardConfig
@@ -39,8 +40,8 @@ def shard_openimages(arguments: list[str]) -> int:
         The exit code: 0 when the dataset is complete.
     """
     config = parse_shard_config(arguments)
-    print(describe_code())
-    print(f"output: {redact(config.out)}", flush=True)
+    _say(describe_code())
+    _say(f"output: {config.out}")
     try:
         with locked(Folder(config.out), say=_say) as hold:
             return _shard(config, hold)
@@ -87,6 +88,9 @@ def _shard(config: ShardConfig, hold: Hold) -> int:
         hold.check()
     except TooManyFailuresError as error:
         print(f"stopped: {error}")
+        return EXIT_FAILED
+    except RayError as error:
+        print(f"stopped: Ray failed ({type(error).__name__}: {str(error).splitlines()[0]}); {GO_ON}")
         return EXIT_FAILED
     finally:
         ray.shutdown()

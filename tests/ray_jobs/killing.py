@@ -1,0 +1,180 @@
+"""Killing: run the shard job, SIGKILL parts of it at seeded moments, run it again, until its dataset is complete.
+
+Victims: `driver` (the command itself), `actor` (a worker that holds an encoder), `node` (the raylet of the cluster's
+second node, which is then added anew), `raylet` (that of a Ray which the job started itself; only without a cluster).
+"""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPT = ROOT / "ray_jobs/shard_openimages.py"
+POLL_SECONDS = 0.005
+RUN_SECONDS = 300.0  # no run may take longer
+MOST_RECORDS = 5  # new ones before a kill
+LONGEST_DELAY_SECONDS = 0.4  # after them: it falls anywhere inside the next units
+LONGEST_START_SECONDS = 8.0
+EARLY_SHARE = 0.25  # of the driver's kills, at any moment since its start
+
+
+def hashes(out: Path) -> dict[str, str]:
+    """Hash every file of a dataset outside run/."""
+    files = {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
+    return {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in files.items() if not n.startswith("run/")}
+
+
+def finished(out: Path) -> dict[str, int]:
+    """The records of finished units, with their shards' and their own time of writing."""
+    times = {}
+    for record in (out / "units").glob("*.json") if (out / "units").is_dir() else ():
+        for path in (record, *out.glob(f"shards/*/{record.stem}.tar")):
+            times[str(path)] = path.stat().st_mtime_ns
+    return times
+
+
+@dataclass
+class KillChain:
+    """One dataset, made through many kills.
+
+    Args:
+        flags: of the shard job, without --out.
+        environment: of the job.
+        cluster: a ray.cluster_utils.Cluster with a second node; None where the job starts Ray itself.
+    """
+
+    out: Path
+    flags: list[str]
+    environment: dict[str, str]
+    seed: int
+    cluster: Any = None
+    killed: list[str] = field(default_factory=list)
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.seed)
+        self._job: subprocess.Popen[bytes] | None = None
+        self._log = self.out.with_suffix(".log")
+        if self.cluster:
+            self.environment = {**self.environment, "RAY_ADDRESS": self.cluster.address}
+
+    def kill_all(self, victims: list[str]) -> None:
+        """Kill each of the victims in turn, starting the job again whenever it has ended; then let it finish.
+
+        Raises:
+            AssertionError: finished work was done again, the job hung, or ended by a mistake of its own.
+        """
+        for victim in victims:
+            if self._ended():
+                self._start()
+            self._await_moment(victim)
+            before = finished(self.out)
+            if self._ended():
+                self._expect_clean_end()
+                if self._complete():
+                    return
+                continue
+            self._kill(victim)
+            self.killed.append(victim)
+            self._check_kept(before)
+        while not self._complete():
+            if self._ended():
+                self._start()
+            self._wait()
+        self._wait()
+
+    def _start(self) -> None:
+        self.runs += 1
+        command = [sys.executable, str(SCRIPT), *self.flags, "--out", str(self.out)]
+        with self._log.open("ab") as log:
+            self._job = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, start_new_session=True)
+        self._began = time.monotonic()
+        self._mortal = False
+
+    def _ended(self) -> bool:
+        return self._job is None or self._job.poll() is not None
+
+    def _complete(self) -> bool:
+        return (self.out / "manifest.json").exists()
+
+    def _await_moment(self, victim: str) -> None:
+        """Wait for a seeded moment: some new records and a while later; or, for the driver, at any time."""
+        if victim == "driver" and self._rng.random() < EARLY_SHARE:
+            self._sleep(self._began + self._rng.uniform(0, LONGEST_START_SECONDS) - time.monotonic())
+            return
+        goal = len(finished(self.out)) + self._rng.randint(1, MOST_RECORDS)
+        while len(finished(self.out)) < goal and not self._ended():
+            self._check_time()
+            time.sleep(POLL_SECONDS)
+        self._sleep(self._rng.uniform(0, LONGEST_DELAY_SECONDS))
+
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._ended():
+            time.sleep(POLL_SECONDS)
+
+    def _kill(self, victim: str) -> None:
+        assert self._job
+        if victim == "driver":
+            self._job.kill()
+            self._job.wait()
+        elif victim == "node":
+            node = next(n for n in self.cluster.list_all_nodes() if n is not self.cluster.head_node)
+            node.kill_raylet(check_alive=False)
+            self.cluster.worker_nodes.discard(node)
+            node.kill_all_processes(check_alive=False, allow_graceful=False)
+            self.cluster.add_node(num_cpus=1, object_store_memory=100 << 20, wait=False)
+        else:
+            name = {"actor": "ray::UnitActor", "raylet": "raylet"}[victim]
+            owners = [psutil.Process(self._job.pid)] if not self.cluster else [psutil.Process()]
+            found = [p for owner in owners for p in owner.children(recursive=True) if _is(p, name)]
+            if found:
+                self._mortal = victim == "raylet"
+                self._rng.choice(sorted(found, key=lambda p: p.pid)).send_signal(signal.SIGKILL)
+
+    def _check_kept(self, before: dict[str, int]) -> None:
+        """Nothing that was finished at a kill is ever written again."""
+        self._kept = {**getattr(self, "_kept", {}), **before}
+        now = finished(self.out)
+        changed = [name for name, written in self._kept.items() if now.get(name) != written]
+        assert not changed, changed
+
+    def _wait(self) -> None:
+        assert self._job
+        while not self._ended():
+            self._check_time()
+            time.sleep(POLL_SECONDS)
+        self._expect_clean_end()
+        self._check_kept({})
+
+    def _check_time(self) -> None:
+        if time.monotonic() - self._began > RUN_SECONDS:
+            assert self._job
+            os.killpg(self._job.pid, signal.SIGKILL)
+            raise AssertionError(f"the job hung; its log:\n{self._tail()}")
+
+    def _expect_clean_end(self) -> None:
+        """A job outlives its actors and nodes; only a Ray that it started itself may take it along."""
+        assert self._job
+        code = self._job.returncode
+        assert code == 0 or self._mortal, f"exit code {code}; its log:\n{self._tail()}"
+
+    def _tail(self) -> str:
+        return self._log.read_text(errors="replace")[-4000:]
+
+
+def _is(process: psutil.Process, name: str) -> bool:
+    try:
+        command = " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    return name in command.split(" ")[0] or command.startswith(name)
