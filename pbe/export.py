@@ -17,7 +17,8 @@ import transformers
 from safetensors.torch import save_file
 
 from pbe.diffusion import BETA_END, BETA_START, TIMESTEPS
-from pbe.model import ModelConfig
+from pbe.loading import differences
+from pbe.model import ModelConfig, PaintByExample
 from pbe.unet import build_unet
 from pbe.weights import NOTE_FILE, Tensors
 from pipeline.encoders import CLIP_MEAN, CLIP_STD
@@ -56,7 +57,9 @@ def export_model(
 
     Raises:
         InputError: diffusers' layout was asked for and cannot hold the model; says why.
+        ValueError: `state` is not the whole state of such a model.
     """
+    _refuse_partial(out, state, config)
     reasons = misfits(config, vae=vae, tower=tower)
     if layout == "diffusers" and reasons:
         raise InputError(f"{out}: diffusers' layout cannot hold this model: {'; '.join(reasons)}. Export without it")
@@ -73,8 +76,7 @@ def export_model(
         _write_own_parts(partial, _under(state, "conditioner."), tower)
     note = {"format": FORMAT_VERSION, "layout": written, "weights": weights, "step": step}
     _write_json(partial / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    _replace(out, partial)
     return written
 
 
@@ -96,6 +98,23 @@ def misfits(config: ModelConfig, *, vae: Any | None, tower: Any | None) -> list[
     if blocks != config.conditioner.blocks:
         reasons.append(f"CLIP's {layers} layers mean {blocks} mapper blocks, not {config.conditioner.blocks}")
     return reasons
+
+
+def _refuse_partial(out: Path, state: Tensors, config: ModelConfig) -> None:
+    with torch.device("meta"):
+        faults = differences(PaintByExample(config), state)
+    if faults:
+        raise ValueError(f"{out}: not a whole model's state: {'; '.join(faults)}; gather all shards first")
+
+
+def _replace(out: Path, partial: Path) -> None:
+    """Put the finished folder in place; the older one is gone only once the new one is there."""
+    older = out.with_name(out.name + ".older")
+    shutil.rmtree(older, ignore_errors=True)
+    if out.exists():
+        out.rename(older)
+    partial.rename(out)
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def _write_unet(folder: Path, state: Tensors, config: ModelConfig) -> None:

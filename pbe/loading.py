@@ -110,17 +110,22 @@ def load_exactly(module: nn.Module, state: Tensors, what: str) -> None:
     Raises:
         InputError: naming what is missing, unexpected or of another shape.
     """
-    expected = module.state_dict()
-    faults = [
-        *_listed("missing", expected.keys() - state.keys()),
-        *_listed("unexpected", state.keys() - expected.keys()),
-        *_listed("of another shape", _misshapen(expected, state)),
-    ]
+    faults = differences(module, state)
     if faults:
         raise InputError(
             f"{what} does not fit this model: {'; '.join(faults)}. Weights and model must have equal sizes"
         )
     module.load_state_dict(dict(state))
+
+
+def differences(module: nn.Module, state: Tensors) -> list[str]:
+    """Say which tensors of a state dict are missing, unexpected or of another shape for the module; empty: none."""
+    expected = module.state_dict()
+    return [
+        *_listed("missing", expected.keys() - state.keys()),
+        *_listed("unexpected", state.keys() - expected.keys()),
+        *_listed("of another shape", _misshapen(expected, state)),
+    ]
 
 
 def grow_input(weight: torch.Tensor, *, channels: int) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from pbe.batch import Batch
@@ -57,6 +58,14 @@ def model_config(
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
     """List what the optimiser may change: everything but the dead query paths."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def dead_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Copy the dead query paths by state-dict name, before an engine rounds the module to half precision.
+
+    Laid over a state dict, they keep an export's dead weights bit by bit those that training started from.
+    """
+    return {name: p.detach().cpu().clone() for name, p in model.named_parameters() if not p.requires_grad}
 
 
 def count_parameters(module: nn.Module, *, dead: bool = False) -> int:

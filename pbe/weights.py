@@ -29,11 +29,7 @@ FORMS = (
 )
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _PICKLED = (".ckpt", ".pt", ".pth", ".bin")
-_HUB_PATTERNS = [
-    "model_index.json",
-    NOTE_FILE,
-    *(f"{part}/*" for part in ("unet", "conditioner", "image_encoder", "vae")),
-]
+_PARTS = ("unet", "conditioner", "image_encoder", "vae")
 
 
 @dataclass(frozen=True)
@@ -74,11 +70,20 @@ def _download(source: str) -> Path:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", source) or source.startswith("."):
         raise InputError(f"{source}: no such folder or file; {FORMS}")
     try:
-        return Path(huggingface_hub.snapshot_download(source, allow_patterns=_HUB_PATTERNS))
+        folder = _snapshot(source, ".safetensors")
+        parts = [folder / part for part in _PARTS if (folder / part / "config.json").exists()]
+        return folder if all(map(_weights_file, parts)) else _snapshot(source, ".bin")
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
         raise InputError(
             f"{source}: neither a folder nor to be had from the hub ({type(error).__name__}); {FORMS}"
         ) from error
+
+
+def _snapshot(source: str, suffix: str) -> Path:
+    """Fetch configs and weights of the parts used here; not the variants (fp16, non_ema ...) that lie beside them."""
+    weights = [f"{part}/{stem}{suffix}" for part in _PARTS for stem in _STEMS]
+    configs = ["model_index.json", NOTE_FILE, *(f"{part}/*.json" for part in _PARTS)]
+    return Path(huggingface_hub.snapshot_download(source, allow_patterns=[*configs, *weights]))
 
 
 def _read_file(path: Path) -> Weights:
@@ -131,20 +136,21 @@ def _plain_tower(tower: Tensors) -> dict[str, torch.Tensor]:
 
 
 def _read_part(folder: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of one part of a pipeline's folder, in one file or several.
+    """Read the tensors of one part of a pipeline's folder.
 
     Raises:
         InputError: it has no weights.
     """
-    for stem in _STEMS:
-        for suffix in (".safetensors", ".bin"):
-            single, index = folder / f"{stem}{suffix}", folder / f"{stem}{suffix}.index.json"
-            if single.exists():
-                return _read_tensors(single)
-            if index.exists():
-                names = sorted(set(_read_json(index)["weight_map"].values()))
-                return {key: value for name in names for key, value in _read_tensors(folder / name).items()}
-    raise InputError(f"{folder}: has no weights, such as {_STEMS[0]}.safetensors or {_STEMS[2]}.bin; {FORMS}")
+    path = _weights_file(folder)
+    if path is None:
+        raise InputError(f"{folder}: has no weights, such as {_STEMS[0]}.safetensors or {_STEMS[2]}.bin; {FORMS}")
+    return _read_tensors(path)
+
+
+def _weights_file(folder: Path) -> Path | None:
+    """Find a part's weights, safetensors before pickles."""
+    names = [f"{stem}{suffix}" for suffix in (".safetensors", ".bin") for stem in _STEMS]
+    return next((folder / name for name in names if (folder / name).exists()), None)
 
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:

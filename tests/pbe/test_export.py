@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from pbe.diffusion import predict_noise
 from pbe.export import export_model, misfits
 from pbe.loading import build_model, build_tower
-from pbe.model import PaintByExample
+from pbe.model import PaintByExample, dead_tensors
 from pbe.weights import read_weights
 from pipeline.encoders import load_clip, load_vae
 from pipeline.errors import InputError
@@ -130,6 +130,19 @@ def test_a_model_of_other_encoders_goes_into_our_layout(tmp_path: Path, model: P
     _assert_same(build_model(weights).state_dict(), model.state_dict())
     with pytest.raises(InputError, match=r"holds no CLIP vision tower; name one with --clip"):
         build_tower(weights)
+
+
+def test_a_part_of_a_state_is_not_exported(tmp_path: Path, model: PaintByExample) -> None:
+    state = {key: value for key, value in model.state_dict().items() if "conv_in" not in key}
+    with pytest.raises(ValueError, match=r"2 missing \(unet.conv_in.bias, unet.conv_in.weight\); gather all shards"):
+        export_model(tmp_path / "m", state, model.config, vae=None, tower=None, weights="raw", step=1)
+    assert not (tmp_path / "m").exists()
+
+
+def test_dead_tensors_survive_half_precision(model: PaintByExample) -> None:
+    whole, dead = {key: value.clone() for key, value in model.state_dict().items()}, dead_tensors(model)
+    rounded = {**model.bfloat16().state_dict(), **dead}
+    assert dead and all(torch.equal(rounded[key], whole[key]) for key in dead)
 
 
 def test_what_does_not_fit_diffusers_layout_is_named(ldm_vae_module: Any) -> None:

@@ -1,5 +1,6 @@
 """The UNet equals diffusers' on one context token, and its dead parts stay as they were."""
 
+import copy
 import re
 from typing import Any
 
@@ -116,6 +117,14 @@ def test_activation_checkpointing_and_channels_last_change_nothing(
     model.unet.to(memory_format=torch.channels_last)
     for name, gradient in _gradients(model, batch).items():
         torch.testing.assert_close(gradient, plain[name], atol=1e-5, rtol=1e-4)
+
+
+def test_a_deep_copy_is_independent_and_alike(model: PaintByExample, make_batch: BatchMaker) -> None:
+    average, batch = copy.deepcopy(model), make_batch()
+    assert torch.equal(average(batch).per_sample, model(batch).per_sample)
+    with torch.no_grad():
+        model.unet.conv_in.weight.zero_()
+    assert not torch.equal(average(batch).per_sample, model(batch).per_sample)
 
 
 def test_bfloat16_weights_train_with_a_float32_loss(model: PaintByExample, make_batch: BatchMaker) -> None:

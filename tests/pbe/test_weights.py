@@ -256,6 +256,34 @@ def test_a_file_of_other_tensors_and_empty_places_are_refused(tmp_path: Path) ->
             read_weights(source)
 
 
+def test_a_hub_id_is_fetched_without_variants_and_pickles_only_where_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = _stable_diffusion(UNET_SIZES["tiny"])
+    _save_sd_folder(tmp_path / "hub", prior, pickled=True)
+    asked: list[list[str]] = []
+
+    def fetch(name: str, *, allow_patterns: list[str]) -> str:
+        asked.append(allow_patterns)
+        suffixes = (".json", ".bin") if len(asked) > 1 else (".json",)  # this repository has pickles only
+        for path in (tmp_path / "hub").rglob("*.*"):
+            if path.suffix in suffixes:
+                target = tmp_path / "cache" / path.relative_to(tmp_path / "hub")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(path.read_bytes())
+        return str(tmp_path / "cache")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    _assert_same(read_weights("someone/model").unet, prior.state_dict())
+    assert "unet/diffusion_pytorch_model.safetensors" in asked[0] and "unet/diffusion_pytorch_model.bin" in asked[1]
+    assert not any("fp16" in pattern or pattern.endswith("/*") for pattern in asked[0] + asked[1])
+
+
+def test_a_hub_id_out_of_reach_is_named() -> None:
+    with pytest.raises(InputError, match=r"no-one/nothing: neither a folder nor to be had from the hub \("):
+        read_weights("no-one/nothing")
+
+
 def test_stable_diffusion_cannot_edit_by_example(tmp_path: Path) -> None:
     source = _save_sd_folder(tmp_path, _stable_diffusion(UNET_SIZES["tiny"]))
     with pytest.raises(InputError, match=r"has no exemplar conditioner"):
