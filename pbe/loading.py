@@ -60,15 +60,19 @@ def build_model(weights: Weights) -> PaintByExample:
     Raises:
         InputError: the weights have no conditioner, or do not fit together.
     """
-    if not weights.conditioner:
-        raise InputError(f"{weights.source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
     model = PaintByExample(described_config(weights))
     initialise(model, weights)
     return model.eval()
 
 
 def described_config(weights: Weights) -> ModelConfig:
-    """Tell the config of the Paint by Example model that the weights belong to."""
+    """Tell the config of the Paint by Example model that the weights belong to.
+
+    Raises:
+        InputError: they have no exemplar conditioner.
+    """
+    if "proj_out.weight" not in weights.conditioner:
+        raise InputError(f"{weights.source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
     unet = dict(weights.unet_config or unet_config(UNET_SIZES["sd-v1"], latent_channels=4))
     cross_dim, width = weights.conditioner["proj_out.weight"].shape
     blocks = {key.split(".")[2] for key in weights.conditioner if key.startswith("mapper.blocks.")}
