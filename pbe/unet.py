@@ -92,6 +92,14 @@ def broadcast_context(unet: UNet2DConditionModel) -> None:
             dead.requires_grad_(False)
 
 
+def compile_unet(unet: UNet2DConditionModel) -> None:
+    """Compile the UNet in place; state-dict names stay.
+
+    Without layout optimisation, which gives wrong gradients on the CPU in torch 2.13. Choose channels-last explicitly.
+    """
+    unet.compile(options={"layout_optimization": False})
+
+
 def _cross_attention_blocks(unet: nn.Module) -> list[Any]:
     return [module for module in unet.modules() if getattr(module, "attn2", None) is not None]
 
