@@ -1,0 +1,162 @@
+"""Conditioner: exemplar features -> the UNet's cross-attention context, or the unconditional vector in its place.
+
+Paint by Example's information bottleneck: one pooled vector goes through a mapper of transformer blocks, a layer norm
+and a projection. The mapper sees sequences of one token, where softmax is 1: attention equals `to_out(to_v(x))`
+exactly, and `to_q`, `to_k` are dead. They are kept frozen, so that files stay interchangeable with diffusers' encoder.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+_LAYERS_A_BLOCK = 5  # CLIP layers per mapper block: 24 layers of ViT-L/14 make 5 blocks
+_MLP_RATIO = 4
+
+
+@dataclass(frozen=True)
+class ConditionerConfig:
+    """Sizes of a conditioner."""
+
+    width: int
+    """Numbers in an exemplar feature, and the mapper's width."""
+    cross_dim: int
+    """Numbers in a context token of the UNet."""
+    blocks: int
+    """Transformer blocks in the mapper."""
+
+
+def mapper_blocks(hidden_layers: int) -> int:
+    """Count the mapper blocks that diffusers' layout has for a CLIP tower of so many layers; at least 1 here."""
+    return max(1, (hidden_layers + 1) // _LAYERS_A_BLOCK)
+
+
+class Conditioner(nn.Module):
+    """Mapper, final layer norm, projection and unconditional vector, under diffusers' state-dict keys."""
+
+    def __init__(self, config: ConditionerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapper = _Mapper(config)
+        self.final_layer_norm = nn.LayerNorm(config.width)
+        self.proj_out = nn.Linear(config.width, config.cross_dim)
+        self.uncond_vector = nn.Parameter(torch.randn(1, 1, config.cross_dim))
+
+    def forward(self, features: torch.Tensor, drop: torch.Tensor | None = None) -> torch.Tensor:
+        """Turn exemplar features into context.
+
+        Args:
+            features: [b, width] pooled vectors (the bottleneck), or [b, n, width] tokens, each mapped by itself.
+            drop: [b] bool, True = the unconditional vector takes the exemplar's place (classifier-free guidance).
+
+        Returns:
+            [b, n, cross_dim], n = 1 for pooled vectors.
+
+        Raises:
+            ValueError: features of another shape.
+        """
+        if features.ndim == 2:
+            features = features[:, None]
+        if features.ndim != 3 or features.shape[-1] != self.config.width:
+            raise ValueError(
+                f"exemplar features of shape {tuple(features.shape)}: the conditioner takes [b, {self.config.width}] "
+                f"or [b, n, {self.config.width}]; encode pixels first with exemplar_features"
+            )
+        hidden = self.mapper(features.to(self.proj_out.weight.dtype))
+        context: torch.Tensor = self.proj_out(self.final_layer_norm(hidden))  # [b, n, width] -> [b, n, cross_dim]
+        return context if drop is None else self.drop_exemplars(context, drop)
+
+    def drop_exemplars(self, context: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
+        """Put the unconditional vector where `drop` [b] is True: context [b, n, cross_dim] -> the same shape."""
+        return torch.where(drop[:, None, None], self.unconditional(context), context)
+
+    def unconditional(self, context: torch.Tensor) -> torch.Tensor:
+        """Give the unconditional context in the shape and precision of `context` [b, n, cross_dim]."""
+        return self.uncond_vector.to(context.dtype).expand_as(context)
+
+
+def exemplar_features(tower: Any, pixels: torch.Tensor, *, all_tokens: bool) -> torch.Tensor:
+    """Encode normalised exemplar pixels with a CLIP vision tower.
+
+    Args:
+        tower: a transformers CLIPVisionModel, of version 4 or 5.
+        pixels: [b, 3, s, s], s the tower's image size.
+        all_tokens: every token instead of the class token: the bottleneck is off.
+
+    Returns:
+        [b, d] pooled vectors, or [b, n, d] tokens after the same layer norm, of which the first is the pooled one.
+    """
+    output = tower(pixel_values=pixels)
+    if not all_tokens:
+        return output.pooler_output  # type: ignore[no-any-return]
+    inner = getattr(tower, "vision_model", tower)
+    return inner.post_layernorm(output.last_hidden_state)  # type: ignore[no-any-return]
+
+
+class _Mapper(nn.Module):
+    """[b, n, width] -> [b, n, width]: every token by itself through pre-norm transformer blocks."""
+
+    def __init__(self, config: ConditionerConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(_Block(config.width) for _ in range(config.blocks))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            hidden = block(hidden)
+        return hidden
+
+
+class _Block(nn.Module):
+    """Attention over one token, then an MLP, each behind a layer norm and beside a skip."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn1 = _OneTokenAttention(width)
+        self.norm3 = nn.LayerNorm(width)
+        self.ff = _FeedForward(width)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        hidden = hidden + self.attn1(self.norm1(hidden))
+        hidden = hidden + self.ff(self.norm3(hidden))
+        return hidden
+
+
+class _OneTokenAttention(nn.Module):
+    """Self-attention of a token with itself: its weight is 1, so queries and keys do not matter."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.to_q = nn.Linear(width, width).requires_grad_(False)
+        self.to_k = nn.Linear(width, width).requires_grad_(False)
+        self.to_v = nn.Linear(width, width)
+        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.to_out[0](self.to_v(hidden))
+        return output
+
+
+class _FeedForward(nn.Module):
+    """Linear, exact GELU, linear; positions 0 and 2 of `net` as diffusers names them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.net = nn.ModuleList(
+            [_GeluLinear(width, _MLP_RATIO * width), nn.Identity(), nn.Linear(_MLP_RATIO * width, width)]
+        )
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        for layer in self.net:
+            hidden = layer(hidden)
+        return hidden
+
+
+class _GeluLinear(nn.Module):
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width_in, width_out)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return nn.functional.gelu(self.proj(hidden))

@@ -1,0 +1,157 @@
+"""The UNet equals diffusers' on one context token, and its dead parts stay as they were."""
+
+import copy
+import re
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbe.batch import Batch
+from pbe.model import PaintByExample, count_parameters, trainable_parameters
+from pbe.unet import UNET_SIZES, build_unet, compile_unet, keep_channel, unet_config, unet_input
+from tests.pbe.conftest import CHANNELS, LATENT, BatchMaker, random_model, tiny_config
+
+_DEAD = re.compile(r"transformer_blocks\.\d+\.(norm2|attn2\.to_[qk])\.|mapper\.blocks\.\d+\.attn1\.to_[qk]\.")
+
+
+def _dead(name: str) -> bool:
+    return _DEAD.search(name) is not None
+
+
+def _inputs(b: int = 2) -> dict[str, torch.Tensor]:
+    torch.manual_seed(3)
+    return {
+        "sample": torch.randn(b, 2 * CHANNELS + 1, LATENT, LATENT),
+        "timestep": torch.tensor([7, 900])[:b],
+        "encoder_hidden_states": torch.randn(b, 1, 16),
+    }
+
+
+def _pair() -> tuple[Any, Any]:
+    """Ours and stock, same weights."""
+    ours = random_model(tiny_config()).unet
+    stock = build_unet(tiny_config().unet, one_token=False).eval()
+    stock.load_state_dict(ours.state_dict(), strict=True)
+    return ours, stock
+
+
+def test_one_token_prediction_equals_stock() -> None:
+    ours, stock = _pair()
+    assert list(ours.state_dict()) == list(stock.state_dict())
+    torch.testing.assert_close(ours(**_inputs()).sample, stock(**_inputs()).sample, atol=1e-5, rtol=0)
+
+
+def test_one_token_gradients_equal_stock_and_dead_parts_have_none() -> None:
+    ours, stock = _pair()
+    for unet in (ours, stock):
+        unet(**_inputs()).sample.square().mean().backward()
+    expected = {name: p.grad for name, p in stock.named_parameters()}
+    for name, parameter in ours.named_parameters():
+        assert parameter.requires_grad is not _dead(name), name
+        if _dead(name):
+            assert parameter.grad is None
+            assert expected[name].abs().max() < 1e-6
+        else:
+            torch.testing.assert_close(parameter.grad, expected[name], atol=1e-5, rtol=1e-4)
+
+
+def test_training_steps_leave_dead_parts_byte_unchanged(make_batch: BatchMaker) -> None:
+    model = random_model(tiny_config())
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimiser = torch.optim.AdamW(trainable_parameters(model), lr=1e-2, weight_decay=0.5)
+    for _ in range(2):
+        model(make_batch(drop=torch.tensor([True, False, False]))).per_sample.mean().backward()
+        optimiser.step()
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) == _dead(name), name
+
+
+@pytest.mark.parametrize("context", [None, torch.zeros(2, 2, 16)])
+def test_other_than_one_context_token_is_refused(model: PaintByExample, context: torch.Tensor | None) -> None:
+    with pytest.raises(ValueError, match=r"context of [02] tokens .* one_token=False"):
+        model.unet(**{**_inputs(), "encoder_hidden_states": context})
+
+
+def test_without_bottleneck_all_tokens_count_and_nothing_is_dead(make_batch: BatchMaker) -> None:
+    model = random_model(tiny_config(bottleneck=False))
+    tokens = torch.randn(3, 5, 64)
+    never = torch.zeros(3, dtype=torch.bool)
+    loss = model(make_batch(exemplars=tokens, drop=never)).per_sample
+    loss.sum().backward()
+    assert all(p.requires_grad and p.grad is not None and p.grad.abs().max() > 0 for p in model.unet.parameters())
+    changed = torch.cat([tokens[:, :4], -tokens[:, 4:]], dim=1)
+    assert not torch.equal(loss, model(make_batch(exemplars=changed, drop=never)).per_sample)
+
+
+@given(st.integers(0, 2**31))
+def test_mask_channel_is_keep_and_comes_last(seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    noisy, masked = torch.randn(2, 4, 3, 3, generator=g), torch.randn(2, 4, 3, 3, generator=g)
+    repaint = torch.rand(2, 1, 3, 3, generator=g)
+    stacked = unet_input(noisy, masked, repaint)
+    assert torch.equal(stacked[:, :4], noisy) and torch.equal(stacked[:, 4:8], masked)
+    torch.testing.assert_close(stacked[:, 8:] + repaint, torch.ones_like(repaint))
+    assert keep_channel(torch.ones(1)).item() == 0 and keep_channel(torch.zeros(1)).item() == 1
+
+
+def test_full_size_has_the_published_parameter_counts() -> None:
+    with torch.device("meta"):
+        unet = build_unet(unet_config(UNET_SIZES["sd-v1"], latent_channels=4))
+    assert unet.config.in_channels == 9
+    assert count_parameters(unet) == 859_535_364
+    assert count_parameters(unet, dead=True) == 22_000_000
+
+
+def test_activation_checkpointing_and_channels_last_change_nothing(
+    model: PaintByExample, make_batch: BatchMaker
+) -> None:
+    batch = make_batch()
+    plain = _gradients(model.train(), batch)
+    model.unet.enable_gradient_checkpointing()
+    model.unet.to(memory_format=torch.channels_last)
+    for name, gradient in _gradients(model, batch).items():
+        torch.testing.assert_close(gradient, plain[name], atol=1e-5, rtol=1e-4)
+
+
+def test_a_deep_copy_is_independent_and_alike(model: PaintByExample, make_batch: BatchMaker) -> None:
+    average, batch = copy.deepcopy(model), make_batch()
+    assert torch.equal(average(batch).per_sample, model(batch).per_sample)
+    with torch.no_grad():
+        model.unet.conv_in.weight.zero_()
+    assert not torch.equal(average(batch).per_sample, model(batch).per_sample)
+
+
+def test_bfloat16_weights_train_with_a_float32_loss(model: PaintByExample, make_batch: BatchMaker) -> None:
+    reference = model(make_batch()).per_sample
+    losses = model.bfloat16()(make_batch())
+    losses.per_sample.mean().backward()
+    assert losses.per_sample.dtype == torch.float32
+    torch.testing.assert_close(losses.per_sample, reference, atol=0.05, rtol=0.05)
+
+
+def test_unet_is_traced_in_one_graph(model: PaintByExample, make_batch: BatchMaker) -> None:
+    model.unet.compile(backend="aot_eager", fullgraph=True)
+    _assert_compiled_alike(model, make_batch())
+
+
+@pytest.mark.slow
+def test_compiled_unet_predicts_and_trains_alike(model: PaintByExample, make_batch: BatchMaker) -> None:
+    compile_unet(model.unet)
+    _assert_compiled_alike(model, make_batch())
+
+
+def _assert_compiled_alike(model: PaintByExample, batch: Batch) -> None:
+    eager = random_model(tiny_config())
+    assert list(model.state_dict()) == list(eager.state_dict())
+    plain = _gradients(eager, batch)
+    for name, gradient in _gradients(model, batch).items():
+        torch.testing.assert_close(gradient, plain[name], atol=1e-5, rtol=1e-3)
+
+
+def _gradients(model: PaintByExample, batch: Batch) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    model(batch).per_sample.mean().backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
