@@ -103,6 +103,21 @@ def refuse_hidden_paths(out: Folder, paths: list[str]) -> None:
         out.remove(probe)
 
 
+class ClusterLostError(Exception):
+    """The Ray that this job runs in has died."""
+
+
+def refuse_dead_cluster() -> None:
+    """Look whether Ray still lives on the driver's own node; Ray itself does not end a driver whose node has died.
+
+    Raises:
+        ClusterLostError: it does not.
+    """
+    own = ray.get_runtime_context().get_node_id()
+    if own not in [node["NodeID"] for node in _nodes()]:
+        raise ClusterLostError("Ray's own process on this machine (the raylet) died, out of memory perhaps")
+
+
 def _missing(paths: list[str]) -> list[str]:
     return [path for path in paths if not Path(path).exists()]
 

@@ -20,7 +20,7 @@ from pipeline.pictures import write_funnel, write_overview
 from pipeline.redaction import redact
 from pipeline.storage import Folder, is_full, json_bytes
 from pipeline.units import UnitTask
-from ray_jobs.cluster import Slots, connect, lay_out_slots, refuse_hidden_paths
+from ray_jobs.cluster import ClusterLostError, Slots, connect, lay_out_slots, refuse_hidden_paths
 from ray_jobs.command import EXIT_FAILED, GO_ON, describe_code, describe_room, parse_shard_config
 from ray_jobs.units_on_ray import make_units
 from schemas.shards import MANIFEST, UnitRecord
@@ -89,7 +89,7 @@ def _shard(config: ShardConfig, hold: Hold) -> int:
     except TooManyFailuresError as error:
         print(f"stopped: {error}")
         return EXIT_FAILED
-    except RayError as error:
+    except (RayError, ClusterLostError) as error:
         print(f"stopped: Ray failed ({type(error).__name__}: {str(error).splitlines()[0]}); {GO_ON}")
         return EXIT_FAILED
     finally:

@@ -20,12 +20,12 @@ from pipeline.photos import PhotoStore
 from pipeline.redaction import redact
 from pipeline.storage import Folder, is_full
 from pipeline.units import UnitTask, UnitWriter
-from ray_jobs.cluster import Slots
+from ray_jobs.cluster import Slots, refuse_dead_cluster
 from schemas.shards import UnitRecord
 
 MAX_ATTEMPTS = 3
 POLL_SECONDS = 1.0
-PATIENCE_POLLS = 30  # polls without any actor, after which the wait is told
+PATIENCE_POLLS = 15  # polls without any actor, after which the wait is told
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,8 @@ def make_units(
             events = pool.wait()
             check()
             idle_polls = 0 if events or pool.working else idle_polls + 1
-            if idle_polls == PATIENCE_POLLS:
+            if idle_polls and idle_polls % PATIENCE_POLLS == 0:
+                refuse_dead_cluster()
                 say(f"waiting for the cluster: no room for an encoder of {slots.cpus} CPUs and {slots.gpus} GPUs")
             for event in events:
                 if event.task is None:
