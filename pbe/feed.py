@@ -146,9 +146,9 @@ class Feed:
 
             def build(task: tuple[Position, int]) -> Batch:
                 position, micro = task
-                if micro == 0 and reader.looks_ahead:
-                    self._expect(reader, position, steps_under_way=window)
                 slots = self.slots[micro]
+                if reader.looks_ahead:
+                    self._expect(reader, position, slots, steps_under_way=window)
                 ordinals = self.order.ordinals(position, slots)
                 return make_batch(self.samples, self.order.places(position, slots), ordinals, reader, self.config)
 
@@ -178,11 +178,10 @@ class Feed:
                 yield self.order.position(step), micro
             step += 1
 
-    def _expect(self, reader: Reader, position: Position, *, steps_under_way: int) -> None:
-        """Have the blocks of this step fetched, and the next block of each lane."""
+    def _expect(self, reader: Reader, position: Position, slots: Numbers, *, steps_under_way: int) -> None:
+        """Have the blocks of these slots fetched, and the next blocks of their lanes."""
         now = self.order.steps_before(position)
         blocks_ahead = -(-self.order.block * self.order.lanes // self.order.batch)  # in steps
-        slots = np.concatenate(self.slots)
         needed: dict[Block, int] = {}
         for step in (now, now + blocks_ahead):
             there = self.order.position(step)

@@ -39,12 +39,12 @@ from schemas.samples import INDEX
 from schemas.shards import MANIFEST, SHARDS, SHARDS_TABLE, index_path, shard_path
 from tests.synthetic import write_synthetic
 
-COUNTS = [[9, 5, 14, 7], [8, 12, 3, 13]]
+COUNTS = [[9, 5, 14, 7], [8, 12, 3, 13], [10, 8, 8, 10]]
 
 
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """35 and 36 samples in two draws; to be copied before it is changed."""
+    """35, 36 and 36 samples in three draws; to be copied before it is changed."""
     out = tmp_path_factory.mktemp("synthetic")
     write_synthetic(out, COUNTS)
     return out
@@ -137,14 +137,14 @@ def test_global_batches_are_the_same_for_every_world_size_accumulation_and_numbe
 
 def test_an_epoch_sees_each_photo_once_and_the_next_one_the_next_draw(config: FeedConfig) -> None:
     feed = Feed(config)
-    steps = take(feed, 8 + 4)
-    for epoch in range(3):
+    steps = take(feed, 4 * 4)
+    for epoch in range(4):
         keys = [key for step in steps if step.position.epoch == epoch for key in step.batches[0].keys]
         photos = {key.split("-")[0] for key in keys}
         assert len(photos) == len(keys) == 32
-        assert {key.split("-")[2] for key in keys} == {str(epoch % 2)}
+        assert {key.split("-")[2] for key in keys} == {str(epoch % 3)}
     assert [feed.describe(epoch).dropped for epoch in (0, 1)] == [3, 4]
-    assert [step.after for step in steps] == [step.position for step in steps[1:]] + [Position(3, 0)]
+    assert [step.after for step in steps] == [step.position for step in steps[1:]] + [Position(4, 0)]
 
 
 @settings(max_examples=15)
@@ -377,36 +377,45 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
     return seen
 
 
+def span_of_blocks(feed: Feed, *, steps: int) -> set[tuple[str, str]]:
+    """Shard and byte range of every block that the first steps touch."""
+    found = set()
+    for step in range(steps):
+        places = feed.order.places(Position(0, step), np.arange(feed.order.batch))
+        for slot in range(feed.order.batch):
+            shard, _, block = feed.samples.block(places, slot)
+            found.add((shard.name, f"bytes={block.start}-{block.stop - 1}"))
+    return found
+
+
 @pytest.mark.parametrize("workers", [0, 3])
+@pytest.mark.parametrize("accumulation", [1, 2])
 def test_object_storage_gives_the_same_batches_by_one_range_request_a_block(
-    config: FeedConfig, bucket: str, requests: list[tuple[str, str | None]], workers: int
+    config: FeedConfig, bucket: str, requests: list[tuple[str, str | None]], workers: int, accumulation: int
 ) -> None:
-    feed = Feed(replace(config, data=bucket, workers=workers))
-    remote = take(feed, 4)
+    feed = Feed(replace(config, data=bucket, workers=workers), accumulation=accumulation)
+    remote = take(feed, 3)
     assert_equal(
-        joined([step.batches[0] for step in remote]), joined([step.batches[0] for step in take(Feed(config), 4)])
+        joined([batch for step in remote for batch in step.batches]),
+        joined([step.batches[0] for step in take(Feed(config), 3)]),
     )
-    ranges = [request for request in requests if request[0].endswith("-d00.tar")]
-    blocks = set()
-    for step in range(4):
-        places = feed.order.places(Position(0, step), np.arange(8))
-        blocks |= set(zip(places.shards.tolist(), places.firsts.tolist(), strict=True))
-    assert all(span for _, span in ranges)
-    assert len(ranges) == len(set(ranges)) == len(blocks)
+    ranges = [request for request in requests if request[0].endswith("-d00.tar")]  # of epoch 0, as far as was looked
+    assert len(ranges) == len(set(ranges))
+    blocks = [span_of_blocks(feed, steps=steps) for steps in (3, 4)]
+    assert blocks[0] <= {(name.removeprefix("d/"), span) for name, span in ranges} <= blocks[1]
     indexes = [name for name, _ in requests if "/index/train/" in name and name.endswith("-d00.parquet")]
     assert workers or len(indexes) == len(set(indexes)) == 4
 
 
-def test_a_shard_cache_fetches_each_shard_once_and_later_runs_none(
+def test_a_shard_cache_fetches_each_shard_once_for_all_runs(
     config: FeedConfig, bucket: str, requests: list[tuple[str, str | None]], tmp_path: Path
 ) -> None:
     cached = replace(config, data=bucket, cache=str(tmp_path / "cache"), workers=2)
     local = joined([step.batches[0] for step in take(Feed(config), 8)])
     assert_equal(joined([step.batches[0] for step in take(Feed(cached), 8)]), local)
-    fetched = [name for name, _ in requests if name.endswith(".tar")]
-    assert len(fetched) == len(set(fetched)) == 8
     assert_equal(joined([step.batches[0] for step in take(Feed(cached), 8)]), local)
-    assert len([name for name, _ in requests if name.endswith(".tar")]) == 8
+    fetched = [name for name, _ in requests if name.endswith(".tar")]
+    assert len(fetched) == len(set(fetched)) >= 8
     with pytest.raises(InputError, match="shard cache 1,000; raise it"):
         take(Feed(replace(cached, cache_gb=1e-6)), 1)
 
