@@ -4,6 +4,7 @@ On local disk a window is the open shard, read by position straight into the cal
 the block, fetched by one range request ahead of its first use and let go after its last.
 """
 
+import errno
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -203,5 +204,11 @@ class RangeReader:
         self._pool.shutdown(cancel_futures=True)
 
     def _fetch(self, block: Block) -> BlockWindow:
-        content = self._folder.read_range(block.shard.name, block.start, block.stop - block.start)
+        try:
+            content = self._folder.read_range(block.shard.name, block.start, block.stop - block.start)
+        except OSError as error:
+            # What object stores answer, as errno, to a range beyond the end: the shard is shorter than its index says.
+            if errno.EINVAL not in (error.errno, getattr(error.__cause__, "errno", None)):
+                raise
+            content = b""
         return BlockWindow(block.start, np.frombuffer(content, np.uint8))

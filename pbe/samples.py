@@ -69,12 +69,12 @@ class SampleReader:
     seed: int
     bad: dict[int, str] = field(default_factory=dict)
     """What was wrong with skipped samples, by ordinal."""
-    _header: Pixels = field(init=False)
+    _header: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out how the tensor member of every sample begins."""
         latent, vector = np.zeros(self.latent_shape, np.float16), np.zeros(self.dataset.dimension, np.float16)
-        member = np.frombuffer(tensor_member(latent, latent, vector), np.uint8)
+        member = tensor_member(latent, latent, vector)
         object.__setattr__(self, "_header", member[: len(member) - 2 * (2 * latent.size + vector.size)])
 
     @property
@@ -176,9 +176,9 @@ class SampleReader:
         offset, size = int(member.offsets[row]), int(member.sizes[row])
         if size < 0:
             raise _Damaged(f"lacks .{TENSORS_EXT}")
-        header = np.empty_like(self._header)
+        header = np.empty(len(self._header), np.uint8)
         read = window.fill(offset, [header, *parts])
-        if read == size and np.array_equal(header, self._header):
+        if read == size and header.tobytes() == self._header:
             return
         content = window.read(offset, size)
         if len(content) < size:

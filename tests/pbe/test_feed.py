@@ -27,6 +27,7 @@ from pbe.feed import Feed, FeedConfig, FeedStep, fixed_batches
 from pbe.order import Position
 from pbe.samples import SampleError
 from pbe.shard_cache import ShardCache
+from pipeline import storage
 from pipeline.encoders import ClipEncoder, clip_normalise, unit_pixels
 from pipeline.errors import InputError
 from pipeline.exemplars import augment_with
@@ -405,6 +406,25 @@ def test_object_storage_gives_the_same_batches_by_one_range_request_a_block(
     assert blocks[0] <= {(name.removeprefix("d/"), span) for name, span in ranges} <= blocks[1]
     indexes = [name for name, _ in requests if "/index/train/" in name and name.endswith("-d00.parquet")]
     assert workers or len(indexes) == len(set(indexes)) == 4
+
+
+@pytest.mark.parametrize("how", ["missing shard", "cut short"])
+def test_a_bad_sample_on_object_storage_stops_the_feed_by_name_or_gets_weight_0(
+    config: FeedConfig, bucket: str, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(storage, "FIRST_WAIT_SECONDS", 0.0)
+    copy = shutil.copytree(synthetic, tmp_path / "copy")
+    name, keys = damage(copy, how)
+    fs = fsspec.filesystem("s3", **fsspec.config.conf["s3"])
+    fs.rm(f"bucket/d/{name}")
+    if how == "cut short":
+        fs.pipe_file(f"bucket/d/{name}", (copy / name).read_bytes())
+    config = replace(config, data=bucket, workers=2)
+    with pytest.raises(SampleError, match=f"{bucket}/{name}: sample photo2x"):
+        take(Feed(config), 4)
+    steps = take(Feed(replace(config, bad_samples="skip")), 4)
+    skipped = joined([step.batches[0] for step in steps])
+    assert skipped["weights"].tolist() == [float(key not in keys) for key in skipped["keys"]]
 
 
 def test_a_shard_cache_fetches_each_shard_once_for_all_runs(
