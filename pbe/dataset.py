@@ -20,6 +20,8 @@ from schemas.shards import MANIFEST, SHARDS, SHARDS_TABLE, index_path
 
 _COLUMNS = ["key", "mask_polygon", "box_in_crop", "offset", "size", "members", "sha256"]
 
+SPARE_INDEXES = 16
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -94,8 +96,11 @@ class Dataset:
         return [[shard.samples for shard in shards] for shards in self.shards]
 
 
-def open_dataset(url: str, *, split: str, indexes_kept: int = 64, anonymous: bool = False) -> Dataset:
+def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonymous: bool = False) -> Dataset:
     """Open a finished dataset; reads its manifest and shards table only.
+
+    Args:
+        lanes, block: places read side by side, and samples read together at each; they decide how many indexes stay.
 
     Raises:
         InputError: it is unfinished, of another schema version, inconsistent, or has no sample in the split.
@@ -108,6 +113,7 @@ def open_dataset(url: str, *, split: str, indexes_kept: int = 64, anonymous: boo
     by_draw = _by_draw(pq.read_table(pa.BufferReader(content), schema=SHARDS), split, manifest["draws"])
     if not any(by_draw):
         raise InputError(f"{url}: no sample in the {split} split; see --split-shares of shard_openimages.py")
+    shards_a_block = max(-(-block * len(shards) // sum(s.samples for s in shards)) for shards in by_draw if shards)
     recipe = manifest["recipe"]
     return Dataset(
         folder,
@@ -118,7 +124,9 @@ def open_dataset(url: str, *, split: str, indexes_kept: int = 64, anonymous: boo
         recipe["vae"]["factor"],
         recipe["vae"]["channels"],
         recipe["clip"]["dimension"],
-        lru_cache(maxsize=indexes_kept)(lambda shard: read_shard_index(folder, shard)),
+        lru_cache(maxsize=SPARE_INDEXES + lanes * (2 + 2 * shards_a_block))(
+            lambda shard: read_shard_index(folder, shard)
+        ),
     )
 
 

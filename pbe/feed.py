@@ -33,6 +33,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CONNECTIONS = 16  # range requests at a time
+MOST_OPEN = 512  # shards; systems allow a process 1,024 open files
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,15 @@ class Feed:
 
     def __init__(self, config: FeedConfig, *, rank: int = 0, world: int = 1, accumulation: int = 1) -> None:
         self.config = config
-        self.dataset = open_dataset(config.data, split=config.split, anonymous=config.anonymous)
+        check_world(world, lanes=config.lanes)
+        self._own_lanes = config.lanes // world
+        self.dataset = open_dataset(
+            config.data, split=config.split, lanes=self._own_lanes, block=config.block, anonymous=config.anonymous
+        )
         batch = config.batch_size
         self.order = Order(self.dataset.counts, batch=batch, lanes=config.lanes, block=config.block, seed=config.seed)
-        check_world(world, lanes=config.lanes)
         self.slots = own_slots(batch, rank=rank, world=world, accumulation=accumulation)
         self.samples = sample_reader(self.dataset, config)
-        self._own_lanes = config.lanes // world
 
     @property
     def digest(self) -> str:
@@ -199,7 +202,7 @@ def fixed_batches(config: FeedConfig, *, rank: int = 0, world: int = 1, limit: i
     Args:
         limit: take only the first so many samples; 0: all.
     """
-    dataset = open_dataset(config.data, split=config.split, anonymous=config.anonymous)
+    dataset = open_dataset(config.data, split=config.split, block=config.block, anonymous=config.anonymous)
     order = StoredOrder(dataset.counts[0], batch=config.batch_size, block=config.block, limit=limit)
     [slots] = own_slots(config.batch_size, rank=rank, world=world)
     samples = sample_reader(dataset, config)
@@ -243,7 +246,7 @@ def make_batch(samples: SampleReader, places: Places, ordinals: Numbers, reader:
 @contextmanager
 def open_reader(dataset: Dataset, config: FeedConfig, *, lanes: int) -> Iterator[Reader]:
     """Open what fits the place of the dataset: its files, cached files, or range requests."""
-    kept = 16 + 4 * lanes
+    kept = min(16 + 4 * lanes, MOST_OPEN)
     reader: Reader
     if dataset.folder.local:
         reader = FileReader(open_local(dataset.folder), kept=kept)
