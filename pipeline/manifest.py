@@ -383,7 +383,7 @@ def read_manifest(out: Folder) -> Json:
     """
     try:
         content = out.read(MANIFEST)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{out.url}: no {MANIFEST}; it is no finished dataset: run the same shard_openimages.py command again"
         ) from error

@@ -89,8 +89,11 @@ def how_to_mend(problems: Iterable[Problem]) -> str:
     return f"to mend: {first}run the same shard_openimages.py command again; it makes only what is missing"
 
 
-def verify_whole(out: Folder, manifest: Json) -> tuple[list[UnitRecord], list[Problem]]:
+def verify_whole(out: Folder, manifest: Json, files: dict[str, int]) -> tuple[list[UnitRecord], list[Problem]]:
     """Check all but the units' own files: tables, pictures, records, sums, and that nothing else is there.
+
+    Args:
+        files: what `list_files` gave.
 
     Returns:
         The records that can be read, in order, and what is wrong.
@@ -101,7 +104,7 @@ def verify_whole(out: Folder, manifest: Json) -> tuple[list[UnitRecord], list[Pr
         told += _verify_shards_table(out, manifest, records, named={problem.file for problem in told})
     if not told:
         told = [Problem(MANIFEST, line, (MANIFEST,)) for line in sums_off(manifest["totals"], records)]
-    return records, problems + told + _find_strangers(out, manifest, records)
+    return records, problems + told + _find_strangers(files, manifest, records)
 
 
 def verify_unit(out: Folder, records: list[UnitRecord], *, recipe: Json) -> list[Problem]:
@@ -128,12 +131,27 @@ def verify_unit(out: Folder, records: list[UnitRecord], *, recipe: Json) -> list
     return problems
 
 
-def list_files(out: Folder) -> list[str]:
-    """List all files of a dataset outside run/."""
+def verify_listing(records: Iterable[UnitRecord], files: dict[str, int]) -> list[Problem]:
+    """Check that the files of records are there and have their sizes, without reading them."""
+    parts = [(r, file) for r in records for file in (r.shard, r.index, r.drops) if file]
+    return [
+        Problem(
+            file.name,
+            f"{files[file.name]:,} bytes, the record has {file.bytes:,}" if file.name in files else "missing",
+            (record_path(record.unit, record.draw),),
+        )
+        for record, file in parts
+        if files.get(file.name) != file.bytes
+    ]
+
+
+def list_files(out: Folder) -> dict[str, int]:
+    """List all files of a dataset outside run/, with their sizes in bytes."""
     out.fs.invalidate_cache()
     root = out.path("").rstrip("/") + "/"
-    found = [str(name).removeprefix(root) for name in with_retries(lambda: out.fs.find(root))]
-    return sorted(name for name in found if name and not name.endswith("/") and not name.startswith(f"{RUN}/"))
+    found = with_retries(lambda: out.fs.find(root, detail=True))
+    names = {str(name).removeprefix(root): int(facts["size"] or 0) for name, facts in sorted(found.items())}
+    return {name: n for name, n in names.items() if name and name[-1] != "/" and not name.startswith(f"{RUN}/")}
 
 
 def _expected(manifest: Json) -> list[tuple[int, int]]:
@@ -248,7 +266,7 @@ def _verify_shards_table(out: Folder, manifest: Json, records: list[UnitRecord],
     return [Problem(name, f"not as {SHARDS_TABLE} and {MANIFEST} have it", (name,)) for name in odd]
 
 
-def _find_strangers(out: Folder, manifest: Json, records: list[UnitRecord]) -> list[Problem]:
+def _find_strangers(files: Iterable[str], manifest: Json, records: list[UnitRecord]) -> list[Problem]:
     """Find files that neither the manifest nor a record tells of."""
     known = {MANIFEST, *manifest["files"]}
     for record in records:
@@ -257,7 +275,7 @@ def _find_strangers(out: Folder, manifest: Json, records: list[UnitRecord]) -> l
     for place in set(_expected(manifest)) - {(record.unit, record.draw) for record in records}:
         known.add(drops_path(*place))
         known |= {path(split, *place) for path in (shard_path, index_path) for split in SPLITS}
-    return [_stranger(name, manifest["draws"]) for name in list_files(out) if name not in known]
+    return [_stranger(name, manifest["draws"]) for name in files if name not in known]
 
 
 def _stranger(name: str, draws: int) -> Problem:

@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.manifest import Json, read_manifest
 from pipeline.rng import rng_for
 from pipeline.storage import Folder, absolute
-from pipeline.verify import Problem, how_to_mend, list_files, verify_unit, verify_whole
+from pipeline.verify import Problem, how_to_mend, list_files, verify_listing, verify_unit, verify_whole
 from ray_jobs.cluster import connect
 from ray_jobs.command import EXIT_FAILED
 from schemas.shards import UnitRecord
@@ -29,8 +29,8 @@ class VerifyConfig:
     dataset: Annotated[str, tyro.conf.Positional]
     """The dataset: a folder or any fsspec URL."""
     fraction: float = 1.0
-    """Share of the units to re-hash, a seeded choice of at least one; tables, records and sums are always checked in
-    full."""
+    """Share of the units to re-hash, a seeded choice of at least one. Tables, records and sums are always checked in
+    full, and that all files are there in their sizes."""
 
 
 def verify_shards(arguments: list[str]) -> int:
@@ -43,21 +43,24 @@ def verify_shards(arguments: list[str]) -> int:
     if not 0 < config.fraction <= 1:
         raise InputError(f"--fraction {config.fraction}: give a share above 0, up to 1")
     out = Folder(absolute(config.dataset))
-    if not list_files(out):
+    files = list_files(out)
+    if not files:
         raise InputError(f"{out.url}: no such dataset; give the folder or URL that --out named")
     try:
         manifest = read_manifest(out)
     except InputError as error:
         print(f"  {error}")
         return EXIT_FAILED
-    records, problems = verify_whole(out, manifest)
-    units = _choose_units(records, config.fraction)
+    records, problems = verify_whole(out, manifest, files)
+    units = choose_units(records, config.fraction)
+    chosen = {unit[0].unit for unit in units}
+    problems += verify_listing([record for record in records if record.unit not in chosen], files)
     problems += _verify_units(out, units, manifest["recipe"])
     checked = sum(len(unit) for unit in units)
     return _report(out, problems, checked=checked, total=manifest["totals"]["units"] * manifest["draws"])
 
 
-def _choose_units(records: list[UnitRecord], fraction: float) -> list[list[UnitRecord]]:
+def choose_units(records: list[UnitRecord], fraction: float) -> list[list[UnitRecord]]:
     """Gather records by unit, and choose a share of the units."""
     units = [list(draws) for _, draws in groupby(records, key=lambda record: record.unit)]
     if fraction == 1 or not units:

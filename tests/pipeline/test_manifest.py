@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ import safetensors.numpy
 import webdataset as wds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
 
 from pipeline.errors import InputError
 from pipeline.exemplars import encode_jpeg
@@ -24,7 +26,7 @@ from pipeline.manifest import count_totals, digest_of, finish_dataset, read_mani
 from pipeline.pictures import write_funnel, write_overview
 from pipeline.shards import read_spans
 from pipeline.storage import Folder
-from pipeline.verify import Problem, how_to_mend, verify_unit, verify_whole
+from pipeline.verify import Problem, how_to_mend, list_files, verify_listing, verify_unit, verify_whole
 from schemas.drops import DROPS
 from schemas.samples import INDEX
 from schemas.shards import json_bytes, record_path
@@ -33,17 +35,17 @@ bits = st.integers(0, 7)
 Make = Callable[..., Prepared]
 
 
-def find_problems(dataset: Path) -> list[Problem]:
+def find_problems(dataset: Path | str) -> list[Problem]:
     """All that the verify job does, without Ray."""
     out = Folder(str(dataset))
     manifest = read_manifest(out)
-    records, found = verify_whole(out, manifest)
+    records, found = verify_whole(out, manifest, list_files(out))
     for _, unit in groupby(records, key=lambda record: record.unit):
         found += verify_unit(out, list(unit), recipe=manifest["recipe"])
     return found
 
 
-def problems(dataset: Path) -> list[str]:
+def problems(dataset: Path | str) -> list[str]:
     try:
         return [str(problem) for problem in find_problems(dataset)]
     except InputError as error:
@@ -173,6 +175,19 @@ def test_a_missing_folder_is_found_file_by_file(dataset: Path, folder: str) -> N
     shutil.rmtree(dataset / folder)
     found = problems(dataset)
     assert all(f"{name}: missing" in found for name in lost)
+
+
+def test_missing_and_truncated_files_are_found_without_reading_them(dataset: Path) -> None:
+    out = Folder(str(dataset))
+    assert verify_listing(read_records(out), list_files(out)) == []
+    (dataset / "shards/train/000000-d00.tar").unlink()
+    index = dataset / "index/train/000000-d01.parquet"
+    index.write_bytes(index.read_bytes()[:-1])
+    found = verify_listing(read_records(out), list_files(out))
+    assert {(problem.file, problem.remove) for problem in found} == {
+        ("shards/train/000000-d00.tar", ("units/000000-d00.json",)),
+        ("index/train/000000-d01.parquet", ("units/000000-d01.json",)),
+    }
 
 
 def test_two_files_that_changed_places_are_both_named(dataset: Path) -> None:
@@ -442,6 +457,29 @@ def test_a_dataset_with_lost_photos_and_later_draws_gives_no_false_alarm(
     second.unlink()
     make(tmp_path / "d", images=(str(photos),), draws=3)
     assert problems(tmp_path / "d") == []
+
+
+def test_a_dataset_on_object_storage_is_verified_like_a_local_one(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": endpoint, "key": "key", "secret": "hush"})
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    out = Folder("s3://bucket/a/dataset")
+    try:
+        out.fs.mkdir("bucket")
+        make(out.url)
+        assert problems(out.url) == []
+        out.remove("index/train/000000-d00.parquet")
+        out.write("stray", b"")
+        out.write("card.md", b"# Another")
+        assert {problem.file for problem in find_problems(out.url)} == {
+            "index/train/000000-d00.parquet",
+            "stray",
+            "card.md",
+        }
+    finally:
+        server.stop()
 
 
 def test_an_earlier_and_a_later_schema_version_are_explained(dataset: Path) -> None:
