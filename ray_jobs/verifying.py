@@ -11,9 +11,11 @@ from tqdm import tqdm
 
 from pipeline.errors import InputError
 from pipeline.manifest import Json, read_manifest
+from pipeline.problems import Problem, how_to_mend
 from pipeline.rng import rng_for
 from pipeline.storage import Folder, absolute
-from pipeline.verify import Problem, how_to_mend, list_files, verify_listing, verify_unit, verify_whole
+from pipeline.verify import list_files, verify_listing, verify_whole
+from pipeline.verify_units import verify_unit
 from ray_jobs.cluster import connect
 from ray_jobs.command import EXIT_FAILED
 from schemas.shards import UnitRecord

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.errors import InputError
 from pipeline.job import Prepared
 from pipeline.storage import Folder
-from tests.pipeline.test_manifest import problems
+from tests.pipeline.conftest import problems
 
 Make = Callable[..., Prepared]
 Place = tuple[str, int]  # image_id, ordinal of the row within its photo, in input order

@@ -8,7 +8,7 @@ from pipeline.job import Prepared
 from pipeline.storage import Folder
 from ray_jobs.verifying import choose_units, verify_shards
 from schemas.shards import UnitRecord
-from tests.pipeline.test_manifest import change_byte, files_of, finish_with_pictures, problems
+from tests.pipeline.conftest import change_byte, files_of, finish_with_pictures, problems
 from tests.ray_jobs.conftest import Run
 
 
