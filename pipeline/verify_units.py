@@ -110,23 +110,31 @@ def _verify_shard(record: UnitRecord, index: bytes, shard: bytes, recipe: Json, 
     except UNREADABLE as error:
         yield record.shard.name, f"no tar of samples ({first_line(error)})"
         return
-    rows = table.to_pylist()
-    if len(rows) != record.samples or len(spans) != record.samples:
-        counts = f"{len(rows)} rows, {record.shard.name} has {len(spans)} samples, the record {record.samples}"
+    if not len(table) == len(spans) == record.samples:
+        counts = f"{len(table)} rows, {record.shard.name} has {len(spans)} samples, the record {record.samples}"
         yield record.index.name, counts
         return
-    if _gaps(spans, shard):
-        yield record.shard.name, f"its samples overlap, or bytes lie between or after them ({_gaps(spans, shard)})"
+    gap = _find_gap(spans, shard)
+    if gap:
+        yield record.shard.name, f"its samples overlap, or bytes lie between or after them: {gap}"
+    yield from _verify_samples(record, table, spans, shard, recipe, outcome)
+
+
+def _verify_samples(
+    record: UnitRecord, index: pa.Table, spans: list[Row], shard: bytes, recipe: Json, outcome: Outcome
+) -> Iterator[Fault]:
+    """Check each index row, the sample that it tells of, and the sample's own .json."""
+    assert record.shard and record.index
     stored: list[Row] = []
-    for row, span in zip(rows, spans, strict=True):
+    for row, span in zip(index.to_pylist(), spans, strict=True):
         for what in _verify_row(record, row, span, outcome):
             yield record.index.name, f"{row['key']}: {what}"
         try:
             stored.append(_read_members(span, shard, recipe))
         except UNREADABLE as error:
             yield record.shard.name, f"{span['key']}: {first_line(error)}"
-    if len(stored) == len(rows):
-        yield from ((record.index.name, what) for what in _compare_rows(table.select(SAMPLE.names), stored))
+    if len(stored) == len(index):
+        yield from ((record.index.name, what) for what in _compare_rows(index.select(SAMPLE.names), stored))
 
 
 def _verify_row(record: UnitRecord, row: Row, span: Row, outcome: Outcome) -> Iterator[str]:
@@ -145,8 +153,8 @@ def _verify_row(record: UnitRecord, row: Row, span: Row, outcome: Outcome) -> It
     outcome[row["image_id"]] = (row["box_id"], "sample")
 
 
-def _gaps(spans: list[Row], shard: bytes) -> str:
-    """Say where spans do not tile a shard, whose end is zeros."""
+def _find_gap(spans: list[Row], shard: bytes) -> str:
+    """Say where spans do not tile a shard, whose end is zeros; nothing where they do."""
     position = 0
     for span in spans:
         if span["offset"] != position:

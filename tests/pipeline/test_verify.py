@@ -402,6 +402,12 @@ def test_a_dataset_with_lost_photos_and_later_draws_gives_no_false_alarm(
     assert problems(tmp_path / "d") == []
 
 
+def test_the_name_and_place_of_a_dataset_do_not_matter(dataset: Path, tmp_path: Path) -> None:
+    odd = Path(shutil.copytree(dataset, tmp_path / "a [b] *? c%20d"))
+    (tmp_path / "link").symlink_to(odd, target_is_directory=True)
+    assert problems(odd) == problems(tmp_path / "link") == problems(f"{odd}/") == problems(f"file://{dataset}") == []
+
+
 def test_a_dataset_on_object_storage_is_verified_like_a_local_one(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
