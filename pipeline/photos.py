@@ -7,19 +7,26 @@ import errno
 import functools
 import hashlib
 import io
+import stat
 import tarfile
+import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
 import cv2
 import numpy as np
 import pyarrow as pa
+from fsspec.implementations.http import HTTPFileSystem
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from pipeline.colour import is_table, to_rgb
 from pipeline.errors import InputError, PhotoError
+from pipeline.photo_headers import MeteredBytes, check_header, check_scans, check_tags
 from pipeline.plan import PLACES
 from pipeline.storage import Folder, expand, filesystem, is_local, with_retries
 
@@ -27,7 +34,14 @@ Pixels = NDArray[np.uint8]
 Box = tuple[float, float, float, float]  # x_min y_min x_max y_max, shares of the photo
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG", ".tif", ".tiff", ".bmp", ".gif", ".jp2", ".mpo")
-MAX_PHOTO_BYTES = 256 << 20
+# What SUFFIXES names. Pillow knows 40 more, some of which start other programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000")  # MPO comes with JPEG
+MAX_PHOTO_BYTES = 64 << 20  # up to 48 photos wait for their turn; a JPEG of 180 MP has about 50 MiB
+MAX_PATH_BYTES = 1024  # an S3 key has no more
+MAX_EDGE_PX = 1 << 20
+LARGE_PIXELS = 32_000_000  # decoding less costs no more than holding the largest upright photo
+BYTES_A_PIXEL = 16  # while it is decoded, the photo's own bytes aside
+_COSTLY_FORMATS = ("JPEG2000",)  # twice the memory a pixel: half the pixels
 PROBED_PHOTOS = 32
 ARCHIVE_BLOCK_BYTES = 8 << 20
 
@@ -56,6 +70,7 @@ _INVERSE_TURN = {**dict(zip(range(1, 9), range(1, 9), strict=True)), 6: 8, 8: 6}
 _ROTATION_TO_EXIF = {0: 1, 90: 8, 180: 3, 270: 6}  # degrees counter-clockwise
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked right after the header is read
+_LARGE_PHOTO = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -155,21 +170,17 @@ class PhotoStore:
         raise PhotoError("missing", "")
 
     def _read_if_there(self, folder: Folder, name: str) -> bytes | None:
-        if not folder.local:
-            try:
-                return folder.read(name)
-            except (FileNotFoundError, IsADirectoryError):
-                return None
-        path = Path(folder.path(name))
         try:
-            size = path.stat().st_size
-            if size > MAX_PHOTO_BYTES:
-                raise PhotoError("too_many_bytes", f"{size} bytes")
-            return path.read_bytes()
+            if folder.local:
+                return _read_local(Path(folder.path(name)))
+            path = folder.path(quote(name) if folder.url.startswith(("http://", "https://")) else name)
+            if len(path.encode()) > MAX_PATH_BYTES or "?versionId=" in name:  # which s3fs would cut off
+                return None
+            return with_retries(lambda: _read_remote(folder.fs, path))
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
+            if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
                 return None
             raise
 
@@ -181,6 +192,43 @@ class PhotoStore:
         yield ""
         names = _subfolders_of(url, self.anonymous)
         yield from sorted(names, key=lambda name: not name.rstrip("/").endswith(f"_{image_id[:1]}"))
+
+
+def _read_local(path: Path) -> bytes:
+    """Read a regular file; what is none might never end, and is not opened."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise PhotoError("not_a_file", f"{path.name}: {stat.filemode(status.st_mode)}")
+    if not status.st_size:
+        return b""  # files under /proc say so too, and some of them never end
+    with path.open("rb") as file:
+        return _read_limited(file)
+
+
+def _read_remote(fs: Any, path: str) -> bytes:
+    """Read an object by one request, and no more of it than a photo may have."""
+    if isinstance(fs, HTTPFileSystem):  # a web server may ignore a range, so that its answer is read piece by piece
+        with fs.open(path, block_size=0, size=1) as file:
+            return _read_limited(file)
+    try:
+        return _read_limited(io.BytesIO(fs.cat_file(path, start=0, end=MAX_PHOTO_BYTES + 1)))
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # S3's InvalidRange: an empty object has no first byte
+            return b""
+        raise
+
+
+def _read_limited(file: BinaryIO) -> bytes:
+    pieces = []
+    left = MAX_PHOTO_BYTES + 1
+    while left > 0 and (piece := file.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    if left <= 0:
+        raise PhotoError("too_many_bytes", f"more than {MAX_PHOTO_BYTES} bytes")
+    return b"".join(pieces)
 
 
 @functools.lru_cache(maxsize=16)
@@ -221,6 +269,9 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
 
     CMYK goes through its own colour profile, alpha lies on white, 16 bits become 8.
 
+    Memory: at most BYTES_A_PIXEL x `max_pixels` for the one large photo that a process decodes at a time, and for each
+    thread its upright photo, 3 bytes a px. A MemoryError is raised as it is: it may pass, and must not drop a photo.
+
     Args:
         rotation: the Rotation column, in degrees counter-clockwise by which photo and boxes turn; None where it is
             silent: then EXIF turns the photo, and its boxes unless `boxes_frame` is `exif`.
@@ -230,21 +281,15 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
     Raises:
         PhotoError: with the reason.
     """
-    image = _open_image(data)
-    with image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise PhotoError("bomb", f"{width} x {height} px")
-        if min(width, height) < min_px:
-            raise PhotoError("too_small", f"{width} x {height} px")
-        if getattr(image, "is_animated", False) and image.format != "MPO":
-            raise PhotoError("animated", f"{image.format} of {getattr(image, 'n_frames', 0)} frames")
-        turn, box_turn, orientation = _orientation(image, rotation, boxes_frame)
-        # TIFF is the one format that Pillow turns upright by itself: turn it back.
-        undo = _INVERSE_TURN[_exif_orientation(image)] if image.format == "TIFF" else 1
-        pixels = _TURN_PIXELS[undo](_decode(image, data))
-    upright = np.ascontiguousarray(_TURN_PIXELS[turn](pixels))
-    return Photo(upright, orientation, box_turn)
+    with _open_image(data, max_pixels) as image:
+        _check_opened(image, data, max_pixels=max_pixels, min_px=min_px)
+        with _turn(image.width * image.height):
+            turn, box_turn, orientation = _orientation(image, rotation, boxes_frame)
+            # TIFF is the one format that Pillow turns upright by itself: turn it back.
+            undo = _INVERSE_TURN[_exif_orientation(image)] if image.format == "TIFF" else 1
+            stored = _TURN_PIXELS[undo](_decode(image, data))
+            image.close()  # frees its own copy before the next one is made
+            return Photo(np.ascontiguousarray(_TURN_PIXELS[turn](stored)), orientation, box_turn)
 
 
 def perceptual_hash(pixels: Pixels) -> str:
@@ -266,13 +311,47 @@ def photo_sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _open_image(data: bytes) -> Image.Image:
+def _open_image(data: bytes, max_pixels: int) -> Image.Image:
+    check_header(data, max_pixels=max_pixels)
+    file = MeteredBytes(data)
     try:
-        return Image.open(io.BytesIO(data))
+        image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError as error:
         raise PhotoError("not_an_image", f"{len(data)} bytes beginning {data[:12]!r}") from error
+    except (MemoryError, PhotoError):
+        raise
     except Exception as error:  # a decoder may raise anything on hostile bytes
         raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
+    file.opened()
+    return image
+
+
+def _check_opened(image: Image.Image, data: bytes, *, max_pixels: int, min_px: int) -> None:
+    """Refuse a photo by its size and kind, before any pixel is decoded."""
+    width, height = image.size
+    allowed = max_pixels // 2 if image.format in _COSTLY_FORMATS else max_pixels
+    if width * height > allowed or max(width, height) > MAX_EDGE_PX:
+        raise PhotoError("bomb", f"{width} x {height} px")
+    if min(width, height) < max(1, min_px):
+        raise PhotoError("too_small", f"{width} x {height} px")
+    if image.format in ("JPEG", "MPO"):
+        check_scans(data, pixels=width * height)
+    elif _is_animated(image):
+        raise PhotoError("animated", f"{image.format} of several frames")
+
+
+def _is_animated(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except (MemoryError, PhotoError):
+        raise
+    except Exception as error:  # GIF looks for its second frame only now
+        raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def _turn(pixels: int) -> AbstractContextManager[Any]:
+    """Let one photo of more than LARGE_PIXELS be decoded at a time."""
+    return _LARGE_PHOTO if pixels > LARGE_PIXELS else nullcontext()
 
 
 def _orientation(image: Image.Image, rotation: float | None, boxes_frame: str) -> tuple[int, int, str]:
@@ -290,70 +369,42 @@ def _exif_orientation(image: Image.Image) -> int:
     if image.format == "JPEG" and "exif" not in image.info:
         return 1
     try:
+        for block in (image.info.get("exif"), _exif_in_text(image)):
+            check_tags((block or b"").removeprefix(b"Exif\0\0"))
         value = image.getexif().get(0x0112, 1)
-    except Exception:  # EXIF that cannot be parsed says nothing
+    except MemoryError:
+        raise
+    except Exception:  # EXIF that cannot be parsed, in whatever way, says nothing
         return 1
     return value if isinstance(value, int) and value in _TURN_PIXELS else 1
+
+
+def _exif_in_text(image: Image.Image) -> bytes:
+    """Find the EXIF that ImageMagick writes into a PNG as text: hexadecimal, from the fourth line on."""
+    text = image.info.get("Raw profile type exif", "")
+    return bytes.fromhex("".join(text.split("\n")[3:]))
 
 
 def _decode(image: Image.Image, data: bytes) -> Pixels:
     """Decode to [h, w, 3] uint8 RGB as stored."""
     profile = image.info.get("icc_profile")
-    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not _is_table(profile)
+    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not is_table(profile)
     # OpenCV is the faster decoder, but keeps quiet when a JPEG ends early: only files with their end marker go there.
     if plain and data.endswith(b"\xff\xd9"):
         encoded = np.frombuffer(data, np.uint8)
-        pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        try:
+            pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error:  # it has limits of its own; Pillow gives the reason, or the pixels
+            pixels = None
         if pixels is not None:
             return pixels  # type: ignore[return-value]
     try:
         image.load()
-        return np.array(_to_rgb(image, profile))  # a copy, which torch wants writable
+        return to_rgb(image, profile)
+    except (MemoryError, PhotoError):
+        raise
     except OSError as error:
         reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
         raise PhotoError(reason, str(error)[:200]) from error
     except Exception as error:  # a decoder may raise anything on hostile bytes
         raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
-
-
-def _is_table(profile: bytes | None) -> bool:
-    """Tell whether a colour profile is a look-up table, without which its pixels make no sense (XYB, say).
-
-    Matrix profiles (Adobe RGB, Display P3) are read as sRGB, as the paper and CLIP's own preprocessing do.
-    """
-    return profile is not None and b"A2B0" in profile[128:4096]
-
-
-@functools.lru_cache(maxsize=64)
-def _transform(profile: bytes, mode: str) -> Any:
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except ImageCms.PyCMSError:
-        return None  # a profile that does not fit its pixels is ignored, as viewers do
-
-
-def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        image = _to_8_bit(image)
-    if image.mode in ("P", "PA", "LA", "RGBA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        converted = ImageCms.profileToProfile(image, lab, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        return converted if converted is not None else image.convert("RGB")
-    if profile is not None and (image.mode == "CMYK" or (image.mode == "RGB" and _is_table(profile))):
-        transform = _transform(profile, image.mode)
-        if transform is not None:
-            return ImageCms.applyTransform(image, transform) or image
-    return image.convert("RGB")
-
-
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Bring 16-bit, 32-bit and float grey to 8 bits: integers by their high byte, floats in [0, 1] by their share."""
-    values = np.asarray(image).astype(np.float64)
-    top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
-    if image.mode == "F" and values.max(initial=0) <= 1:
-        top = 1.0
-    return Image.fromarray(np.clip(np.rint(np.nan_to_num(values) / top * 255), 0, 255).astype(np.uint8))
