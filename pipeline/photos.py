@@ -11,7 +11,7 @@ import stat
 import tarfile
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,8 +40,9 @@ MAX_PHOTO_BYTES = 64 << 20  # up to 48 photos wait for their turn; a JPEG of 180
 MAX_PATH_BYTES = 1024  # an S3 key has no more
 MAX_EDGE_PX = 1 << 20
 LARGE_PIXELS = 32_000_000  # decoding less costs no more than holding the largest upright photo
-BYTES_A_PIXEL = 16  # while it is decoded, the photo's own bytes aside
-_COSTLY_FORMATS = ("JPEG2000",)  # twice the memory a pixel: half the pixels
+BYTES_A_PIXEL = 14  # while it is decoded, the photo's own bytes aside
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # of TIFF
+_COSTLY_FORMATS = ("JPEG2000", "WEBP")  # twice the memory a pixel, and half the pixels allowed
 PROBED_PHOTOS = 32
 ARCHIVE_BLOCK_BYTES = 8 << 20
 
@@ -311,17 +312,25 @@ def photo_sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Make a reason of whatever a decoder raises on hostile bytes; but memory may be short for other causes."""
+    try:
+        yield
+    except (MemoryError, PhotoError):
+        raise
+    except Exception as error:
+        raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
+
+
 def _open_image(data: bytes, max_pixels: int) -> Image.Image:
     check_header(data, max_pixels=max_pixels)
     file = MeteredBytes(data)
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except UnidentifiedImageError as error:
-        raise PhotoError("not_an_image", f"{len(data)} bytes beginning {data[:12]!r}") from error
-    except (MemoryError, PhotoError):
-        raise
-    except Exception as error:  # a decoder may raise anything on hostile bytes
-        raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
+    with _explained():
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError as error:
+            raise PhotoError("not_an_image", f"{len(data)} bytes beginning {data[:12]!r}") from error
     file.opened()
     return image
 
@@ -330,23 +339,23 @@ def _check_opened(image: Image.Image, data: bytes, *, max_pixels: int, min_px: i
     """Refuse a photo by its size and kind, before any pixel is decoded."""
     width, height = image.size
     allowed = max_pixels // 2 if image.format in _COSTLY_FORMATS else max_pixels
-    if width * height > allowed or max(width, height) > MAX_EDGE_PX:
-        raise PhotoError("bomb", f"{width} x {height} px")
+    if max(width * height, _tile_pixels(image)) > allowed or max(width, height) > MAX_EDGE_PX:
+        raise PhotoError("bomb", f"{width} x {height} px, of {image.format} at most {allowed}")
     if min(width, height) < max(1, min_px):
         raise PhotoError("too_small", f"{width} x {height} px")
     if image.format in ("JPEG", "MPO"):
         check_scans(data, pixels=width * height)
-    elif _is_animated(image):
-        raise PhotoError("animated", f"{image.format} of several frames")
+        return
+    with _explained():  # GIF looks for its second frame only now
+        if getattr(image, "is_animated", False):
+            raise PhotoError("animated", f"{image.format} of several frames")
 
 
-def _is_animated(image: Image.Image) -> bool:
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except (MemoryError, PhotoError):
-        raise
-    except Exception as error:  # GIF looks for its second frame only now
-        raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
+def _tile_pixels(image: Image.Image) -> int:
+    """Tell how large a TIFF's tiles are: its decoder holds a whole one, be it larger than the photo."""
+    tags = getattr(image, "tag_v2", {})
+    with _explained():
+        return int(tags.get(_TILE_WIDTH, 1)) * int(tags.get(_TILE_LENGTH, 1))
 
 
 def _turn(pixels: int) -> AbstractContextManager[Any]:
@@ -398,13 +407,11 @@ def _decode(image: Image.Image, data: bytes) -> Pixels:
             pixels = None
         if pixels is not None:
             return pixels  # type: ignore[return-value]
-    try:
-        image.load()
+    with _explained():
+        try:
+            image.load()
+        except OSError as error:
+            if "truncated" not in str(error).lower():
+                raise
+            raise PhotoError("truncated", str(error)[:200]) from error
         return to_rgb(image, profile)
-    except (MemoryError, PhotoError):
-        raise
-    except OSError as error:
-        reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
-        raise PhotoError(reason, str(error)[:200]) from error
-    except Exception as error:  # a decoder may raise anything on hostile bytes
-        raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
