@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.errors import PhotoError
 
 OPEN_READS = 20_000  # small reads until a header is understood; a photo takes about 100
-LOAD_READS = 4_000_000  # and until its pixels are: 3 s at most
+LOAD_READS = 2_000_000  # and until its pixels are: 2 s at most
 MAX_HEADER_BYTES = 20 << 20  # of a JPEG: 255 segments of colour profile fit
 MAX_SEGMENTS = 2000
 MAX_SCANS = 100  # of a JPEG; encoders make about 10
@@ -22,6 +22,8 @@ MAX_NUMBERS_BYTES = 4 << 20  # of numbers in the tags of EXIF or TIFF, each of w
 PIXELS_A_BYTE = 512  # a JPEG spends at least one bit on each block of 8 x 8
 
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL = (0xC0, 0xC1)
 _EXIF = b"Exif\0\0"
 _ARITHMETIC = (b"\xff\xc9", b"\xff\xca")  # the only kind of JPEG that can spend less than a bit
 _UNIT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # by tag type
@@ -81,6 +83,8 @@ def check_scans(data: bytes, *, pixels: int) -> None:
     """
     if len(data) * PIXELS_A_BYTE < pixels and not any(marker in data for marker in _ARITHMETIC):
         raise PhotoError("truncated", f"{len(data)} bytes cannot hold {pixels} px")
+    if _is_one_scan(data):
+        return
     allowed = min(MAX_SCANS, MAX_SCANNED_PIXELS // pixels)
     # Only what looks like more scans than allowed, as a film behind the photo may, is worth walking through.
     if data.count(b"\xff\xda") > allowed and _count_scans(data, allowed) > allowed:
@@ -132,6 +136,17 @@ def _segments(data: bytes, place: int) -> Iterator[tuple[int, int, int]]:
             yield marker, place + 4, end
             place = end
     raise PhotoError("too_many_parts", f"more than {10 * MAX_SEGMENTS} markers before the first scan")
+
+
+def _is_one_scan(data: bytes) -> bool:
+    """Tell whether the first scan of a sequential JPEG has all components: decoders take no other scan then."""
+    frames = []
+    for marker, start, _ in _segments(data, 2):
+        if marker in _FRAMES:
+            frames.append((marker, data[start + 5 : start + 6]))
+        if marker == _SOS:
+            return len(frames) == 1 and frames[0] in [(kind, data[start : start + 1]) for kind in _SEQUENTIAL]
+    return False
 
 
 def _count_scans(data: bytes, allowed: int) -> int:

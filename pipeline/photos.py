@@ -181,7 +181,7 @@ class PhotoStore:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as error:
-            if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            if error.errno == errno.ENAMETOOLONG:
                 return None
             raise
 
@@ -204,6 +204,8 @@ def _read_local(path: Path) -> bytes:
         raise PhotoError("not_a_file", f"{path.name}: {stat.filemode(status.st_mode)}")
     if not status.st_size:
         return b""  # files under /proc say so too, and some of them never end
+    if status.st_size > MAX_PHOTO_BYTES:
+        raise PhotoError("too_many_bytes", f"{status.st_size} bytes")
     with path.open("rb") as file:
         return _read_limited(file)
 
