@@ -252,19 +252,20 @@ def index_archive(url: str, *, anonymous: bool) -> pa.Table:
     """
     fs, path = filesystem(url, anonymous=anonymous)
     options = {} if is_local(url) else {"block_size": ARCHIVE_BLOCK_BYTES}
-    rows = []
     try:
         with fs.open(path, "rb", **options) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                name = Path(member.name)
-                if member.isfile() and name.suffix in SUFFIXES:
-                    rows.append((name.stem, url, member.offset_data, member.size))
-    except (FileNotFoundError, tarfile.TarError) as error:
+            rows = [(Path(m.name).stem, url, m.offset_data, m.size) for m in tar if _is_archived_photo(m)]
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, PLACES, strict=True)]
+    except (FileNotFoundError, tarfile.TarError, ValueError, OverflowError) as error:
         raise InputError(f"--images {url}: {error}; give tar files of photos") from error
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
-    return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, PLACES, strict=True)], schema=PLACES
-    )
+    return pa.Table.from_arrays(arrays, schema=PLACES)
+
+
+def _is_archived_photo(member: tarfile.TarInfo) -> bool:
+    """Tell a photo from folders, links and other files; a name that is no UTF-8 is no table's id either."""
+    is_text = member.name.encode(errors="replace").decode() == member.name
+    return member.isfile() and not member.issparse() and is_text and Path(member.name).suffix in SUFFIXES
 
 
 def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_pixels: int, min_px: int) -> Photo:
@@ -273,7 +274,8 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
     CMYK goes through its own colour profile, alpha lies on white, 16 bits become 8.
 
     Memory: at most BYTES_A_PIXEL x `max_pixels` for the one large photo that a process decodes at a time, and for each
-    thread its upright photo, 3 bytes a px. A MemoryError is raised as it is: it may pass, and must not drop a photo.
+    thread its upright photo, 3 bytes a px, and as much again while a crop of all of it is resized. A MemoryError is
+    raised as it is: it may pass, and must not drop a photo.
 
     Args:
         rotation: the Rotation column, in degrees counter-clockwise by which photo and boxes turn; None where it is
@@ -286,7 +288,7 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
     """
     with _open_image(data, max_pixels) as image:
         _check_opened(image, data, max_pixels=max_pixels, min_px=min_px)
-        with _turn(image.width * image.height):
+        with _alone_if_large(image.width * image.height):
             turn, box_turn, orientation = _orientation(image, rotation, boxes_frame)
             # TIFF is the one format that Pillow turns upright by itself: turn it back.
             undo = _INVERSE_TURN[_exif_orientation(image)] if image.format == "TIFF" else 1
@@ -360,7 +362,7 @@ def _tile_pixels(image: Image.Image) -> int:
         return int(tags.get(_TILE_WIDTH, 1)) * int(tags.get(_TILE_LENGTH, 1))
 
 
-def _turn(pixels: int) -> AbstractContextManager[Any]:
+def _alone_if_large(pixels: int) -> AbstractContextManager[Any]:
     """Let one photo of more than LARGE_PIXELS be decoded at a time."""
     return _LARGE_PHOTO if pixels > LARGE_PIXELS else nullcontext()
 

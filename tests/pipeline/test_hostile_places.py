@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from urllib.parse import unquote
 
 import boto3
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -30,6 +32,7 @@ from pipeline.errors import InputError, PhotoError
 from pipeline.photos import PhotoStore
 from schemas.samples import sample_key
 from tests.conftest import Make
+from tests.pipeline import test_hostile as hostile
 
 JPEG = Callable[..., bytes]
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}-[0-9]+-[0-9]+[.][a-z.]+")
@@ -326,3 +329,64 @@ def test_ids_that_are_no_text_are_refused_by_name_of_their_table(tmp_path: Path,
     pq.write_table(table.set_column(0, "ImageID", ids), tmp_path / "boxes.parquet")
     with pytest.raises(InputError, match=r"boxes.parquet: .*UTF8"):
         make(tmp_path / "out", boxes=(str(tmp_path / "boxes.parquet"),))
+
+
+def tar_of(path: Path, names: list[bytes], content: bytes) -> bytes:
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        for name in names:
+            member = tarfile.TarInfo(name.decode(errors="surrogateescape"))
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path.read_bytes()
+
+
+def test_a_photo_whose_name_is_no_text_hides_no_other_photo_of_its_tar(tmp_path: Path, jpeg: JPEG) -> None:
+    tar_of(tmp_path / "a.tar", [b"caf\xe9.jpg", b"../../up.jpg", b"/abs.jpg", b"plain.jpg"], jpeg((64, 48)))
+    (places,) = PhotoStore((str(tmp_path / "a.tar"),), anonymous=False).places()
+    assert places["image_id"].to_pylist() == ["up", "abs", "plain"]
+
+
+def test_a_damaged_tar_is_listed_or_refused(tmp_path: Path) -> None:
+    whole = tar_of(tmp_path / "a.tar", [b"a.jpg", b"b" * 150 + b".jpg", b"c/d.png"], bytes(600))
+    refused = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        data = bytearray(whole)
+        header = int(rng.integers(len(data) // tarfile.BLOCKSIZE)) * tarfile.BLOCKSIZE
+        field = header + int(rng.choice([0, 124, 156]))  # name, size, type
+        data[field : field + 12] = bytes(rng.choice([b"\xff", b"\x80", b"L", b"x"])) + rng.bytes(11)
+        summed = data[header : header + 148] + b" " * 8 + data[header + 156 : header + tarfile.BLOCKSIZE]
+        data[header + 148 : header + 156] = b"%06o\0 " % sum(summed)
+        (tmp_path / "a.tar").write_bytes(data)
+        try:
+            photos.index_archive(str(tmp_path / "a.tar"), anonymous=False)
+        except InputError as error:
+            assert "a.tar" in str(error)
+            refused += 1
+    assert 0 < refused < 200
+
+
+def test_hostile_photos_leave_the_job_as_drops_with_their_reasons(tmp_path: Path, make: Make, jpeg: JPEG) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    contents = {
+        "good": jpeg((96, 64)),
+        "empty": b"",
+        "not_an_image": b"<html><body>404 Not Found</body></html>",
+        "truncated": jpeg((96, 64))[:-300],
+        "bomb": hostile.png_of(100_000, 100_000),
+        "animated": hostile.film("GIF", 3),
+        "too_small": jpeg((8, 8)),
+        "too_many_parts": hostile.png_of(64, 64, hostile.chunk(b"abCd", b"") * 50_000),
+        "too_many_scans": hostile.progressive_with_scans(500),
+        "corrupt": hostile.webp_of_canvas(100, 100),
+    }
+    for name, content in contents.items():
+        (folder / f"{name}.jpg").write_bytes(content)
+    os.mkfifo(folder / "not_a_file.jpg")
+    ids = [*contents, "not_a_file", "missing"]
+    write_boxes(tmp_path / "boxes.csv", ids)
+    inputs = {"boxes": (str(tmp_path / "boxes.csv"),), "images": (str(folder),), "image_info": (), "classes": ""}
+    make(tmp_path / "out", max_photo_failures=1.0, draws=1, split_shares=(1.0, 0.0, 0.0), **inputs)
+    drops = [row for path in (tmp_path / "out/drops/units").glob("*") for row in pq.read_table(path).to_pylist()]
+    assert {row["image_id"]: row["reason"] for row in drops} == {name: name for name in ids if name != "good"}
