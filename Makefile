@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CPU_TORCH := https://download.pytorch.org/whl/cpu
 
-.PHONY: venv demo test bench clean
+.PHONY: venv demo test bench bench-step clean
 
 venv: $(VENV)/.installed
 
@@ -37,6 +37,10 @@ bench: venv
 	$(BIN)/python tests/benchmarks/draws.py
 	$(BIN)/python tests/benchmarks/boxes.py
 	$(BIN)/python -m tests.benchmarks.feed
+
+# A training step at full size: minutes on a CPU, about 18 GB of memory. On a GPU: tests/benchmarks/on_gpu.sh.
+bench-step: venv
+	$(BIN)/python -m tests.benchmarks.step
 
 clean:
 	rm -rf $(VENV) runs
