@@ -38,7 +38,7 @@ bench: venv
 	$(BIN)/python tests/benchmarks/boxes.py
 	$(BIN)/python -m tests.benchmarks.feed
 
-# A training step at full size: minutes on a CPU, about 18 GB of memory. On a GPU: tests/benchmarks/on_gpu.sh.
+# A training step at full size: a quarter of an hour on 2 cores, 10 GB of memory, more with AdamW. On a GPU: tests/benchmarks/on_gpu.sh.
 bench-step: venv
 	$(BIN)/python -m tests.benchmarks.step
 
