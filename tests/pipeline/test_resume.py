@@ -5,57 +5,37 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from pipeline.config import PRESETS, ShardConfig
 from pipeline.errors import InputError
-from pipeline.job import Prepared, check_inputs, pending_tasks, prepare
+from pipeline.job import Prepared, pending_tasks
 from pipeline.plan import PLAN
 from pipeline.storage import Folder
 from pipeline.units import OutputTakenError, UnitWriter
 from schemas.shards import unit_name
+from tests.benchmarks.resume import start_job, write_photos
 from tests.object_storage import Proxy
 
 Make = Callable[..., Prepared]
 
 
-def many_photos(folder: Path, count: int) -> ShardConfig:
-    """A job of so many photos, one a unit; all are links to one file."""
-    photos = folder / "photos"
-    photos.mkdir(parents=True)
-    Image.new("RGB", (64, 64)).save(folder / "photo.jpg")
-    names = [f"{number:08x}" for number in range(count)]
-    for name in names:
-        (photos / f"{name}.jpg").hardlink_to(folder / "photo.jpg")
-    rows = "".join(f"{name},/m/a,0.2,0.8,0.2,0.8\n" for name in names)
-    (folder / "boxes.csv").write_text("ImageID,LabelName,XMin,XMax,YMin,YMax\n" + rows)
-    inputs = {"boxes": (str(folder / "boxes.csv"),), "images": (str(photos),)}
-    return replace(PRESETS["smoke"], **inputs, resolution=64, draws=1, photos_per_unit=1)
-
-
-def start(config: ShardConfig) -> Prepared:
-    """All that a job does before its first unit."""
-    return prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
-
-
 def test_a_start_over_finished_work_opens_no_record_and_no_shard(tmp_path: Path) -> None:
-    config = replace(many_photos(tmp_path, 50), out=str(tmp_path / "d"))
-    start(config)
+    config = replace(write_photos(tmp_path, 50), out=str(tmp_path / "d"))
+    start_job(config)
     for unit in range(49):  # what no reader could make sense of
         Folder(config.out).write(f"units/{unit_name(unit, 0)}.json", b"\x00")
         Folder(config.out).write(f"shards/train/{unit_name(unit, 0)}.tar", b"\x00")
-    tasks, done = pending_tasks(start(config))
+    tasks, done = pending_tasks(start_job(config))
     assert done == 49
     assert [task.unit for task in tasks] == [49]
 
 
 def test_on_object_storage_a_start_lists_once_a_thousand_records(tmp_path: Path, s3: Proxy) -> None:
-    config = replace(many_photos(tmp_path, 2500), out="s3://bucket/d")
-    start(config)
+    config = replace(write_photos(tmp_path, 2500), out="s3://bucket/d")
+    start_job(config)
     out = Folder(config.out)
     out.fs.pipe({out.path(f"units/{unit_name(unit, 0)}.json"): b"\x00" for unit in range(2500)})
     s3.requests.clear()
-    tasks, done = pending_tasks(start(config))
+    tasks, done = pending_tasks(start_job(config))
     assert (len(tasks), done) == (0, 2500)
     lists = [path for method, path in s3.requests if method == "GET" and "list-type=2" in path]
     assert len(lists) == 3, lists
