@@ -36,6 +36,7 @@ test: venv
 bench: venv
 	$(BIN)/python tests/benchmarks/draws.py
 	$(BIN)/python tests/benchmarks/boxes.py
+	$(BIN)/python -m tests.benchmarks.feed
 
 clean:
 	rm -rf $(VENV) runs

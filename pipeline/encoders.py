@@ -112,12 +112,11 @@ class ClipEncoder:
     @torch.inference_mode()
     def encode(self, exemplars: NDArray[np.uint8]) -> NDArray[np.float16]:
         """See ExemplarEncoder."""
-        images = torch.from_numpy(exemplars).permute(0, 3, 1, 2).float() / 255
+        images = unit_pixels(exemplars)
         size = self.model.config.image_size
         if images.shape[-1] != size:
             images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
-        mean, std = torch.tensor(CLIP_MEAN).view(3, 1, 1), torch.tensor(CLIP_STD).view(3, 1, 1)
-        pooled = self.model(((images - mean) / std).to(self.device, self.dtype)).pooler_output
+        pooled = self.model(clip_normalise(images).to(self.device, self.dtype)).pooler_output
         return pooled.to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
 
 
@@ -189,6 +188,17 @@ def make_deterministic() -> None:
     torch.set_num_threads(CPU_THREADS)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+
+
+def unit_pixels(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """[b, h, w, 3] uint8 -> [b, 3, h, w] float32 in [0, 1]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def clip_normalise(images: torch.Tensor) -> torch.Tensor:
+    """[b, 3, h, w] in [0, 1] -> with the mean and deviation of CLIP's training pictures taken out."""
+    mean, std = torch.tensor(CLIP_MEAN).view(3, 1, 1), torch.tensor(CLIP_STD).view(3, 1, 1)
+    return (images - mean) / std
 
 
 def signed(pixels: NDArray[np.uint8]) -> torch.Tensor:

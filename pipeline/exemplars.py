@@ -110,7 +110,11 @@ def augment_exemplar(exemplar: Pixels, *, seed: int, image_id: str, draw: int) -
     Returns:
         The augmented exemplar, [224, 224, 3], and what was done to it.
     """
-    rng = rng_for(seed, "exemplar", image_id, draw)
+    return augment_with(exemplar, rng_for(seed, "exemplar", image_id, draw))
+
+
+def augment_with(exemplar: Pixels, rng: np.random.Generator) -> tuple[Pixels, Augmentation]:
+    """Augment a stored exemplar by the numbers of a generator; see augment_exemplar."""
     # One pair of generators for all steps: albumentations' own set_random_seed would give each step the same numbers.
     choices = random.Random(int(rng.integers(2**63)))
     flip, rotate, blur, affine = _transforms()

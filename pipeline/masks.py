@@ -110,6 +110,21 @@ def latent_mask(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return torch.nn.functional.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=False)
 
 
+def reduce_mask(mask: NDArray[np.uint8], factor: int) -> NDArray[np.float32]:
+    """Bring one raster to latent size: the numbers of `latent_mask`, without the arithmetic that comes to nothing.
+
+    Args:
+        mask: [h, w], 1 = repaint; h and w multiples of the factor.
+
+    Returns:
+        [h / factor, w / factor] in [0, 1].
+    """
+    first, second = (factor - 1) // 2, factor // 2  # the pixels beside the middle of a block; one, if it is odd
+    rows = mask[first::factor] + mask[second::factor]
+    summed = rows[:, first::factor] + rows[:, second::factor]
+    return summed * np.float32(0.25)
+
+
 def _fill(unit_polygon: NDArray[np.float64], resolution: int) -> NDArray[np.uint8]:
     """Fill a polygon in shares of a square; a point p lies p * resolution - 0.5 px from the first pixel's centre."""
     steps = np.clip(unit_polygon, -4, 5) * (resolution << _SHIFT) - (1 << _SHIFT >> 1)

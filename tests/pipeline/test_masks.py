@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from pipeline.crops import extend_box, outer_px
-from pipeline.masks import JITTER_PX, cover, curve_basis, draw_bezier_mask, latent_mask, raster_mask, rectangle
+from pipeline.masks import (
+    JITTER_PX,
+    cover,
+    curve_basis,
+    draw_bezier_mask,
+    latent_mask,
+    raster_mask,
+    rectangle,
+    reduce_mask,
+)
 from pipeline.rng import rng_for
 
 sides = st.floats(0, 1)
@@ -78,3 +87,10 @@ def test_the_latent_mask_is_the_mean_of_each_blocks_central_pixels() -> None:
     mask = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (2, 1, 64, 64)).astype(np.float32))
     blocks = mask.view(2, 1, 8, 8, 8, 8)  # b, 1, row, y, column, x
     assert torch.equal(latent_mask(mask, (8, 8)), blocks[:, :, :, 3:5, :, 3:5].mean(dim=(3, 5)))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 8, 16])
+def test_reducing_one_raster_gives_the_numbers_of_the_latent_mask(factor: int) -> None:
+    raster = np.random.default_rng(0).integers(0, 2, (48, 48), dtype=np.uint8)
+    expected = latent_mask(torch.from_numpy(raster)[None, None].float(), (48 // factor, 48 // factor))
+    assert np.array_equal(reduce_mask(raster, factor), expected[0, 0].numpy())
