@@ -398,6 +398,8 @@ def _stream_parquet(url: str, digest: TableDigest, *, anonymous: bool) -> Iterat
         for batch in parquet.iter_batches(batch_size=1 << 16, columns=columns):
             digest.rows += len(batch)
             try:
-                yield _as_boxes(pa.Table.from_batches([batch]))
+                batch.validate(full=True)  # text that is no UTF-8 would raise far from here
+                boxes = _as_boxes(pa.Table.from_batches([batch]))
             except pa.ArrowInvalid as error:
                 raise InputError(f"{url}: {error}; columns must have the types {BOXES}") from error
+            yield boxes

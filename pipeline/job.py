@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -21,9 +20,7 @@ from pipeline.plan import PLAN, Plan, PlanInputs, make_plan, read_unit_boxes, re
 from pipeline.sample_photos import write_openimages_folder
 from pipeline.storage import Folder, absolute, filesystem
 from pipeline.units import PlannedPhoto, UnitTask, group_photos
-from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, SHARDS_TABLE, unit_name
-
-RECORD_NAME = re.compile(r"\d{6,}-d\d{2,}\.json")
+from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, RECORD_NAME, SHARDS_TABLE, unit_name
 
 # What a job writes; --overwrite removes these, in this order, and nothing else: a job killed meanwhile finds either
 # the old recipe or no records.

@@ -1,6 +1,8 @@
-"""Manifest: recipe, plan and records -> manifest.json, shards.parquet and card.md; and the check of a whole dataset.
+"""Manifest: recipe, plan and records -> manifest.json, shards.parquet and card.md.
 
-The manifest is written last: its existence means that the dataset is complete.
+The manifest is written last: its existence means that the dataset is complete. Every file of it is under a digest: the
+manifest holds its own and those of the tables and pictures, shards.parquet those of the records, a record those of its
+shard, index and drops.
 """
 
 import hashlib
@@ -9,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -17,22 +20,23 @@ import pyarrow.parquet as pq
 from pipeline.config import ShardConfig
 from pipeline.encoders import ExemplarEncoder, SourceEncoder
 from pipeline.errors import InputError
-from pipeline.plan import Plan
+from pipeline.plan import PLAN, Plan
 from pipeline.storage import Folder
 from schemas.drops import DROPS
 from schemas.shards import (
     BOX_DROPS,
     CARD,
+    FUNNEL,
     MANIFEST,
+    OVERVIEW,
+    RECORD_NAME,
     SCHEMA_VERSION,
     SHARDS,
     SHARDS_TABLE,
     SPLITS,
     UnitRecord,
-    drops_path,
-    index_path,
+    json_bytes,
     record_path,
-    shard_path,
 )
 
 RECIPE = "run/recipe.json"
@@ -132,7 +136,7 @@ def read_recipe(out: Folder) -> Json | None:
 def finish_dataset(
     out: Folder, records: list[UnitRecord], *, recipe: Json, plan: Plan, draws: int, names: Json
 ) -> Json:
-    """Write shards.parquet, card.md and, last, manifest.json.
+    """Write shards.parquet, card.md and, last, manifest.json, which takes the digests of the pictures that are there.
 
     Args:
         records: of all units and draws, in order.
@@ -142,21 +146,17 @@ def finish_dataset(
         The manifest.
 
     Raises:
+        InputError: the drops of boxes are not those of the plan.
         AssertionError: a sum is off, which is a fault of this program.
     """
     totals = count_totals(plan, records, draws)
-    check_sums(totals)
+    off = sums_off(totals, records)
+    assert not off, off
+    _check_box_drops(out, totals, plan.box_drop_files)
+    table = shards_table(records)
     with out.scratch() as folder:
-        shards = [record for record in records if record.shard]
-        rows = [
-            {"name": r.shard.name, "bytes": r.shard.bytes, "sha256": r.shard.sha256}
-            | {"split": r.split, "unit": r.unit, "draw": r.draw, "samples": r.samples}
-            for r in shards
-            if r.shard
-        ]
-        pq.write_table(pa.Table.from_pylist(rows, schema=SHARDS), folder / "shards.parquet")
-        table = (folder / "shards.parquet").read_bytes()
-    out.write(SHARDS_TABLE, table)
+        pq.write_table(table, folder / "shards.parquet")
+        out.publish(folder / "shards.parquet", SHARDS_TABLE)
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "recipe": recipe,
@@ -165,46 +165,133 @@ def finish_dataset(
         "draws": draws,
         "totals": totals,
         "box_drop_files": plan.box_drop_files,
-        "shards": len(rows),
-        "shards_sha256": hashlib.sha256(table).hexdigest(),
+        "shards": len(table),
+        "records_without_shard": {record_path(r.unit, r.draw): record_sha256(r) for r in records if r.shard is None},
     }
     out.write(CARD, card(manifest).encode())
-    out.write_json(MANIFEST, manifest)
+    manifest["files"] = _digest_files(out, plan.box_drop_files)
+    manifest = {**manifest, "sha256": digest_of(manifest)}
+    out.write(MANIFEST, json_bytes(manifest))
     return manifest
 
 
+def shards_table(records: Iterable[UnitRecord]) -> pa.Table:
+    """Make SHARDS of the records that have a shard."""
+    rows = [
+        {"name": r.shard.name, "bytes": r.shard.bytes, "sha256": r.shard.sha256, "record_sha256": record_sha256(r)}
+        | {"split": r.split, "unit": r.unit, "draw": r.draw, "samples": r.samples}
+        for r in records
+        if r.shard
+    ]
+    return pa.Table.from_pylist(rows, schema=SHARDS)
+
+
+def record_sha256(record: UnitRecord) -> str:
+    """Hash a record as it is written."""
+    return hashlib.sha256(json_bytes(asdict(record))).hexdigest()
+
+
+def _digest_files(out: Folder, box_drop_files: int) -> dict[str, str]:
+    """Hash the files of a whole dataset, without the pictures that are not there."""
+    parts = [BOX_DROPS.format(part=part) for part in range(box_drop_files)]
+    pictures = [name for name in (OVERVIEW, FUNNEL) if out.exists(name)]
+    return {name: hashlib.sha256(out.read(name)).hexdigest() for name in (SHARDS_TABLE, CARD, *pictures, *parts)}
+
+
+def _check_box_drops(out: Folder, totals: Json, box_drop_files: int) -> None:
+    """Check that the drops before units are those that the plan counted.
+
+    Raises:
+        InputError: a file is absent or damaged, or their counts are off.
+    """
+    counted: Counter[str] = Counter()
+    advice = f"remove {PLAN} there and run the same command again, which plans anew"
+    for part in range(box_drop_files):
+        name = BOX_DROPS.format(part=part)
+        try:
+            counted.update(count_drops(pq.read_table(pa.BufferReader(out.read(name)), schema=DROPS)))
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{out.url}/{name}: cannot be read ({error}); {advice}") from error
+    if dict(counted) != box_drops_of(totals):
+        raise InputError(
+            f"{out.url}/drops/boxes-*.parquet: {dict(counted)}, the plan counted {box_drops_of(totals)}; {advice}"
+        )
+
+
+def count_drops(drops: pa.Table) -> dict[str, int]:
+    """Count DROPS by `stage/reason`."""
+    groups = drops.group_by(["stage", "reason"]).aggregate([([], "count_all")]).to_pylist()
+    return {f"{group['stage']}/{group['reason']}": group["count_all"] for group in groups}
+
+
+def box_drops_of(totals: Json) -> dict[str, int]:
+    """The drops before units that the totals tell of, by `stage/reason`."""
+    told = {f"boxes/{reason}": count for reason, count in totals["malformed"].items()}
+    told |= {f"filter/{rule}": count for rule, count in totals["filtered"].items()}
+    return {name: n for name, n in {**told, "filter/no_kept_box": totals["photos_without_kept_box"]}.items() if n}
+
+
 def read_records(out: Folder) -> list[UnitRecord]:
-    """Read the records of all finished units and draws, in order."""
+    """Read the records of all finished units and draws, in order.
+
+    Raises:
+        InputError: one is damaged.
+    """
+
+    def read(name: str) -> UnitRecord:
+        try:
+            return UnitRecord.from_json(json.loads(out.read(f"units/{name}")))
+        except ValueError as error:
+            raise InputError(
+                f"{out.url}/units/{name}: unreadable ({error}); remove it and run the same command again, which makes "
+                "its shard anew"
+            ) from error
+
+    names = [name for name in out.names("units") if RECORD_NAME.fullmatch(name)]
     with ThreadPoolExecutor(READERS) as pool:
-        contents = list(pool.map(lambda name: out.read(f"units/{name}"), out.names("units")))
-    return [UnitRecord.from_json(json.loads(content)) for content in contents]
+        return list(pool.map(read, names))
 
 
 def count_totals(plan: Plan, records: Iterable[UnitRecord], draws: int) -> Json:
     """Add up what became of every row, box, photo and draw."""
-    records = list(records)
-    first = [record for record in records if record.draw == 0]
-    dropped: Counter[str] = Counter()
-    for record in records:
-        dropped.update(record.dropped)
-    boxes_lost = sum(record.boxes_lost for record in first)
-    boxes_drawn = sum(record.boxes_drawn for record in records)
+    sums = sum_records(records)
+    drawn, lost = sums["boxes_drawn"], sums["boxes_in_lost_photos"]
     return {
         "rows": plan.rows,
         "malformed": plan.malformed,
         "filtered": plan.filtered,
         "boxes_kept": plan.kept,
         "boxes_beyond_limit": plan.boxes_beyond_limit,
-        "boxes_drawn": boxes_drawn,
-        "boxes_not_drawn": plan.boxes_planned - boxes_drawn - boxes_lost,
-        "boxes_in_lost_photos": boxes_lost,
+        "boxes_drawn": drawn,
+        "boxes_not_drawn": plan.boxes_planned - drawn - lost,
+        "boxes_in_lost_photos": lost,
         "photos": plan.photos,
         "photos_without_kept_box": plan.photos_without_kept_box,
         "photos_beyond_limit": plan.photos_beyond_limit,
         "photos_planned": plan.photos_planned,
-        "photos_lost": sum(record.photos_lost for record in first),
+        "photos_lost": sums["photos_lost"],
         "units": plan.units,
         "draws_planned": plan.photos_planned * draws,
+        "draws_dropped": sums["draws_dropped"],
+        "samples": sums["samples"],
+        "samples_by_split": sums["samples_by_split"],
+    }
+
+
+def sum_records(records: Iterable[UnitRecord]) -> Json:
+    """Add up what the records alone tell, under the names of the totals."""
+    records = list(records)
+    first = [record for record in records if record.draw == 0]
+    dropped: Counter[str] = Counter()
+    for record in records:
+        dropped.update(record.dropped)
+    return {
+        "units": len(first),
+        "photos_planned": sum(record.photos for record in first),
+        "photos_lost": sum(record.photos_lost for record in first),
+        "boxes_drawn": sum(record.boxes_drawn for record in records),
+        "boxes_in_lost_photos": sum(record.boxes_lost for record in first),
+        "draws_planned": sum(record.planned for record in records),
         "draws_dropped": dict(sorted(dropped.items())),
         "samples": sum(record.samples for record in records),
         "samples_by_split": {
@@ -213,21 +300,27 @@ def count_totals(plan: Plan, records: Iterable[UnitRecord], draws: int) -> Json:
     }
 
 
-def check_sums(totals: Json) -> None:
-    """Check that nothing disappeared without a count.
+def sums_off(totals: Json, records: list[UnitRecord]) -> list[str]:
+    """Check that nothing disappeared without a count, from rows to samples.
 
-    Raises:
-        AssertionError: naming the sum that is off.
+    Returns:
+        The sums that are off, a line each.
     """
-    rows = sum(totals["malformed"].values()) + sum(totals["filtered"].values()) + totals["boxes_kept"]
-    assert totals["rows"] == rows, f"rows {totals['rows']} != malformed + filtered + kept = {rows}"
+    malformed, filtered = sum(totals["malformed"].values()), sum(totals["filtered"].values())
     places = ("boxes_drawn", "boxes_not_drawn", "boxes_in_lost_photos", "boxes_beyond_limit")
-    kept = sum(totals[name] for name in places)
-    assert min(totals[name] for name in places) >= 0, {name: totals[name] for name in places}
-    assert totals["boxes_kept"] == kept, f"kept boxes {totals['boxes_kept']} != {' + '.join(places)} = {kept}"
-    draws = totals["samples"] + sum(totals["draws_dropped"].values())
-    assert totals["draws_planned"] == draws, f"draws {totals['draws_planned']} != samples + dropped = {draws}"
-    assert totals["samples"] == sum(totals["samples_by_split"].values()), totals["samples_by_split"]
+    photos = ("photos_without_kept_box", "photos_beyond_limit", "photos_planned")
+    in_units = sum(record.boxes_kept for record in records if record.draw == 0)
+    dropped = sum(totals["draws_dropped"].values())
+    sums = {
+        "rows = malformed + filtered + boxes_kept": (totals["rows"], malformed + filtered + totals["boxes_kept"]),
+        f"boxes_kept = {' + '.join(places)}": (totals["boxes_kept"], sum(totals[name] for name in places)),
+        "boxes_kept = in units + boxes_beyond_limit": (totals["boxes_kept"], in_units + totals["boxes_beyond_limit"]),
+        f"photos = {' + '.join(photos)}": (totals["photos"], sum(totals[name] for name in photos)),
+        "draws_planned = samples + draws_dropped": (totals["draws_planned"], totals["samples"] + dropped),
+        **{f"{name} = by the records": (totals[name], count) for name, count in sum_records(records).items()},
+    }
+    off = [f"{name}: {told} is not {count}" for name, (told, count) in sums.items() if told != count]
+    return off + [f"{name} {totals[name]} is negative" for name in places if totals[name] < 0]
 
 
 def card(manifest: Json) -> str:
@@ -290,162 +383,58 @@ def read_manifest(out: Folder) -> Json:
     """Read the manifest of a finished dataset.
 
     Raises:
-        InputError: there is none, or it has another schema version.
+        InputError: there is none, it is damaged, or it has another schema version.
     """
     try:
-        manifest: Json = json.loads(out.read(MANIFEST))
-    except FileNotFoundError as error:
+        content = out.read(MANIFEST)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{out.url}: no {MANIFEST}; it is no finished dataset: run the same shard_openimages.py command again"
         ) from error
-    except ValueError as error:
-        raise InputError(f"{out.url}/{MANIFEST}: {error}; run the same shard_openimages.py command again") from error
-    if manifest.get("schema_version") != SCHEMA_VERSION:
-        raise InputError(
-            f"{out.url}: schema version {manifest.get('schema_version')}, this code reads {SCHEMA_VERSION}; "
-            "see CHANGELOG.md for what changed, and make the dataset anew or check out the matching version"
-        )
+    except IsADirectoryError as error:
+        raise _damaged_manifest(out, "a folder") from error
+    try:
+        manifest = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _damaged_manifest(out, str(error)) from error
+    if not isinstance(manifest, dict) or "schema_version" not in manifest:
+        raise _damaged_manifest(out, "no schema_version")
+    _refuse_other_version(out, manifest["schema_version"])
+    if not _is_as_written(content, manifest):
+        raise _damaged_manifest(out, "its content is not the one that its sha256 is of")
     return manifest
 
 
-def verify_unit(out: Folder, name: str, *, recipe_digest: str) -> tuple[UnitRecord | None, list[str]]:
-    """Re-hash and re-count all files of one record.
+def _is_as_written(content: bytes, manifest: Json) -> bool:
+    """Tell whether a manifest has the digest of its own content, in the one form that it is written in."""
+    rest = {name: value for name, value in manifest.items() if name != "sha256"}
+    try:
+        return content == json_bytes(manifest) and manifest.get("sha256") == digest_of(rest)
+    except UnicodeEncodeError:  # JSON can hold half a character, a file written as UTF-8 cannot
+        return False
 
-    Args:
-        name: of the record in `units/`.
 
-    Returns:
-        The record, and what is wrong, a line each.
+def _damaged_manifest(out: Folder, what: str) -> InputError:
+    return InputError(
+        f"{out.url}/{MANIFEST}: damaged ({what}); remove it and run the same shard_openimages.py command again, which "
+        "writes it anew"
+    )
+
+
+def _refuse_other_version(out: Folder, version: Any) -> None:
+    """Refuse a dataset whose format this code does not read.
+
+    Raises:
+        InputError: saying which side is older, and what to do.
     """
-    try:
-        record = UnitRecord.from_json(json.loads(out.read(f"units/{name}")))
-    except (ValueError, TypeError, KeyError) as error:
-        return None, [f"units/{name}: unreadable ({error})"]
-    problems = []
-    if record_path(record.unit, record.draw) != f"units/{name}" or record.recipe_digest != recipe_digest:
-        problems.append(f"units/{name}: belongs to another unit or recipe")
-    contents = {}
-    for file in (record.shard, record.index, record.drops):
-        if file is None:
-            continue
-        try:
-            contents[file.name] = out.read(file.name)
-        except FileNotFoundError:
-            problems.append(f"{file.name}: missing")
-            continue
-        if hashlib.sha256(contents[file.name]).hexdigest() != file.sha256:
-            problems.append(f"{file.name}: {len(contents[file.name]):,} bytes whose sha256 is not the recorded one")
-    if problems:
-        return record, problems
-    drops = pq.read_table(pa.BufferReader(contents[record.drops.name]), schema=DROPS)
-    reasons = Counter(f"{stage}/{reason}" for stage, reason in zip(drops["stage"], drops["reason"], strict=True))
-    if dict(reasons) != record.dropped:
-        problems.append(f"{record.drops.name}: drops {dict(reasons)}, the record has {record.dropped}")
-    if record.planned != record.samples + sum(record.dropped.values()):
-        problems.append(f"units/{name}: planned {record.planned} draws, but samples and drops are not as many")
-    if record.shard and record.index:
-        index = pq.read_table(pa.BufferReader(contents[record.index.name]))
-        problems += _verify_index(record, index, contents[record.shard.name])
-    elif record.samples:
-        problems.append(f"units/{name}: {record.samples} samples, but no shard")
-    return record, problems
-
-
-def _verify_index(record: UnitRecord, index: pa.Table, shard: bytes) -> list[str]:
-    """Check each row of an index against the shard's bytes."""
-    assert record.shard and record.index
-    problems = []
-    if len(index) != record.samples:
-        problems.append(f"{record.index.name}: {len(index)} rows, the record has {record.samples} samples")
-    for row in index.to_pylist():
-        span = shard[row["offset"] : row["offset"] + row["size"]]
-        if row["shard"] != record.shard.name or hashlib.sha256(span).hexdigest() != row["sha256"]:
-            problems.append(f"{record.index.name}: {row['key']} disagrees with {record.shard.name}")
-        row_member = next((m for m in row["members"] if m["ext"] == "json"), None)
-        if row_member is None:
-            problems.append(f"{record.shard.name}: {row['key']} lacks .json")
-            continue
-        stored = json.loads(shard[row_member["offset"] :][: row_member["size"]])
-        for name in ("key", "image_id", "box_id", "draw", "unit", "split", "label"):
-            if stored[name] != row[name]:
-                problems.append(f"{record.index.name}: {row['key']}: {name} is {row[name]}, its .json {stored[name]}")
-    return problems
-
-
-def verify_whole(out: Folder, manifest: Json, records: list[UnitRecord]) -> list[str]:
-    """Check the dataset's tables and sums against its records.
-
-    Args:
-        records: all of them.
-    """
-    problems: list[str] = []
-    table = _read_or_tell(out, SHARDS_TABLE, problems)
-    if hashlib.sha256(table).hexdigest() != manifest["shards_sha256"]:
-        problems.append(f"{SHARDS_TABLE}: its sha256 is not the one in {MANIFEST}")
-    if digest_of(manifest["recipe"]) != manifest["recipe_digest"]:
-        problems.append(f"{MANIFEST}: recipe and recipe_digest disagree")
-    listed = {(r["name"], r["bytes"], r["sha256"], r["samples"]) for r in _rows(table, SHARDS_TABLE, SHARDS, problems)}
-    recorded = {(r.shard.name, r.shard.bytes, r.shard.sha256, r.samples) for r in records if r.shard}
-    problems += [f"{name}: not as {SHARDS_TABLE} has it" for name, *_ in sorted(listed ^ recorded)]
-    totals = manifest["totals"]
-    expected = {(unit, draw) for unit in range(totals["units"]) for draw in range(manifest["draws"])}
-    missing = sorted(expected - {(record.unit, record.draw) for record in records})
-    problems += [f"{record_path(*unit)}: missing" for unit in missing]
-    counted: Counter[str] = Counter()
-    for part in range(manifest["box_drop_files"]):
-        name = BOX_DROPS.format(part=part)
-        drops = _rows(_read_or_tell(out, name, problems), name, DROPS, problems)
-        rows = [drop for drop in drops if drop["box_id"] is not None or drop["stage"] == "boxes"]
-        counted.update(f"{drop['stage']}/{drop['reason']}" for drop in rows)
-    told = {f"boxes/{reason}": count for reason, count in totals["malformed"].items()}
-    told |= {f"filter/{rule}": count for rule, count in totals["filtered"].items()}
-    if dict(counted) != told:
-        problems.append(f"drops/boxes-*.parquet: {dict(counted)}, {MANIFEST} has {told}")
-    first = [record for record in records if record.draw == 0]
-    sums = {
-        "samples": sum(record.samples for record in records),
-        "boxes_kept": sum(record.boxes_kept for record in first) + totals["boxes_beyond_limit"],
-        "boxes_drawn": sum(record.boxes_drawn for record in records),
-        "boxes_in_lost_photos": sum(record.boxes_lost for record in first),
-        "photos_planned": sum(record.photos for record in first),
-        "photos_lost": sum(record.photos_lost for record in first),
-    }
-    problems += [f"{MANIFEST}: {name} {totals[name]}, counted {n}" for name, n in sums.items() if totals[name] != n]
-    try:
-        check_sums(totals)
-    except AssertionError as error:
-        problems.append(f"{MANIFEST}: {error}")
-    return problems + _strangers(out, records)
-
-
-def _read_or_tell(out: Folder, name: str, problems: list[str]) -> bytes:
-    """Read a file; where it is absent, say so and give nothing."""
-    try:
-        return out.read(name)
-    except FileNotFoundError:
-        problems.append(f"{name}: missing")
-        return b""
-
-
-def _rows(content: bytes, name: str, schema: pa.Schema, problems: list[str]) -> list[Json]:
-    """Read a Parquet table's rows; where it is damaged, say so and give none."""
-    try:
-        rows: list[Json] = pq.read_table(pa.BufferReader(content), schema=schema).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        problems.append(f"{name}: unreadable ({error})")
-        return []
-    return rows
-
-
-def _strangers(out: Folder, records: list[UnitRecord]) -> list[str]:
-    """Find files that no record tells of."""
-    known = {drops_path(r.unit, r.draw) for r in records}
-    for record in records:
-        if record.shard:
-            known |= {path(record.split, record.unit, record.draw) for path in (shard_path, index_path)}
-    folders = ["drops/units", *(f"{kind}/{split}" for kind in ("shards", "index") for split in SPLITS)]
-    found = {f"{folder}/{name}" for folder in folders for name in out.names(folder)}
-    return [f"{name}: no record tells of it" for name in sorted(found - known)]
+    if version == SCHEMA_VERSION:
+        return
+    later = isinstance(version, int) and version > SCHEMA_VERSION
+    side = "a later version; upgrade this code" if later else "an earlier version; make it anew, or check out that code"
+    raise InputError(
+        f"{out.url}/{MANIFEST}: schema version {version}, this code reads {SCHEMA_VERSION}: the dataset was made by "
+        f"{side} (CHANGELOG.md tells what changed)"
+    )
 
 
 def _short(value: Any) -> str:

@@ -7,19 +7,26 @@ import errno
 import functools
 import hashlib
 import io
+import stat
 import tarfile
+import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
 import cv2
 import numpy as np
 import pyarrow as pa
+from fsspec.implementations.http import HTTPFileSystem
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from pipeline.colour import is_table, to_rgb
 from pipeline.errors import InputError, PhotoError
+from pipeline.photo_headers import MeteredBytes, check_header, check_scans, check_tags
 from pipeline.plan import PLACES
 from pipeline.storage import Folder, expand, filesystem, is_local, with_retries
 
@@ -27,7 +34,15 @@ Pixels = NDArray[np.uint8]
 Box = tuple[float, float, float, float]  # x_min y_min x_max y_max, shares of the photo
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG", ".tif", ".tiff", ".bmp", ".gif", ".jp2", ".mpo")
-MAX_PHOTO_BYTES = 256 << 20
+# What SUFFIXES names. Pillow knows 40 more, some of which start other programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000")  # MPO comes with JPEG
+MAX_PHOTO_BYTES = 64 << 20  # up to 48 photos wait for their turn; a JPEG of 180 MP has about 50 MiB
+MAX_PATH_BYTES = 1024  # an S3 key has no more
+MAX_EDGE_PX = 1 << 20
+LARGE_PIXELS = 32_000_000  # decoding less costs no more than holding the largest upright photo
+BYTES_A_PIXEL = 14  # while it is decoded, the photo's own bytes aside
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # of TIFF
+_COSTLY_FORMATS = ("JPEG2000", "WEBP")  # twice the memory a pixel, and half the pixels allowed
 PROBED_PHOTOS = 32
 ARCHIVE_BLOCK_BYTES = 8 << 20
 
@@ -56,6 +71,7 @@ _INVERSE_TURN = {**dict(zip(range(1, 9), range(1, 9), strict=True)), 6: 8, 8: 6}
 _ROTATION_TO_EXIF = {0: 1, 90: 8, 180: 3, 270: 6}  # degrees counter-clockwise
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked right after the header is read
+_LARGE_PHOTO = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -155,17 +171,13 @@ class PhotoStore:
         raise PhotoError("missing", "")
 
     def _read_if_there(self, folder: Folder, name: str) -> bytes | None:
-        if not folder.local:
-            try:
-                return folder.read(name)
-            except (FileNotFoundError, IsADirectoryError):
-                return None
-        path = Path(folder.path(name))
         try:
-            size = path.stat().st_size
-            if size > MAX_PHOTO_BYTES:
-                raise PhotoError("too_many_bytes", f"{size} bytes")
-            return path.read_bytes()
+            if folder.local:
+                return _read_local(Path(folder.path(name)))
+            path = folder.path(quote(name) if folder.url.startswith(("http://", "https://")) else name)
+            if len(path.encode()) > MAX_PATH_BYTES or "?versionId=" in name:  # which s3fs would cut off
+                return None
+            return with_retries(lambda: _read_remote(folder.fs, path))
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as error:
@@ -181,6 +193,45 @@ class PhotoStore:
         yield ""
         names = _subfolders_of(url, self.anonymous)
         yield from sorted(names, key=lambda name: not name.rstrip("/").endswith(f"_{image_id[:1]}"))
+
+
+def _read_local(path: Path) -> bytes:
+    """Read a regular file; what is none might never end, and is not opened."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise PhotoError("not_a_file", f"{path.name}: {stat.filemode(status.st_mode)}")
+    if not status.st_size:
+        return b""  # files under /proc say so too, and some of them never end
+    if status.st_size > MAX_PHOTO_BYTES:
+        raise PhotoError("too_many_bytes", f"{status.st_size} bytes")
+    with path.open("rb") as file:
+        return _read_limited(file)
+
+
+def _read_remote(fs: Any, path: str) -> bytes:
+    """Read an object by one request, and no more of it than a photo may have."""
+    if isinstance(fs, HTTPFileSystem):  # a web server may ignore a range, so that its answer is read piece by piece
+        with fs.open(path, block_size=0, size=1) as file:
+            return _read_limited(file)
+    try:
+        return _read_limited(io.BytesIO(fs.cat_file(path, start=0, end=MAX_PHOTO_BYTES + 1)))
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # S3's InvalidRange: an empty object has no first byte
+            return b""
+        raise
+
+
+def _read_limited(file: BinaryIO) -> bytes:
+    pieces = []
+    left = MAX_PHOTO_BYTES + 1
+    while left > 0 and (piece := file.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    if left <= 0:
+        raise PhotoError("too_many_bytes", f"more than {MAX_PHOTO_BYTES} bytes")
+    return b"".join(pieces)
 
 
 @functools.lru_cache(maxsize=16)
@@ -201,25 +252,30 @@ def index_archive(url: str, *, anonymous: bool) -> pa.Table:
     """
     fs, path = filesystem(url, anonymous=anonymous)
     options = {} if is_local(url) else {"block_size": ARCHIVE_BLOCK_BYTES}
-    rows = []
     try:
         with fs.open(path, "rb", **options) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                name = Path(member.name)
-                if member.isfile() and name.suffix in SUFFIXES:
-                    rows.append((name.stem, url, member.offset_data, member.size))
-    except (FileNotFoundError, tarfile.TarError) as error:
+            rows = [(Path(m.name).stem, url, m.offset_data, m.size) for m in tar if _is_archived_photo(m)]
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, PLACES, strict=True)]
+    except (FileNotFoundError, tarfile.TarError, ValueError, OverflowError) as error:
         raise InputError(f"--images {url}: {error}; give tar files of photos") from error
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
-    return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, PLACES, strict=True)], schema=PLACES
-    )
+    return pa.Table.from_arrays(arrays, schema=PLACES)
+
+
+def _is_archived_photo(member: tarfile.TarInfo) -> bool:
+    """Tell a photo from folders, links and other files; a name that is no UTF-8 is no table's id either."""
+    is_text = member.name.encode(errors="replace").decode() == member.name
+    return member.isfile() and not member.issparse() and is_text and Path(member.name).suffix in SUFFIXES
 
 
 def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_pixels: int, min_px: int) -> Photo:
     """Decode a photo and turn it upright.
 
     CMYK goes through its own colour profile, alpha lies on white, 16 bits become 8.
+
+    Memory: at most BYTES_A_PIXEL x `max_pixels` for the one large photo that a process decodes at a time, and for each
+    thread its upright photo, 3 bytes a px, and as much again while a crop of all of it is resized. A MemoryError is
+    raised as it is: it may pass, and must not drop a photo.
 
     Args:
         rotation: the Rotation column, in degrees counter-clockwise by which photo and boxes turn; None where it is
@@ -230,21 +286,15 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
     Raises:
         PhotoError: with the reason.
     """
-    image = _open_image(data)
-    with image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise PhotoError("bomb", f"{width} x {height} px")
-        if min(width, height) < min_px:
-            raise PhotoError("too_small", f"{width} x {height} px")
-        if getattr(image, "is_animated", False) and image.format != "MPO":
-            raise PhotoError("animated", f"{image.format} of {getattr(image, 'n_frames', 0)} frames")
-        turn, box_turn, orientation = _orientation(image, rotation, boxes_frame)
-        # TIFF is the one format that Pillow turns upright by itself: turn it back.
-        undo = _INVERSE_TURN[_exif_orientation(image)] if image.format == "TIFF" else 1
-        pixels = _TURN_PIXELS[undo](_decode(image, data))
-    upright = np.ascontiguousarray(_TURN_PIXELS[turn](pixels))
-    return Photo(upright, orientation, box_turn)
+    with _open_image(data, max_pixels) as image:
+        _check_opened(image, data, max_pixels=max_pixels, min_px=min_px)
+        with _alone_if_large(image.width * image.height):
+            turn, box_turn, orientation = _orientation(image, rotation, boxes_frame)
+            # TIFF is the one format that Pillow turns upright by itself: turn it back.
+            undo = _INVERSE_TURN[_exif_orientation(image)] if image.format == "TIFF" else 1
+            stored = _TURN_PIXELS[undo](_decode(image, data))
+            image.close()  # frees its own copy before the next one is made
+            return Photo(np.ascontiguousarray(_TURN_PIXELS[turn](stored)), orientation, box_turn)
 
 
 def perceptual_hash(pixels: Pixels) -> str:
@@ -266,13 +316,55 @@ def photo_sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _open_image(data: bytes) -> Image.Image:
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Make a reason of whatever a decoder raises on hostile bytes; but memory may be short for other causes."""
     try:
-        return Image.open(io.BytesIO(data))
-    except UnidentifiedImageError as error:
-        raise PhotoError("not_an_image", f"{len(data)} bytes beginning {data[:12]!r}") from error
-    except Exception as error:  # a decoder may raise anything on hostile bytes
+        yield
+    except (MemoryError, PhotoError):
+        raise
+    except Exception as error:
         raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def _open_image(data: bytes, max_pixels: int) -> Image.Image:
+    check_header(data, max_pixels=max_pixels)
+    file = MeteredBytes(data)
+    with _explained():
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError as error:
+            raise PhotoError("not_an_image", f"{len(data)} bytes beginning {data[:12]!r}") from error
+    file.opened()
+    return image
+
+
+def _check_opened(image: Image.Image, data: bytes, *, max_pixels: int, min_px: int) -> None:
+    """Refuse a photo by its size and kind, before any pixel is decoded."""
+    width, height = image.size
+    allowed = max_pixels // 2 if image.format in _COSTLY_FORMATS else max_pixels
+    if max(width * height, _tile_pixels(image)) > allowed or max(width, height) > MAX_EDGE_PX:
+        raise PhotoError("bomb", f"{width} x {height} px, of {image.format} at most {allowed}")
+    if min(width, height) < max(1, min_px):
+        raise PhotoError("too_small", f"{width} x {height} px")
+    if image.format in ("JPEG", "MPO"):
+        check_scans(data, pixels=width * height)
+        return
+    with _explained():  # GIF looks for its second frame only now
+        if getattr(image, "is_animated", False):
+            raise PhotoError("animated", f"{image.format} of several frames")
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Tell how large a TIFF's tiles are: its decoder holds a whole one, be it larger than the photo."""
+    tags = getattr(image, "tag_v2", {})
+    with _explained():
+        return int(tags.get(_TILE_WIDTH, 1)) * int(tags.get(_TILE_LENGTH, 1))
+
+
+def _alone_if_large(pixels: int) -> AbstractContextManager[Any]:
+    """Let one photo of more than LARGE_PIXELS be decoded at a time."""
+    return _LARGE_PHOTO if pixels > LARGE_PIXELS else nullcontext()
 
 
 def _orientation(image: Image.Image, rotation: float | None, boxes_frame: str) -> tuple[int, int, str]:
@@ -290,70 +382,40 @@ def _exif_orientation(image: Image.Image) -> int:
     if image.format == "JPEG" and "exif" not in image.info:
         return 1
     try:
+        for block in (image.info.get("exif"), _exif_in_text(image)):
+            check_tags((block or b"").removeprefix(b"Exif\0\0"))
         value = image.getexif().get(0x0112, 1)
-    except Exception:  # EXIF that cannot be parsed says nothing
+    except MemoryError:
+        raise
+    except Exception:  # EXIF that cannot be parsed, in whatever way, says nothing
         return 1
     return value if isinstance(value, int) and value in _TURN_PIXELS else 1
+
+
+def _exif_in_text(image: Image.Image) -> bytes:
+    """Find the EXIF that ImageMagick writes into a PNG as text: hexadecimal, from the fourth line on."""
+    text = image.info.get("Raw profile type exif", "")
+    return bytes.fromhex("".join(text.split("\n")[3:]))
 
 
 def _decode(image: Image.Image, data: bytes) -> Pixels:
     """Decode to [h, w, 3] uint8 RGB as stored."""
     profile = image.info.get("icc_profile")
-    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not _is_table(profile)
+    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not is_table(profile)
     # OpenCV is the faster decoder, but keeps quiet when a JPEG ends early: only files with their end marker go there.
     if plain and data.endswith(b"\xff\xd9"):
         encoded = np.frombuffer(data, np.uint8)
-        pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        try:
+            pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error:  # it has limits of its own; Pillow gives the reason, or the pixels
+            pixels = None
         if pixels is not None:
             return pixels  # type: ignore[return-value]
-    try:
-        image.load()
-        return np.array(_to_rgb(image, profile))  # a copy, which torch wants writable
-    except OSError as error:
-        reason = "truncated" if "truncated" in str(error).lower() else "corrupt"
-        raise PhotoError(reason, str(error)[:200]) from error
-    except Exception as error:  # a decoder may raise anything on hostile bytes
-        raise PhotoError("corrupt", f"{type(error).__name__}: {error}"[:200]) from error
-
-
-def _is_table(profile: bytes | None) -> bool:
-    """Tell whether a colour profile is a look-up table, without which its pixels make no sense (XYB, say).
-
-    Matrix profiles (Adobe RGB, Display P3) are read as sRGB, as the paper and CLIP's own preprocessing do.
-    """
-    return profile is not None and b"A2B0" in profile[128:4096]
-
-
-@functools.lru_cache(maxsize=64)
-def _transform(profile: bytes, mode: str) -> Any:
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except ImageCms.PyCMSError:
-        return None  # a profile that does not fit its pixels is ignored, as viewers do
-
-
-def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        image = _to_8_bit(image)
-    if image.mode in ("P", "PA", "LA", "RGBA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        converted = ImageCms.profileToProfile(image, lab, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        return converted if converted is not None else image.convert("RGB")
-    if profile is not None and (image.mode == "CMYK" or (image.mode == "RGB" and _is_table(profile))):
-        transform = _transform(profile, image.mode)
-        if transform is not None:
-            return ImageCms.applyTransform(image, transform) or image
-    return image.convert("RGB")
-
-
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Bring 16-bit, 32-bit and float grey to 8 bits: integers by their high byte, floats in [0, 1] by their share."""
-    values = np.asarray(image).astype(np.float64)
-    top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
-    if image.mode == "F" and values.max(initial=0) <= 1:
-        top = 1.0
-    return Image.fromarray(np.clip(np.rint(np.nan_to_num(values) / top * 255), 0, 255).astype(np.uint8))
+    with _explained():
+        try:
+            image.load()
+        except OSError as error:
+            if "truncated" not in str(error).lower():
+                raise
+            raise PhotoError("truncated", str(error)[:200]) from error
+        return to_rgb(image, profile)

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -77,7 +77,8 @@ class ShardWriter:
         """Close the tar, index it, and bring both to their places in the dataset."""
         self._writer.close()
         self._file.close()
-        spans = list(read_spans(self._tar))
+        with self._tar.open("rb") as file:
+            spans = list(read_spans(file))
         rows = [{**row, "shard": shard, **span} for row, span in zip(self._rows, spans, strict=True)]
         pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), self._index)
         return publish_file(out, self._tar, shard), publish_file(out, self._index, index)
@@ -99,27 +100,31 @@ def tensor_member(
     return packed
 
 
-def read_spans(tar: Path) -> Iterator[dict[str, Any]]:
-    """Find each sample in a tar: its span, headers included, its members, and the span's sha256."""
-    with tarfile.open(tar, "r:") as archive:
+def read_spans(file: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Find each sample in a tar: its key, its span, headers included, its members, and the span's sha256.
+
+    Raises:
+        tarfile.TarError, ValueError: it is no tar of samples.
+    """
+    with tarfile.open(fileobj=file, mode="r:") as archive:
         members = archive.getmembers()
     ends = [member.offset for member in members[1:]] + ([_end_of(members[-1])] if members else [])
-    samples: dict[str, list[tuple[tarfile.TarInfo, int]]] = {}
+    samples: dict[str, list[tuple[str, tarfile.TarInfo, int]]] = {}
     for member, end in zip(members, ends, strict=True):
-        samples.setdefault(member.name.split(".", 1)[0], []).append((member, end))
-    with tar.open("rb") as file:
-        for parts in samples.values():
-            offset, end = parts[0][0].offset, parts[-1][1]
-            file.seek(offset)
-            yield {
-                "offset": offset,
-                "size": end - offset,
-                "members": [
-                    {"ext": member.name.split(".", 1)[1], "offset": member.offset_data, "size": member.size}
-                    for member, _ in parts
-                ],
-                "sha256": hashlib.sha256(file.read(end - offset)).hexdigest(),
-            }
+        key, dot, ext = member.name.partition(".")
+        if not dot:
+            raise ValueError(f"member {member.name!r} has no extension")
+        samples.setdefault(key, []).append((ext, member, end))
+    for key, parts in samples.items():
+        offset, end = parts[0][1].offset, parts[-1][2]
+        file.seek(offset)
+        yield {
+            "key": key,
+            "offset": offset,
+            "size": end - offset,
+            "members": [{"ext": ext, "offset": member.offset_data, "size": member.size} for ext, member, _ in parts],
+            "sha256": hashlib.sha256(file.read(end - offset)).hexdigest(),
+        }
 
 
 def read_index(out: Folder, name: str) -> pa.Table:

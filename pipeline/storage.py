@@ -8,7 +8,6 @@ import errno
 import fcntl
 import functools
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -27,6 +26,7 @@ from botocore.exceptions import BotoCoreError
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import InputError
+from schemas.shards import json_bytes
 
 T = TypeVar("T")
 
@@ -332,11 +332,6 @@ class Folder:
                 return False
             with_retries(lambda: self.fs.pipe_file(path, content))
         return True
-
-
-def json_bytes(content: Any) -> bytes:
-    """JSON with sorted keys, one line a value: equal contents, equal bytes."""
-    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def _synced(built: Path, place: Path) -> Path:

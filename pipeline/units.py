@@ -30,7 +30,7 @@ from pipeline.manifest import digest_of, read_recipe
 from pipeline.photos import Photo, PhotoStore, decode_photo, perceptual_hash, photo_sha256
 from pipeline.plan import read_unit_boxes
 from pipeline.shards import Row, ShardWriter, publish_file, tensor_member
-from pipeline.storage import Folder, json_bytes
+from pipeline.storage import Folder
 from schemas.drops import DROPS, Drop
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT, sample_key
 from schemas.shards import (
@@ -39,6 +39,7 @@ from schemas.shards import (
     UnitRecord,
     drops_path,
     index_path,
+    json_bytes,
     record_path,
     shard_path,
     unit_name,

@@ -13,17 +13,18 @@ from ray.exceptions import RayError
 from tqdm import tqdm
 
 from pipeline.config import UNTRAINED, ShardConfig
+from pipeline.errors import InputError
 from pipeline.job import Prepared, check_inputs, clear_leftovers, pending_tasks, prepare
 from pipeline.lock import Hold, locked
-from pipeline.manifest import count_totals, finish_dataset, funnel_rows, read_records
+from pipeline.manifest import count_totals, finish_dataset, funnel_rows, read_manifest, read_records
 from pipeline.pictures import write_funnel, write_overview
 from pipeline.redaction import redact
-from pipeline.storage import Folder, is_full, json_bytes
+from pipeline.storage import Folder, is_full
 from pipeline.units import UnitTask
 from ray_jobs.cluster import ClusterLostError, Slots, connect, lay_out_slots, refuse_hidden_paths
 from ray_jobs.command import EXIT_FAILED, GO_ON, describe_code, describe_room, parse_shard_config
 from ray_jobs.units_on_ray import make_units
-from schemas.shards import MANIFEST, UnitRecord
+from schemas.shards import MANIFEST, UnitRecord, json_bytes
 
 JUDGED_PHOTOS = 200
 SHOWN_ERRORS = 5
@@ -109,10 +110,10 @@ def _rows_bar() -> Any:
 
 def _is_complete(job: Prepared) -> bool:
     """Tell whether the manifest already speaks of just these draws."""
-    content = job.out.read_if_there(MANIFEST)
-    if content is None:
+    try:
+        manifest = read_manifest(job.out)
+    except InputError:  # none yet, or a damaged one, which the end of the job writes anew
         return False
-    manifest = json.loads(content)
     return bool(manifest["draws"] == job.config.draws and manifest["recipe"] == job.recipe)
 
 

@@ -1,6 +1,8 @@
 """Verifying: a dataset -> what is wrong with it. The steps of the verify job, in order."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated
 
 import ray
@@ -8,14 +10,17 @@ import tyro
 from tqdm import tqdm
 
 from pipeline.errors import InputError
-from pipeline.manifest import read_manifest, read_records, verify_unit, verify_whole
+from pipeline.manifest import Json, read_manifest
+from pipeline.problems import Problem, how_to_mend
 from pipeline.rng import rng_for
 from pipeline.storage import Folder, absolute
+from pipeline.verify import list_files, verify_listing, verify_whole
+from pipeline.verify_units import verify_unit
 from ray_jobs.cluster import connect
 from ray_jobs.command import EXIT_FAILED
 from schemas.shards import UnitRecord
 
-UNITS_A_TASK = 16
+UNITS_A_TASK = 8
 SHOWN_PROBLEMS = 50
 
 
@@ -26,7 +31,8 @@ class VerifyConfig:
     dataset: Annotated[str, tyro.conf.Positional]
     """The dataset: a folder or any fsspec URL."""
     fraction: float = 1.0
-    """Share of the shards to re-hash, a seeded choice; the sums are always checked in full."""
+    """Share of the units to re-hash, a seeded choice of at least one. Tables, records and sums are always checked in
+    full, and that all files are there in their sizes."""
 
 
 def verify_shards(arguments: list[str]) -> int:
@@ -39,43 +45,68 @@ def verify_shards(arguments: list[str]) -> int:
     if not 0 < config.fraction <= 1:
         raise InputError(f"--fraction {config.fraction}: give a share above 0, up to 1")
     out = Folder(absolute(config.dataset))
-    manifest = read_manifest(out)
-    names = out.names("units")
-    if config.fraction < 1:
-        chosen = rng_for(0, "verify").random(len(names)) < config.fraction
-        names = [name for name, taken in zip(names, chosen, strict=True) if taken]
-    groups = [names[at : at + UNITS_A_TASK] for at in range(0, len(names), UNITS_A_TASK)]
+    files = list_files(out)
+    if not files:
+        raise InputError(f"{out.url}: no such dataset; give the folder or URL that --out named")
+    try:
+        manifest = read_manifest(out)
+    except InputError as error:
+        print(f"  {error}")
+        return EXIT_FAILED
+    records, problems = verify_whole(out, manifest, files)
+    units = choose_units(records, config.fraction)
+    chosen = {unit[0].unit for unit in units}
+    problems += verify_listing([record for record in records if record.unit not in chosen], files)
+    problems += _verify_units(out, units, manifest["recipe"])
+    checked = sum(len(unit) for unit in units)
+    return _report(out, problems, checked=checked, total=manifest["totals"]["units"] * manifest["draws"])
+
+
+def choose_units(records: list[UnitRecord], fraction: float) -> list[list[UnitRecord]]:
+    """Gather records by unit, and choose a share of the units."""
+    units = [list(draws) for _, draws in groupby(records, key=lambda record: record.unit)]
+    if fraction == 1 or not units:
+        return units
+    order = rng_for(0, "verify").permutation(len(units))
+    return [units[place] for place in sorted(order[: max(1, round(fraction * len(units)))])]
+
+
+def _verify_units(out: Folder, units: list[list[UnitRecord]], recipe: Json) -> list[Problem]:
+    """Check the files of units in parallel, with a progress bar."""
+    groups = [units[at : at + UNITS_A_TASK] for at in range(0, len(units), UNITS_A_TASK)]
+    problems: list[Problem] = []
     connect()
     try:
-        verify = ray.remote(_verify_units)
-        waiting = [verify.remote(out, group, manifest["recipe_digest"]) for group in groups]
-        problems: list[str] = []
-        records: list[UnitRecord | None] = []
-        with tqdm(total=len(names), desc="shards", unit=" shards", mininterval=1) as bar:
-            while waiting:
-                ready, waiting = ray.wait(waiting)
-                for found, told in ray.get(ready):
-                    records += found
-                    problems += told
-                    bar.update(len(found))
+        verify = ray.remote(_verify_group)
+        waiting = [verify.remote(out, group, recipe) for group in groups]
+        with tqdm(total=len(units), desc="units", unit=" units", mininterval=1) as bar:
+            for found, count in _as_they_end(waiting):
+                problems += found
+                bar.update(count)
     finally:
         ray.shutdown()
-    try:
-        readable = [record for record in records if record] if config.fraction == 1 else read_records(out)
-    except (ValueError, TypeError, KeyError) as error:
-        print(f"  units: a record is unreadable ({error}); run without --fraction to find it")
-        return EXIT_FAILED
-    problems += verify_whole(out, manifest, readable)
+    return sorted(problems, key=lambda problem: (problem.file, problem.what))
+
+
+def _as_they_end(waiting: list["ray.ObjectRef[tuple[list[Problem], int]]"]) -> Iterator[tuple[list[Problem], int]]:
+    while waiting:
+        ready, waiting = ray.wait(waiting)
+        yield from ray.get(ready)
+
+
+def _verify_group(out: Folder, units: list[list[UnitRecord]], recipe: Json) -> tuple[list[Problem], int]:
+    """Check the files of some units."""
+    return [problem for records in units for problem in verify_unit(out, records, recipe=recipe)], len(units)
+
+
+def _report(out: Folder, problems: list[Problem], *, checked: int, total: int) -> int:
+    """Print what is wrong, and how to mend it."""
     for problem in problems[:SHOWN_PROBLEMS]:
         print(f"  {problem}")
-    if problems:
-        print(f"{len(problems)} problems in {out.url}; run the shard command again with --overwrite to make it anew")
-        return EXIT_FAILED
-    print(f"ok: {len(names):,} of {len(out.names('units')):,} shards re-hashed, all sums hold: {out.url}")
-    return 0
-
-
-def _verify_units(out: Folder, names: list[str], recipe_digest: str) -> tuple[list[UnitRecord | None], list[str]]:
-    """Check some records and their files."""
-    checked = [verify_unit(out, name, recipe_digest=recipe_digest) for name in names]
-    return [record for record, _ in checked], [problem for _, problems in checked for problem in problems]
+    if not problems:
+        print(f"ok: {checked:,} of {total:,} shards re-hashed, all sums hold: {out.url}")
+        return 0
+    more = f", the first {SHOWN_PROBLEMS} above" if len(problems) > SHOWN_PROBLEMS else ""
+    print(f"{len(problems)} problems in {out.url}{more}")
+    print(how_to_mend(problems))
+    return EXIT_FAILED

@@ -66,13 +66,14 @@ INDEX = pa.schema(
     ]
 )
 
-_SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SAFE_ID = re.compile(r"(?!x-[0-9a-f]{16}\Z)[A-Za-z0-9_-]{1,64}")
 
 
 def sample_key(image_id: str, box_id: int, draw: int) -> str:
     """Name a sample, as `{image_id}-{box_id}-{draw}`.
 
-    An id that could break a tar name or leave the folder becomes `x-` and 16 hex digits of its sha256.
+    An id that could break a tar name or leave the folder becomes `x-` and 16 hex digits of its sha256;
+    so does an id that looks like one of these, or two photos could have one key.
     """
     safe = image_id if _SAFE_ID.fullmatch(image_id) else f"x-{hashlib.sha256(image_id.encode()).hexdigest()[:16]}"
     return f"{safe}-{box_id}-{draw}"

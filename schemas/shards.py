@@ -1,11 +1,13 @@
 """Shards, the record of a finished unit and draw, and where each file of a dataset lies."""
 
-from dataclasses import dataclass
+import json
+import re
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1  # raise it, and tell CHANGELOG.md, whenever a reader of the old format would err
+SCHEMA_VERSION = 2  # raise it, and tell CHANGELOG.md, whenever a reader of the old format would err
 
 SPLITS = ("train", "validation", "test")
 
@@ -17,6 +19,8 @@ FUNNEL = "funnel.png"
 BOX_DROPS = "drops/boxes-{part:05d}.parquet"
 RUN = "run"  # all that has a clock, host, path or rate in it
 
+RECORD_NAME = re.compile(r"\d{6,}-d\d{2,}\.json")
+
 SHARDS = pa.schema(
     [
         pa.field("name", pa.string()),
@@ -26,6 +30,7 @@ SHARDS = pa.schema(
         pa.field("samples", pa.int64()),
         pa.field("bytes", pa.int64()),
         pa.field("sha256", pa.string()),
+        pa.field("record_sha256", pa.string()),  # of the record of its unit and draw
     ]
 )
 
@@ -63,6 +68,15 @@ class FileDigest:
     bytes: int
     sha256: str
 
+    @classmethod
+    def from_json(cls, content: Any) -> "FileDigest":
+        """Read a digest as `json.loads` gave it.
+
+        Raises:
+            ValueError: a field is missing, unknown, or of another type.
+        """
+        return cls(**_checked_fields(cls, content))
+
 
 @dataclass(frozen=True)
 class UnitRecord:
@@ -90,13 +104,43 @@ class UnitRecord:
     drops: FileDigest
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "UnitRecord":
+    def from_json(cls, content: Any) -> "UnitRecord":
         """Read a record as `json.loads` gave it.
 
         Raises:
-            TypeError, KeyError: a field is missing or unknown.
+            ValueError: a field is missing, unknown, or of another type.
         """
+        values = _checked_fields(cls, content)
+        dropped = values["dropped"]
+        if not isinstance(dropped, dict) or not all(type(count) is int and count > 0 for count in dropped.values()):
+            raise ValueError(f"dropped is {dropped!r}, not counts by reason")
         digests = {
-            name: None if fields[name] is None else FileDigest(**fields[name]) for name in ("shard", "index", "drops")
+            name: None if values[name] is None and name != "drops" else FileDigest.from_json(values[name])
+            for name in ("shard", "index", "drops")
         }
-        return cls(**{**fields, **digests})
+        return cls(**{**values, **digests})
+
+
+def json_bytes(content: Any) -> bytes:
+    """The one form in which a dataset's JSON is written: equal contents give equal bytes."""
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _checked_fields(cls: type[FileDigest] | type[UnitRecord], content: Any) -> dict[str, Any]:
+    """Check that JSON has just a class's fields, and the types of its texts and counts.
+
+    Raises:
+        ValueError: naming the fields.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"{type(content).__name__} where the fields of {cls.__name__} should be")
+    odd = sorted({field.name for field in fields(cls)} ^ set(content))
+    if odd:
+        raise ValueError(f"{', '.join(odd)}: missing or unknown")
+    for field in fields(cls):
+        value: Any = content[field.name]
+        is_text = field.type is not str or type(value) is str
+        is_count = field.type is not int or (type(value) is int and value >= 0)
+        if not is_text or not is_count:
+            raise ValueError(f"{field.name} is {value!r}")
+    return dict(content)
