@@ -194,8 +194,9 @@ def record_sha256(record: UnitRecord) -> str:
 def _digest_files(out: Folder, box_drop_files: int) -> dict[str, str]:
     """Hash the files of a whole dataset, without the pictures that are not there."""
     parts = [BOX_DROPS.format(part=part) for part in range(box_drop_files)]
-    pictures = [name for name in (OVERVIEW, FUNNEL) if out.exists(name)]
-    return {name: hashlib.sha256(out.read(name)).hexdigest() for name in (SHARDS_TABLE, CARD, *pictures, *parts)}
+    contents = {name: out.read_if_there(name) for name in (OVERVIEW, FUNNEL)}
+    contents |= {name: out.read(name) for name in (SHARDS_TABLE, CARD, *parts)}
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items() if content is not None}
 
 
 def _check_box_drops(out: Folder, totals: Json, box_drop_files: int) -> None:
