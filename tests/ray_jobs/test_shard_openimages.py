@@ -112,6 +112,29 @@ def test_too_many_bad_photos_stop_the_job_and_a_higher_limit_goes_on(
     assert run("verify_shards.py", tmp_path / "d").returncode == 0
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_job_that_is_told_to_stop_ends_orderly_and_can_go_on(
+    quiet_environment: dict[str, str], tmp_path: Path, number: int, code: int
+) -> None:
+    command = [sys.executable, str(ROOT / "ray_jobs/shard_openimages.py"), "--out", str(tmp_path / "d"), "--draws", "9"]
+    job = subprocess.Popen(
+        command,
+        env=quiet_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while not (tmp_path / "d/run/runs.jsonl").exists():
+        assert job.poll() is None
+        time.sleep(0.05)
+    job.send_signal(number)
+    output, _ = job.communicate(timeout=60)
+    assert job.returncode == code, output
+    assert "run the same command again to go on" in output
+    assert "Traceback" not in output
+
+
 class _StallingServer(ThreadingHTTPServer):
     """Serves a folder; requests for one name wait until the server is closed."""
 
