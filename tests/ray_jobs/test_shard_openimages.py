@@ -1,4 +1,3 @@
-import hashlib
 import os
 import shutil
 import signal
@@ -14,18 +13,11 @@ from typing import Any
 
 import psutil
 import pytest
-import s3fs
-from moto.server import ThreadedMotoServer
 
 from tests.ray_jobs.conftest import ROOT, Run
+from tests.ray_jobs.killing import hashes
 
 SMALL = ("--resolution", "64", "--draws", "1")
-
-
-def hashes(out: Path) -> dict[str, str]:
-    """Hash every file of a dataset outside run/."""
-    files = {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
-    return {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in files.items() if not n.startswith("run/")}
 
 
 @pytest.fixture(scope="module")
@@ -283,30 +275,3 @@ def test_a_shipped_working_dir_needs_an_absolute_output_and_runs_the_shipped_cod
     assert done.returncode == 0, done.stdout + done.stderr
     assert "working_dir_files" in next(line for line in done.stdout.splitlines() if line.startswith("code: "))
     assert hashes(tmp_path / "d") == hashes(dataset)
-
-
-@pytest.fixture
-def object_storage(quiet_environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """An S3 server on loopback with one bucket, and the environment that leads there."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    address = {"FSSPEC_S3_ENDPOINT_URL": endpoint, "FSSPEC_S3_KEY": "key", "FSSPEC_S3_SECRET": "hush"}
-    s3fs.S3FileSystem(endpoint_url=endpoint, key="key", secret="hush").mkdir("bucket")
-    yield {**quiet_environment, **address, "AWS_DEFAULT_REGION": "us-east-1"}
-    server.stop()
-
-
-def test_object_storage_gets_the_same_bytes_and_no_secrets(object_storage: dict[str, str], dataset: Path) -> None:
-    script = [sys.executable, str(ROOT / "ray_jobs/shard_openimages.py"), "--out", "s3://bucket/d"]
-    done = subprocess.run(script, env=object_storage, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    endpoint = object_storage["FSSPEC_S3_ENDPOINT_URL"]
-    fs = s3fs.S3FileSystem(endpoint_url=endpoint, key="key", secret="hush")
-    contents = {name.removeprefix("bucket/d/"): fs.cat_file(name) for name in fs.find("bucket/d")}
-    stored = {n: hashlib.sha256(c).hexdigest() for n, c in contents.items() if not n.startswith("run/")}
-    assert stored == hashes(dataset)
-    assert not any(b"hush" in content for content in contents.values())
-    assert "hush" not in done.stdout + done.stderr
-    again = subprocess.run(script, env=object_storage, capture_output=True, text=True, timeout=200)
-    assert "nothing to do" in again.stdout
