@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -39,23 +40,21 @@ def run_command(command: Callable[[list[str]], int]) -> int:
         cause = f"a disk is full ({describe_room()})" if is_full(error) else "storage went on failing"
         print(f"stopped: {cause}: {redact(str(error))}; mend that; {GO_ON}", file=sys.stderr)
         return EXIT_FAILED
-    except Terminated:
-        print(f"\nterminated; {GO_ON}", file=sys.stderr)
-        return EXIT_TERMINATED
     except KeyboardInterrupt:
-        print(f"\ninterrupted; {GO_ON}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        terminated = _sigterm_came.is_set()
+        print(f"\n{'terminated' if terminated else 'interrupted'}; {GO_ON}", file=sys.stderr)
+        return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came, as it does before a spot machine is taken away."""
+_sigterm_came = threading.Event()  # Ray turns whatever a handler raises inside its calls into KeyboardInterrupt
 
 
 def stop_on_sigterm() -> None:
     """End orderly on SIGTERM; to be called again after Ray has started, which sets a handler that aborts."""
 
     def stop(number: int, frame: Any) -> None:
-        raise Terminated
+        _sigterm_came.set()
+        raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
 

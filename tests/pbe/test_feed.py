@@ -3,7 +3,7 @@ import json
 import multiprocessing
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,6 @@ import safetensors.numpy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from pbe.batch import Batch
 from pbe.dataset import Shard, open_dataset
@@ -38,6 +37,7 @@ from pipeline.shards import read_index, read_sample
 from pipeline.storage import Folder
 from schemas.samples import INDEX
 from schemas.shards import MANIFEST, SHARDS, SHARDS_TABLE, index_path, shard_path
+from tests.object_storage import Proxy
 from tests.synthetic import write_manifest, write_synthetic
 
 COUNTS = [[9, 5, 14, 7], [8, 12, 3, 13], [10, 8, 8, 10]]
@@ -348,20 +348,13 @@ def test_open_images_with_four_draws_opens_and_reaches_any_position_in_seconds(
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch, synthetic: Path) -> Iterator[str]:
+def bucket(s3: Proxy, synthetic: Path) -> str:
     """The synthetic dataset on an S3 server on loopback."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    options = {"endpoint_url": endpoint, "key": "key", "secret": "hush"}
-    monkeypatch.setitem(fsspec.config.conf, "s3", options)
-    fs = s3fs.S3FileSystem(**options)
-    fs.makedirs("bucket", exist_ok=True)
+    out = Folder("s3://bucket/d")
     for file in synthetic.rglob("*"):
         if file.is_file():
-            fs.pipe_file(f"bucket/d/{file.relative_to(synthetic)}", file.read_bytes())
-    yield "s3://bucket/d"
-    server.stop()
+            out.write(str(file.relative_to(synthetic)), file.read_bytes())
+    return out.url
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ def test_a_unit_whose_actor_dies_three_times_fails_and_the_rest_is_made(
     job = subprocess.Popen(command, env=quiet_environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     for _ in range(3):
         assert server.waiting.acquire(timeout=120)
-        actors = [p for p in psutil.Process(job.pid).children(recursive=True) if "MapWorker" in " ".join(p.cmdline())]
+        actors = [p for p in psutil.Process(job.pid).children(recursive=True) if "UnitActor" in " ".join(p.cmdline())]
         assert actors
         for actor in actors:
             actor.send_signal(signal.SIGKILL)
