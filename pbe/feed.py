@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
 from pbe.batch import Batch
 from pbe.blocks import Block, FileReader, RangeReader, Reader, open_local
