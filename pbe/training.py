@@ -16,7 +16,7 @@ from pbe.checkpoint import find_checkpoint, load_checkpoint, make_universal, sav
 from pbe.dataset import open_dataset
 from pbe.diffusion import weighted_loss
 from pbe.engine import Engine
-from pbe.export import export_model
+from pbe.export import export_model, misfits
 from pbe.feed import Feed, FeedConfig, FeedStep
 from pbe.frozen import FrozenEncoders, load_frozen
 from pbe.loading import initialise
@@ -97,6 +97,7 @@ def train(config: TrainConfig) -> int:
     model = build(config, feed, frozen, ranks)
     with lock, joined(ranks, timeout_seconds=config.collective_timeout):
         with stop_signals() as received:
+            _refuse_misfit(config, model, frozen)
             run = start(config, ranks, feed, frozen, model, accumulation)
             if not config.export_only:
                 steps(run, received)
@@ -375,6 +376,20 @@ def _refuse_changes(config: TrainConfig, before: dict[str, Any], out: Path) -> N
         raise InputError(
             f"--out {out}: began with another training ({', '.join(changed)}); give that one again, or another --out"
         )
+
+
+def _refuse_misfit(config: TrainConfig, model: PaintByExample, frozen: FrozenEncoders) -> None:
+    """Refuse before the training what would be refused after it, or by DeepSpeed without a next step."""
+    from deepspeed.accelerator import get_accelerator
+
+    device = get_accelerator()
+    able = {"fp32": True, "bf16": device.is_bf16_supported(), "fp16": device.is_fp16_supported()}
+    if not able[config.dtype]:
+        raise InputError(f"--dtype {config.dtype}: this device ({device.device_name()}) cannot; give another")
+    vae, tower = frozen.vae and frozen.vae.model, frozen.clip and frozen.clip.model
+    reasons = misfits(model.config, vae=vae, tower=tower)
+    if config.export_layout == "diffusers" and reasons:
+        raise InputError(f"--export-layout diffusers cannot hold this model: {'; '.join(reasons)}; give auto or pbe")
 
 
 def _refuse_many_bad(run: Run, step: FeedStep) -> None:
