@@ -31,12 +31,14 @@ def write_synthetic(
     dimension: int = 6,
     channels: int = 4,
     split: str = "train",
+    nan_units: Sequence[int] = (),
 ) -> None:
     """Write a dataset.
 
     Args:
         counts: by draw, the samples of each unit.
         side: of a latent.
+        nan_units: units whose latents are not finite.
     """
     folder = Folder(str(out))
     rows = []
@@ -47,6 +49,8 @@ def write_synthetic(
                 for number in range(count):
                     rng = rng_for(0, "synthetic", unit, number, draw)
                     latent, masked = rng.standard_normal((2, channels, side, side)).astype(np.float16)
+                    if unit in nan_units:
+                        latent = np.full_like(latent, np.nan)
                     vector = rng.standard_normal(dimension).astype(np.float16)
                     members = {
                         TENSORS_EXT: tensor_member(latent, masked, vector),
