@@ -210,6 +210,18 @@ class KillChain:
         return self._log.read_text(errors="replace")[-4000:]
 
 
+def kill_chains(
+    folder: Path, flags: list[str], environment: dict[str, str], seed: int, victims: list[str], cluster: Any = None
+) -> Iterator[KillChain]:
+    """Kill all the victims in turn, over as many datasets as that takes; gives each when it is complete."""
+    left = list(victims)
+    while left:
+        chain = KillChain(folder / f"d{len(victims) - len(left)}", flags, environment, seed + len(left), cluster)
+        chain.kill_all(left)
+        left = left[len(chain.killed) :]
+        yield chain
+
+
 def _is(process: psutil.Process, name: str) -> bool:
     try:
         command = " ".join(process.cmdline())
