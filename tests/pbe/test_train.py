@@ -202,6 +202,32 @@ def test_weights_come_in_and_go_out_unchanged_the_dead_ones_also_through_bf16(pl
     build_model(read_weights(str(place / "low" / "model")))
 
 
+def test_the_papers_switches_train_and_export_what_loads_again(place: Path, make: Callable[..., Any]) -> None:
+    make(place / "photos", keep_source=True)
+    base = ["tiny", "--data", str(place / "photos"), "--steps", "2", "--workers", "0", "--eval-every", "2"]
+    switches = {
+        "all": [],
+        "no-augmentation": ["--no-augmentation"],
+        "no-bottleneck": ["--no-bottleneck", "--dtype", "bf16", "--zero-stage", "3"],
+        "no-drop": ["--no-guidance-drop", "--exemplar", "live"],
+        "naive": ["--naive", "--ema", "0.9"],
+        "offloaded": ["--offload", "--zero-stage", "2"],
+    }
+    lines = [[*base, "--out", str(place / name), *more] for name, more in switches.items()]
+    assert run(place, *lines) == [0], log(place)
+    expected = {"no-bottleneck": ("pbe", "raw", False), "naive": ("pbe", "ema", False)}
+    for name in switches:
+        note = json.loads((place / name / "model" / "pbe.json").read_text())
+        assert (note["layout"], note["weights"], note["bottleneck"]) == expected.get(name, ("diffusers", "raw", True))
+        assert build_model(read_weights(str(place / name / "model"))).config.bottleneck == note["bottleneck"]
+        assert read_rows(place / name / METRICS)[-1]["validation_loss"] > 0
+    assert losses(place / "all")[0][2] == losses(place / "naive")[0][2]
+    assert losses(place / "all")[0][1] == pytest.approx(losses(place / "offloaded")[0][1], abs=1e-5)
+    assert (place / "all" / "loss.png").stat().st_size > 5000
+    assert run(place, [*base, "--out", str(place / "all"), "--export-only", "--export-layout", "pbe"]) == [0]
+    assert json.loads((place / "all" / "model" / "pbe.json").read_text())["layout"] == "pbe"
+
+
 def test_memory_by_formula_is_what_a_rank_holds(place: Path) -> None:
     arguments = [flags(place, "memory"), str(place)]
     with RankGroup(place / "log", "tests.pbe.preloaded.measure_memory", arguments, world=2) as group:
