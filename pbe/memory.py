@@ -46,6 +46,10 @@ def describe_memory(*, live: int, dead: int, dtype: str, stage: int, ranks: int,
     for other in range(4):
         memory = state_memory(live=live, dead=dead, dtype=dtype, stage=other, ranks=ranks, ema=ema)
         mark = " (this run)" if other == stage else ""
-        parts.append(f"ZeRO {other}{mark} {memory.total / 2**30:,.2f} GiB")
+        parts.append(f"ZeRO {other}{mark} {_size(memory.total)}")
     where = "; with --offload the optimiser's part lies in the CPU's memory" if offload else ""
     return f"state of one of {ranks} ranks by formula, activations apart: {', '.join(parts)}{where}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:,.2f} GiB" if size >= 2**29 else f"{size / 2**20:,.2f} MiB"

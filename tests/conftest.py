@@ -33,6 +33,11 @@ settings.load_profile("ours")
 torch.set_num_threads(1)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real photos and tables; tests that need it are skipped where it is absent."""

@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 import pbe.training as training
 from pbe.engine import Engine
 from pbe.moving_average import MovingAverage
+from pbe.order import Position
 from pbe.ranks import find_place, joined
 from pbe.train_command import main, parse_train_config
 
@@ -39,7 +40,7 @@ def measure_memory(arguments: list[str], out: str) -> int:
             live = training.count_parameters(model) - training.count_parameters(model, dead=True)
             engine = Engine(model, staged, ranks, accumulation=2)
             average = MovingAverage(engine, 0.9)
-            batch = next(feed.steps(training.Position())).batches[0]
+            batch = next(feed.steps(Position())).batches[0]
             engine.backward(engine.losses(batch).per_sample.mean(), last=False)
             between = _bytes([p.grad for p in model.parameters() if p.grad is not None])
             engine.between()

@@ -14,18 +14,19 @@ from typing import Any
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.pbe.preloaded"])
-TIMEOUT_SECONDS = 60
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class RankGroup:
     """So many ranks running one function of a module, by name, with the same arguments."""
 
-    def __init__(self, log: Path, function: str, arguments: Sequence[Any], *, world: int) -> None:
+    def __init__(
+        self, log: Path, function: str, arguments: Sequence[Any], *, world: int, patience_seconds: float = 60
+    ) -> None:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
-        self.log = log
+        self.patience_seconds = patience_seconds
         self.ranks = [
             FORKS.Process(target=_run_rank, args=(rank, world, port, str(log), function, list(arguments)))
             for rank in range(world)
@@ -50,14 +51,14 @@ class RankGroup:
 
     def wait(self) -> list[int | None]:
         """Wait for the end of all ranks; gives their exit codes."""
-        deadline = time.monotonic() + TIMEOUT_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         for rank in self.ranks:
             rank.join(max(0.0, deadline - time.monotonic()))
         return [rank.exitcode for rank in self.ranks]
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that a running group brings about."""
-        deadline = time.monotonic() + TIMEOUT_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while not condition() and time.monotonic() < deadline and any(rank.is_alive() for rank in self.ranks):
             time.sleep(0.001)
 
