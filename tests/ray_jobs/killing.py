@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -215,11 +216,13 @@ def kill_chains(
 ) -> Iterator[KillChain]:
     """Kill all the victims in turn, over as many datasets as that takes; gives each when it is complete."""
     left = list(victims)
-    while left:
-        chain = KillChain(folder / f"d{len(victims) - len(left)}", flags, environment, seed + len(left), cluster)
+    for number in count():
+        chain = KillChain(folder / f"d{number}", flags, environment, 1000 * seed + number, cluster)
         chain.kill_all(left)
-        left = left[len(chain.killed) :]
         yield chain
+        left = left[len(chain.killed) :]
+        if not left:
+            return
 
 
 def _is(process: psutil.Process, name: str) -> bool:
