@@ -64,7 +64,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize(
     ("launcher", "number", "code"),
-    [("python", signal.SIGINT, 130), ("torchrun", signal.SIGTERM, None), ("deepspeed", signal.SIGTERM, None)],
+    [
+        pytest.param("python", signal.SIGINT, 130, marks=pytest.mark.slow),
+        ("torchrun", signal.SIGTERM, None),
+        ("deepspeed", signal.SIGTERM, None),
+    ],
 )
 def test_a_signal_to_the_launcher_ends_the_training_with_a_checkpoint(
     launcher: str, number: int, code: int | None, data: Path, tmp_path: Path
