@@ -16,14 +16,16 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install -q -e '.[train,dashboards,dev]'
 	@touch $@
 
-# Photos that ship in packages -> a dataset, its contact sheet and its funnel, under runs/demo.
+# Photos that ship in packages -> a dataset, its contact sheet and its funnel, and a model trained for 30 steps, under
+# runs/demo.
 demo: venv
 	$(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset
 	$(BIN)/python ray_jobs/verify_shards.py runs/demo/dataset
 	@cp runs/demo/dataset/overview.png runs/demo/dataset/funnel.png runs/demo/
-	@echo; echo "Look at runs/demo/overview.png and runs/demo/funnel.png. Three commands to try next:"
+	$(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 30
+	@echo; echo "Look at runs/demo/overview.png, runs/demo/funnel.png and runs/demo/train/loss.png. Three commands to try next:"
 	@echo "  $(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset --draws 3   # more draws: adds shards, changes none"
-	@echo "  $(BIN)/python ray_jobs/shard_openimages.py --help                                   # every flag"
+	@echo "  $(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 60       # goes on from step 30"
 	@echo "  $(BIN)/python ray_jobs/shard_openimages.py --boxes BOXES.csv --images FOLDER --out runs/mine"
 
 test: venv

@@ -1,12 +1,15 @@
 """Commands: a command line -> a config, and a user's mistake -> one message and an exit code."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -16,12 +19,13 @@ from pipeline.errors import InputError, LockLostError
 from pipeline.redaction import redact
 from pipeline.storage import StorageError, absolute, is_full, is_local
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 GO_ON = "finished units are kept: run the same command again to go on"
 
 
 def run_command(command: Callable[[list[str]], int]) -> int:
     """Run a command on the process's arguments; report the user's mistakes without a traceback."""
+    stop_on_sigterm()
     try:
         return command(sys.argv[1:])
     except InputError as error:
@@ -37,8 +41,22 @@ def run_command(command: Callable[[list[str]], int]) -> int:
         print(f"stopped: {cause}: {redact(str(error))}; mend that; {GO_ON}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        print(f"\ninterrupted; {GO_ON}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        terminated = _sigterm_came.is_set()
+        print(f"\n{'terminated' if terminated else 'interrupted'}; {GO_ON}", file=sys.stderr)
+        return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
+
+
+_sigterm_came = threading.Event()  # Ray turns whatever a handler raises inside its calls into KeyboardInterrupt
+
+
+def stop_on_sigterm() -> None:
+    """End orderly on SIGTERM; to be called again after Ray has started, which sets a handler that aborts."""
+
+    def stop(number: int, frame: Any) -> None:
+        _sigterm_came.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def parse_shard_config(arguments: list[str]) -> ShardConfig:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.exemplars import encode_jpeg
+from pipeline.manifest import digest_of
 from pipeline.masks import draw_bezier_mask
 from pipeline.rng import rng_for
 from pipeline.shards import Row, ShardWriter, tensor_member
@@ -29,12 +31,14 @@ def write_synthetic(
     dimension: int = 6,
     channels: int = 4,
     split: str = "train",
+    nan_units: Sequence[int] = (),
 ) -> None:
     """Write a dataset.
 
     Args:
         counts: by draw, the samples of each unit.
         side: of a latent.
+        nan_units: units whose latents are not finite.
     """
     folder = Folder(str(out))
     rows = []
@@ -45,6 +49,8 @@ def write_synthetic(
                 for number in range(count):
                     rng = rng_for(0, "synthetic", unit, number, draw)
                     latent, masked = rng.standard_normal((2, channels, side, side)).astype(np.float16)
+                    if unit in nan_units:
+                        latent = np.full_like(latent, np.nan)
                     vector = rng.standard_normal(dimension).astype(np.float16)
                     members = {
                         TENSORS_EXT: tensor_member(latent, masked, vector),
@@ -67,7 +73,13 @@ def write_synthetic(
         "clip": {"dimension": dimension},
     }
     manifest = {"schema_version": SCHEMA_VERSION, "recipe": recipe, "recipe_digest": "0", "draws": len(counts)}
-    folder.write_json(MANIFEST, {**manifest, "shards_sha256": hashlib.sha256(table).hexdigest()})
+    write_manifest(folder, {**manifest, "files": {SHARDS_TABLE: hashlib.sha256(table).hexdigest()}})
+
+
+def write_manifest(folder: Folder, manifest: dict[str, Any]) -> None:
+    """Write a manifest, with the digest of its content instead of one that it may have."""
+    content = {name: value for name, value in manifest.items() if name != "sha256"}
+    folder.write_json(MANIFEST, {**content, "sha256": digest_of(content)})
 
 
 def draw_exemplar(rng: np.random.Generator) -> bytes:

@@ -17,21 +17,19 @@ from typing import ClassVar
 from urllib.parse import unquote
 
 import boto3
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import s3fs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from pipeline import photos
 from pipeline.errors import InputError, PhotoError
 from pipeline.photos import PhotoStore
 from schemas.samples import sample_key
 from tests.conftest import Make
+from tests.object_storage import Proxy
 from tests.pipeline import test_hostile as hostile
 
 JPEG = Callable[..., bytes]
@@ -176,27 +174,12 @@ def test_a_web_server_cannot_fill_the_memory_nor_be_led_outside(
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.client]:
+def bucket(s3: Proxy) -> boto3.client:
     """An empty bucket `photos` on an S3 server on loopback, to which s3:// URLs lead."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings_of = {"endpoint_url": f"http://{host}:{port}", "key": "key", "secret": "secret"}
-    for name, value in settings_of.items():
-        monkeypatch.setenv(f"FSSPEC_S3_{name.upper()}", value)
-        monkeypatch.setitem(fsspec.config.conf.setdefault("s3", {}), name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    client = boto3.client(
-        "s3",
-        endpoint_url=settings_of["endpoint_url"],
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        region_name="us-east-1",
-    )
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    client = boto3.client("s3", endpoint_url=s3.url, **keys)
     client.create_bucket(Bucket="photos")
-    yield client
-    server.stop()
-    s3fs.S3FileSystem.clear_instance_cache()
+    return client
 
 
 def test_objects_cost_no_more_than_the_limit_and_ids_name_one_key(

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +15,6 @@ import safetensors.numpy
 import webdataset as wds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from pipeline.exemplars import encode_jpeg
 from pipeline.job import Prepared
@@ -28,6 +26,7 @@ from pipeline.verify import list_files, verify_listing
 from schemas.drops import DROPS
 from schemas.samples import INDEX
 from schemas.shards import json_bytes, record_path
+from tests.object_storage import Proxy
 from tests.pipeline.conftest import change_byte, files_of, find_problems, finish_with_pictures, problems
 
 bits = st.integers(0, 7)
@@ -408,24 +407,12 @@ def test_the_name_and_place_of_a_dataset_do_not_matter(dataset: Path, tmp_path: 
     assert problems(odd) == problems(tmp_path / "link") == problems(f"{odd}/") == problems(f"file://{dataset}") == []
 
 
-def test_a_dataset_on_object_storage_is_verified_like_a_local_one(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": endpoint, "key": "key", "secret": "hush"})
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+def test_a_dataset_on_object_storage_is_verified_like_a_local_one(make: Make, s3: Proxy) -> None:
     out = Folder("s3://bucket/a/dataset")
-    try:
-        out.fs.mkdir("bucket")
-        make(out.url)
-        assert problems(out.url) == []
-        out.remove("index/train/000000-d00.parquet")
-        out.write("stray", b"")
-        out.write("card.md", b"# Another")
-        assert {problem.file for problem in find_problems(out.url)} == {
-            "index/train/000000-d00.parquet",
-            "stray",
-            "card.md",
-        }
-    finally:
-        server.stop()
+    make(out.url)
+    assert problems(out.url) == []
+    out.remove("index/train/000000-d00.parquet")
+    out.write("stray", b"")
+    out.write("card.md", b"# Another")
+    damaged = {"index/train/000000-d00.parquet", "stray", "card.md"}
+    assert {problem.file for problem in find_problems(out.url)} == damaged

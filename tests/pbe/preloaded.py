@@ -1,0 +1,67 @@
+"""What rank processes are forked with; and what they may run besides the trainer's `main`."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+os.environ["DS_ACCELERATOR"] = "cpu"
+
+import deepspeed  # noqa: F401
+import torch
+from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+
+import pbe.training as training
+from pbe.engine import Engine
+from pbe.moving_average import MovingAverage
+from pbe.order import Position
+from pbe.ranks import find_place, joined
+from pbe.train_command import main, parse_train_config
+
+torch.set_num_threads(1)
+
+
+def train_all(command_lines: list[list[str]]) -> int:
+    """Run several trainings one after the other."""
+    with joined(find_place(), timeout_seconds=45):
+        return max(main(arguments) for arguments in command_lines)
+
+
+def measure_memory(arguments: list[str], out: str) -> int:
+    """Count the bytes of the tensors that a rank holds after a backward pass and a step, at every stage."""
+    config, ranks = parse_train_config(arguments), find_place()
+    measured: dict[str | int, list[int]] = {}
+    with joined(ranks, timeout_seconds=45):
+        for stage in (0, 1, 2, 3):
+            staged = replace(config, zero_stage=stage)
+            feed = training.Feed(training.feed_config(staged), rank=ranks.rank, world=ranks.world)
+            frozen = training.FrozenEncoders(None, None, False)
+            model = training.build(staged, feed, frozen, ranks)
+            live = training.count_parameters(model) - training.count_parameters(model, dead=True)
+            engine = Engine(model, staged, ranks, accumulation=2)
+            average = MovingAverage(engine, 0.9)
+            batch = next(feed.steps(Position())).batches[0]
+            engine.backward(engine.losses(batch).per_sample.mean(), last=False)
+            between = _bytes([p.grad for p in model.parameters() if p.grad is not None])
+            engine.between()
+            engine.backward(engine.losses(batch).per_sample.mean(), last=True)
+            measured["parameters"] = [live, count(engine.dead)]
+            inner = engine.deepspeed.optimizer
+            weights = [getattr(p, "ds_tensor", p) for p in model.parameters()]
+            held = inner.averaged_gradients.values() if stage else []
+            parts = [g for part in held if part is not None for g in (part if isinstance(part, list) else [part])]
+            gradient_bytes = max(between, _bytes(parts))
+            engine.step(lr=0.1, allowed=True)
+            states = [v for s in engine.optimizer.state.values() for v in s.values() if v.ndim]
+            masters = engine.masters if stage else []
+            measured[stage] = [_bytes(weights), gradient_bytes, _bytes([*masters, *states]), _bytes(average.parts)]
+    Path(out, f"rank{ranks.rank}.json").write_text(json.dumps(measured))
+    return 0
+
+
+def count(tensors: dict[str, torch.Tensor]) -> int:
+    return sum(tensor.numel() for tensor in tensors.values())
+
+
+def _bytes(tensors: list[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

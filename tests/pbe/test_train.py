@@ -1,0 +1,251 @@
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pbe.checkpoint import FOLDER
+from pbe.loading import build_model
+from pbe.memory import state_memory
+from pbe.telemetry import METRICS, read_rows
+from pbe.weights import read_weights
+from tests.pbe.rank_group import RankGroup
+from tests.synthetic import write_synthetic
+
+pytestmark = pytest.mark.timeout(240)
+REPOSITORY = Path(__file__).parent.parent.parent
+MAIN, ALL = "pbe.train_command.main", "tests.pbe.preloaded.train_all"
+Train = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset of 35 and 36 samples in two draws, 9 of them in validation."""
+    place = tmp_path_factory.mktemp("train")
+    write_synthetic(place / "data", [[9, 5, 14, 7], [8, 12, 3, 13]], side=8, dimension=16)
+    return place
+
+
+def flags(place: Path, out: str, *more: str) -> list[str]:
+    """A small training of 8 steps; later flags win."""
+    base = "--batch-size 8 --lanes 4 --block 3 --workers 0 --seed 5 --warmup-steps 2 --eval-every 0 --steps 8 "
+    base += "--save-every 2 --vae none --clip none --mapper-blocks 1 --collective-timeout 45"
+    return ["tiny", *base.split(), "--data", str(place / "data"), "--out", str(place / out), *more]
+
+
+def run(place: Path, *command_lines: list[str], world: int = 1) -> list[int | None]:
+    with RankGroup(place / "log", ALL, [list(command_lines)], world=world) as group:
+        return group.wait()
+
+
+def log(place: Path) -> str:
+    return (place / "log").read_text() if (place / "log").exists() else ""
+
+
+def losses(out: Path) -> list[tuple[int, float, str]]:
+    return [(row["step"], row["loss"], row["batch"]) for row in read_rows(out / METRICS)]
+
+
+def exported(out: Path, part: str = "unet/diffusion_pytorch_model") -> dict[str, torch.Tensor]:
+    return load_file(out / "model" / f"{part}.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path) -> Path:
+    """The uninterrupted training, one rank, ZeRO 0, with a moving average."""
+    assert run(place, flags(place, "whole", "--zero-stage", "0", "--ema", "0.9")) == [0]
+    return place / "whole"
+
+
+def assert_close(out: Path, whole: Path, *, steps: int) -> None:
+    found, expected = losses(out), losses(whole)[:steps]
+    assert [(step, batch) for step, _, batch in found] == [(step, batch) for step, _, batch in expected]
+    assert [loss for _, loss, _ in found] == pytest.approx([loss for _, loss, _ in expected], abs=1e-5)
+
+
+def test_stages_ranks_and_accumulation_give_the_same_losses_and_1_rank_takes_over_from_2(
+    place: Path, whole: Path
+) -> None:
+    for world, micro, stages in ((1, "2", (0, 3)), (2, "2", (0, 1, 2, 3)), (2, "4", (2,))):
+        runs = {f"z{stage}w{world}m{micro}": ("--zero-stage", str(stage)) for stage in stages}
+        more = ("--steps", "4", "--ema", "0.9", "--micro-batch", micro, "--export-weights", "raw")
+        assert set(run(place, *(flags(place, out, *more, *stage) for out, stage in runs.items()), world=world)) == {0}
+        for out in runs:
+            assert_close(place / out, whole, steps=4)
+    taken = {f"z{stage}w2m2": ("--zero-stage", str(stage), "--ema", "0.9") for stage in range(4)}
+    assert run(place, *(flags(place, out, *more) for out, more in taken.items())) == [0]
+    state = exported(whole)
+    for out in taken:
+        assert_close(place / out, whole, steps=8)
+        for name, value in exported(place / out).items():
+            assert (value - state[name]).abs().mean() < 1e-6  # AdamW turns last bits of small gradients into steps
+        assert json.loads((place / out / "model" / "pbe.json").read_text())["weights"] == "ema"
+    back = flags(place, "z3w1m2", "--zero-stage", "3", "--ema", "0.9")
+    assert set(run(place, back, world=2)) == {0}
+    assert_close(place / "z3w1m2", whole, steps=8)
+
+
+@pytest.mark.slow
+def test_a_compiled_unet_trains_alike_at_the_stages_that_allow_it(place: Path, whole: Path) -> None:
+    more = ("--compile", "--steps", "2", "--ema", "0.9")
+    lines = [flags(place, f"compiled{stage}", *more, "--zero-stage", str(stage)) for stage in (0, 2)]
+    with RankGroup(place / "log", ALL, [lines], world=1, patience_seconds=500) as group:
+        assert group.wait() == [0]
+    for stage in (0, 2):
+        assert_close(place / f"compiled{stage}", whole, steps=2)
+
+
+def test_killed_anywhere_and_started_again_the_log_is_that_of_an_uninterrupted_run(place: Path) -> None:
+    more = ("--zero-stage", "2", "--ema", "0.9")
+    assert set(run(place, flags(place, "uncut", *more), world=2)) == {0}
+    cut = place / "cut"
+
+    def rows(count: int) -> Callable[[], bool]:
+        return lambda: len(read_rows(cut / METRICS)) >= count
+
+    def saving(after: int) -> Callable[[], bool]:
+        return lambda: any((cut / FOLDER).glob(f"partial-step-{after:08d}/*.pt"))
+
+    for moment, only in ((rows(1), None), (saving(2), None), (rows(3), 1), (saving(4), 0), (rows(5), None)):
+        with RankGroup(place / "log", MAIN, [flags(place, "cut", *more)], world=2) as group:
+            group.wait_until(moment)
+            group.kill(signal.SIGKILL, only=only)
+            assert None not in group.wait()  # ranks whose peer has died end by themselves
+    assert set(run(place, flags(place, "cut", *more), world=2)) == {0}
+    assert losses(cut) == losses(place / "uncut")
+    for name, value in exported(place / "uncut").items():
+        assert torch.equal(value, exported(cut)[name])
+    assert sorted(path.name for path in (cut / FOLDER).glob("*step*")) == [f"step-0000000{n}" for n in (4, 6, 8)]
+
+
+def test_a_damaged_checkpoint_is_passed_over_by_name_and_nothing_is_opened_if_all_are(place: Path, whole: Path) -> None:
+    out = place / "damaged"
+    assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9", "--steps", "4")) == [0]
+    newest = out / FOLDER / "step-00000004"
+    [file] = newest.glob("*optim_states.pt")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    (place / "log").unlink()
+    assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9")) == [0]
+    assert f"{file.name} is not as it was written" in log(place) and "from step-00000002" in log(place)
+    assert_close(out, whole, steps=8)
+    for folder in (out / FOLDER).glob("step-*"):
+        (folder / "intruder.pt").write_bytes(b"")
+    assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9", "--steps", "9")) == [2]
+    assert "no checkpoint is whole" in log(place)
+
+
+def test_steps_whose_loss_is_not_finite_are_skipped_and_counted_then_stop_the_training_by_name(place: Path) -> None:
+    write_synthetic(place / "nan", [[9, 5, 14, 7]], side=8, dimension=16, nan_units=(1,))
+    poisoned = ("--data", str(place / "nan"))
+    for stage in ("0", "2"):
+        more = (*poisoned, "--zero-stage", stage, "--most-bad-in-a-row", "9", "--micro-batch", "2")
+        assert set(run(place, flags(place, f"nan{stage}", *more), world=2)) == {0}
+        rows = read_rows(place / f"nan{stage}" / METRICS)
+        bad = [row["step"] for row in rows if row["loss"] is None]
+        assert 0 < len(bad) < 8 and rows[-1]["skipped"] == len(bad)
+        assert all(torch.isfinite(value).all() for value in exported(place / f"nan{stage}").values())
+    assert losses(place / "nan0")[bad[0]][2] == losses(place / "nan2")[bad[0]][2]
+    (place / "log").unlink()
+    stop = flags(place, "stops", *poisoned, "--zero-stage", "2", "--most-bad", "1")
+    assert set(run(place, stop, world=2)) == {2}
+    assert "not finite" in log(place) and "photo1x" in log(place)
+
+
+def test_a_missing_sample_stops_by_name_or_is_counted(place: Path) -> None:
+    shutil.copytree(place / "data", place / "holes")
+    (place / "holes/shards/train/000001-d00.tar").unlink()
+    more = ("--data", str(place / "holes"), "--steps", "4")
+    assert run(place, flags(place, "stopped", *more)) == [2]
+    assert "000001-d00.tar: sample photo1x" in log(place)
+    assert run(place, flags(place, "holed", *more, "--bad-samples", "skip")) == [0]
+    assert read_rows(place / "holed" / METRICS)[-1]["missing_samples"] == 5 * 1
+
+
+def test_sigterm_saves_at_the_end_of_the_step_and_the_next_start_goes_on(place: Path, whole: Path) -> None:
+    args = flags(place, "termed", "--zero-stage", "0", "--ema", "0.9", "--save-every", "100")
+    with RankGroup(place / "log", MAIN, [args], world=2) as group:
+        group.wait_until(lambda: len(read_rows(place / "termed" / METRICS)) >= 2)
+        group.kill(signal.SIGTERM, only=1)
+        assert group.wait() == [0, 0]
+    done = losses(place / "termed")
+    assert 2 <= len(done) < 8 and (place / "termed" / FOLDER / f"step-{len(done):08d}").is_dir()
+    assert run(place, args) == [0]
+    assert_close(place / "termed", whole, steps=8)
+
+
+def test_another_training_a_second_one_and_a_cut_lane_are_refused(place: Path, whole: Path) -> None:
+    more = ("--zero-stage", "0", "--ema", "0.9")
+    cases = {
+        "seed 5 -> 6": flags(place, "whole", *more, "--seed", "6"),
+        "lr 0.0001 -> 0.001, zero_stage 0 -> 1": flags(place, "whole", "--ema", "0.9", "--lr", "1e-3"),
+        "holds checkpoints": flags(place, "whole", *more, "--resume", "never"),
+        "this device (cpu) cannot": flags(place, "half", "--dtype", "fp16"),
+        "the bottleneck is off": flags(place, "open", "--export-layout", "diffusers", "--no-augmentation"),
+    }
+    (place / "log").unlink(missing_ok=True)
+    run(place, *(case for message, case in cases.items() if "bottleneck" not in message))
+    for message in list(cases)[:4]:
+        assert message in log(place)
+    assert set(run(place, flags(place, "three"), world=3)) == {2}
+    assert "does not come out even" in log(place)
+    assert "Traceback" not in log(place)
+
+
+def test_weights_come_in_and_go_out_unchanged_the_dead_ones_also_through_bf16(place: Path, whole: Path) -> None:
+    start = ("--init-from", str(whole / "model"), "--steps", "2", "--lr", "0")
+    low = ("--dtype", "bf16", "--zero-stage", "3", "--checkpointing", "--channels-last")
+    assert run(place, flags(place, "same", *start), flags(place, "low", *start, *low)) == [0]
+    first = exported(whole)
+    assert all(torch.equal(value, first[name]) for name, value in exported(place / "same").items())
+    rounded = exported(place / "low")
+    dead = [
+        name for name in first if "attn2.to_q" in name or "attn2.to_k" in name or (".norm2" in name and "trans" in name)
+    ]
+    assert dead and all(torch.equal(rounded[name], first[name]) for name in dead)
+    build_model(read_weights(str(place / "low" / "model")))
+
+
+def test_the_papers_switches_train_and_export_what_loads_again(place: Path, make: Callable[..., Any]) -> None:
+    make(place / "photos", keep_source=True)
+    base = ["tiny", "--data", str(place / "photos"), "--steps", "2", "--workers", "0", "--eval-every", "2"]
+    switches = {
+        "all": [],
+        "no-augmentation": ["--no-augmentation"],
+        "no-bottleneck": ["--no-bottleneck", "--dtype", "bf16", "--zero-stage", "3"],
+        "no-drop": ["--no-guidance-drop", "--exemplar", "live"],
+        "naive": ["--naive", "--ema", "0.9"],
+        "offloaded": ["--offload", "--zero-stage", "2"],
+    }
+    lines = [[*base, "--out", str(place / name), *more] for name, more in switches.items()]
+    assert run(place, *lines) == [0], log(place)
+    expected = {"no-bottleneck": ("pbe", "raw", False), "naive": ("pbe", "ema", False)}
+    for name in switches:
+        note = json.loads((place / name / "model" / "pbe.json").read_text())
+        assert (note["layout"], note["weights"], note["bottleneck"]) == expected.get(name, ("diffusers", "raw", True))
+        assert build_model(read_weights(str(place / name / "model"))).config.bottleneck == note["bottleneck"]
+        assert read_rows(place / name / METRICS)[-1]["validation_loss"] > 0
+    assert losses(place / "all")[0][2] == losses(place / "naive")[0][2]
+    assert losses(place / "all")[0][1] == pytest.approx(losses(place / "offloaded")[0][1], abs=1e-5)
+    assert (place / "all" / "loss.png").stat().st_size > 5000
+    assert run(place, [*base, "--out", str(place / "all"), "--export-only", "--export-layout", "pbe"]) == [0]
+    assert json.loads((place / "all" / "model" / "pbe.json").read_text())["layout"] == "pbe"
+
+
+def test_memory_by_formula_is_what_a_rank_holds(place: Path) -> None:
+    arguments = [flags(place, "memory"), str(place)]
+    with RankGroup(place / "log", "tests.pbe.preloaded.measure_memory", arguments, world=2) as group:
+        assert group.wait() == [0, 0]
+    for rank in range(2):
+        measured: dict[str, Any] = json.loads((place / f"rank{rank}.json").read_text())
+        counts = measured.pop("parameters")
+        for stage, found in measured.items():
+            memory = state_memory(live=counts[0], dead=counts[1], dtype="fp32", stage=int(stage), ranks=2, ema=True)
+            expected = [memory.weights, memory.gradients, memory.optimizer, memory.ema]
+            assert found == pytest.approx(expected, rel=0.03), stage
