@@ -92,8 +92,9 @@ class ShardConfig:
         for flag, value in at_least_one.items():
             if value < 1:
                 raise InputError(f"{flag} {value}: give a whole number from 1")
-        if self.encoders < 0 or self.limit < 0:
-            raise InputError(f"--encoders {self.encoders}, --limit {self.limit}: give 0 or more")
+        for flag, value in {"--encoders": self.encoders, "--limit": self.limit}.items():
+            if value < 0:
+                raise InputError(f"{flag} {value}: give 0 or more")
         if min(self.split_shares) < 0 or abs(sum(self.split_shares) - 1) > 1e-6:
             raise InputError(f"--split-shares {self.split_shares}: give three shares from 0 that add up to 1")
         if not 0 <= self.max_photo_failures <= 1:

@@ -19,13 +19,14 @@ from pipeline.manifest import RECIPE, digest_of, make_recipe, recipe_differences
 from pipeline.photos import PROBED_PHOTOS, PhotoStore
 from pipeline.plan import PLAN, Plan, PlanInputs, make_plan, read_unit_boxes, read_units
 from pipeline.sample_photos import write_openimages_folder
-from pipeline.storage import Folder, absolute, filesystem
+from pipeline.storage import Folder, absolute, filesystem, read_bytes, with_retries
 from pipeline.units import PlannedPhoto, UnitTask, group_photos
 from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, RECORD_NAME, SHARDS_TABLE, unit_name
 
 # What a job writes; --overwrite removes these, in this order, and nothing else: a job killed meanwhile finds either
 # the old recipe or no records.
 OUTPUTS = (f"{PLAN}/key", MANIFEST, SHARDS_TABLE, CARD, OVERVIEW, FUNNEL, "units", "shards", "index", "drops", RECIPE)
+UNITS_OUTPUTS = ("shards", "index", "drops/units")
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,18 @@ class Inputs:
         return [*(folder.url for folder in self.store.folders), *self.store.archives, *models]
 
 
-def check_inputs(config: ShardConfig) -> Inputs:
+def check_inputs(config: ShardConfig, *, guard: Callable[[], None] = lambda: None) -> Inputs:
     """Check a job's flags, tables and photo folders, and list what is finished.
 
     Takes seconds, writes nothing but the sample photos, and clears away what a killed job left half written.
 
+    Args:
+        guard: called before each change of the output; may raise to forbid it.
+
     Raises:
         InputError: anything is wrong that its user can mend.
     """
-    out = Folder(absolute(config.out))
+    out = Folder(absolute(config.out), guard=guard)
     clear_leftovers(out)
     config = _resolve_inputs(config, out)
     tables = list_tables(config.boxes, anonymous=config.anonymous)
@@ -159,6 +163,9 @@ def prepare(checked: Inputs, *, device: str, say: Callable[[str], None], progres
     plan = _plan(inputs, checked.store, out, anew=bool(differences), accept=accept, say=say, progress=progress)
     recipe["inputs"] = plan.inputs
     _probe_photos(checked.store, out, config)
+    if not finished:
+        for name in UNITS_OUTPUTS:  # what a job that was killed before its first record, or while it removed, left
+            out.remove(name)
     out.write_json(RECIPE, recipe)
     names = _encoder_names(sources, exemplars)
     return Prepared(config, out, checked.store, checked.class_names, device, recipe, plan, names, frozenset(finished))
@@ -215,8 +222,8 @@ def read_class_names(url: str, *, anonymous: bool) -> dict[str, str]:
     """
     fs, path = filesystem(url, anonymous=anonymous)
     try:
-        rows = list(csv.reader(fs.cat_file(path).decode("utf-8-sig").splitlines()))
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
+        rows = list(csv.reader(read_bytes(fs, path).decode("utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--classes {url}: {error}; give a CSV of label and name") from error
     for line, row in enumerate(rows, start=1):
         if row and len(row) < 2:
@@ -269,8 +276,11 @@ def _plan(
         }
     )
     if not anew and out.read_if_there(f"{PLAN}/key") == key.encode():
-        say("taking up the plan of the earlier run")
-        return Plan(**json.loads(out.read(f"{PLAN}/plan.json")))
+        with suppress(FileNotFoundError, ValueError, TypeError):  # damaged since: plan anew
+            plan = Plan(**json.loads(out.read(f"{PLAN}/plan.json")))
+            read_units(out)
+            say("taking up the plan of the earlier run")
+            return plan
     say(f"planning from {len(inputs.tables)} box table{'s' if len(inputs.tables) > 1 else ''}")
     plan = make_plan(inputs, places=store.places(), out=out, accept=accept, progress=progress)
     out.write(f"{PLAN}/key", key.encode())
@@ -280,7 +290,10 @@ def _plan(
 def _stamp(url: str, anonymous: bool) -> str:
     """Tell one version of a file from another without reading it."""
     fs, path = filesystem(url, anonymous=anonymous)
-    info = fs.info(path)
+    try:
+        info = with_retries(lambda: fs.info(path))
+    except OSError as error:
+        raise InputError(f"{url}: cannot be read ({error}); check the address and the credentials") from error
     facts = [info.get(name) for name in ("size", "mtime", "LastModified", "ETag", "etag")]
     return hashlib.sha256(json.dumps([url, *facts], default=str).encode()).hexdigest()
 

@@ -165,7 +165,7 @@ def _wait_until_stale(out: Folder, name: str, content: bytes, say: Say) -> None:
         InputError: it was renewed.
     """
     began = said = time.monotonic()
-    say(f"the output is locked by {_named(json.loads(content))}; looking whether that job is alive")
+    say(f"the output is locked by {_named(_read(out, name)[0])}; looking whether that job is alive")
     while (waited := time.monotonic() - began) < STALE_SECONDS:
         time.sleep(POLL_SECONDS)
         found, now = _read(out, name)
@@ -221,7 +221,11 @@ def _replace(out: Folder, name: str, *, seen: bytes, content: bytes) -> bool:
 def _read(out: Folder, name: str) -> tuple[dict[str, Any], bytes]:
     """The lock's holder and content; both empty where it is free."""
     content = out.read_if_there(name) or b""
-    return (json.loads(content) if content else {}), content
+    try:
+        found = json.loads(content)
+    except ValueError:  # cut short or foreign: nobody renews it, and nobody is known
+        found = {}
+    return (found if isinstance(found, dict) else {}), content
 
 
 def _named(found: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -126,11 +127,14 @@ def recipe_differences(out: Folder, recipe: Json) -> list[str]:
 def read_recipe(out: Folder) -> Json | None:
     """Read the recipe that an output began with; None where none is told."""
     content = out.read_if_there(RECIPE)
-    if content is not None:
-        recipe: Json = json.loads(content)
-        return recipe
-    manifest = out.read_if_there(MANIFEST)
-    return json.loads(manifest)["recipe"] if manifest is not None else None
+    with suppress(ValueError):  # cut short: the manifest may know it
+        if content is not None and isinstance(recipe := json.loads(content), dict):
+            return recipe
+    try:
+        found: Json = read_manifest(out)["recipe"]
+    except InputError:
+        return None
+    return found
 
 
 def finish_dataset(

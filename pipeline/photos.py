@@ -183,6 +183,8 @@ class PhotoStore:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return None
+            if error.errno == errno.ELOOP:
+                raise PhotoError("not_a_file", f"{name}: a link that leads to itself") from error
             raise
 
     def _prefixes(self, url: str, image_id: str) -> Iterator[str]:

@@ -10,13 +10,14 @@ import functools
 import hashlib
 import os
 import random
+import re
 import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +38,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 HTTP_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
 SCRATCH_LOCK = ".in-use"
+_NO_PLACE = re.compile(r"[a-z][a-z0-9+]*:/*")
 
 
 class StorageError(OSError):
@@ -60,6 +62,8 @@ def filesystem(url: str, *, anonymous: bool = False) -> tuple[Any, str]:
         options = {"token": "anon"}
     if url.startswith(("http://", "https://")):
         options = {"client_kwargs": {"timeout": HTTP_TIMEOUT}}
+    if _NO_PLACE.fullmatch(url):
+        raise InputError(f"{url}: names a kind of storage, but no place there; is a variable unset?")
     try:
         fs, path = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
@@ -89,7 +93,10 @@ def expand(pattern: str, *, anonymous: bool = False) -> list[str]:
     fs, path = filesystem(pattern, anonymous=anonymous)
     if isinstance(fs, LocalFileSystem) and Path(path).exists():
         return [pattern]
-    matches = sorted(str(match) for match in fs.glob(path))
+    try:
+        matches = sorted(str(match) for match in with_retries(lambda: fs.glob(path)))
+    except OSError as error:
+        raise InputError(f"{pattern}: cannot be listed ({error}); check the address and the credentials") from error
     if not matches:
         raise InputError(f"{pattern}: no file matches; check the pattern, quoted so that the shell leaves it alone")
     return [str(fs.unstrip_protocol(match)) if not isinstance(fs, LocalFileSystem) else match for match in matches]
@@ -155,12 +162,21 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _allow() -> None:
+    """Forbid nothing."""
+
+
 @dataclass(frozen=True)
 class Folder:
-    """A folder at any fsspec URL; names inside it are relative and cannot leave it."""
+    """A folder at any fsspec URL; names inside it are relative and cannot leave it.
+
+    Args:
+        guard: called before anything is written or removed; may raise to forbid it.
+    """
 
     url: str
     anonymous: bool = False
+    guard: Callable[[], None] = field(default=_allow, repr=False, compare=False)
 
     @property
     def fs(self) -> Any:
@@ -225,6 +241,7 @@ class Folder:
         Returns:
             Whether the file now holds this content: also when an earlier attempt, whose answer was lost, wrote it.
         """
+        self.guard()
         if self.local:
             with self.scratch() as folder:
                 (folder / "file").write_bytes(content)
@@ -235,6 +252,7 @@ class Folder:
 
     def publish(self, built: Path, name: str) -> None:
         """Move a file built in `scratch` to its place, whole."""
+        self.guard()
         target = self.path(name)
         if not self.local:
             with_retries(lambda: self.fs.put_file(str(built), target))
@@ -264,14 +282,19 @@ class Folder:
 
     def delete(self, name: str) -> None:
         """Remove one file, if it is there."""
+        self.guard()
         with suppress(FileNotFoundError):
             with_retries(lambda: self.fs.rm_file(self.path(name)))
 
     def remove(self, name: str) -> None:
-        """Remove a file or a whole sub-folder, if it is there."""
+        """Remove a file or a whole sub-folder, if it is there; of a link to a folder, what lies in that folder."""
+        self.guard()
         if self.local:
             path = Path(self.path(name))
-            if path.is_dir():
+            if path.is_symlink() and path.is_dir():
+                for entry in list(path.iterdir()):
+                    self.remove(f"{name}/{entry.name}")
+            elif path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
@@ -284,6 +307,7 @@ class Folder:
         Raises:
             PermissionError: the credentials do not allow it.
         """
+        self.guard()
         fs = self.fs
         if not hasattr(fs, "list_multipart_uploads"):
             return 0

@@ -23,8 +23,12 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 GO_ON = "finished units are kept: run the same command again to go on"
 
 
-def run_command(command: Callable[[list[str]], int]) -> int:
-    """Run a command on the process's arguments; report the user's mistakes without a traceback."""
+def run_command(command: Callable[[list[str]], int], *, go_on: str = GO_ON) -> int:
+    """Run a command on the process's arguments; report mistakes and storage's faults without a traceback.
+
+    Args:
+        go_on: said of a command that was stopped: what is kept, and what to do.
+    """
     stop_on_sigterm()
     try:
         return command(sys.argv[1:])
@@ -32,17 +36,17 @@ def run_command(command: Callable[[list[str]], int]) -> int:
         print(f"error: {redact(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except LockLostError as error:
-        print(f"stopped: {error}; {GO_ON}", file=sys.stderr)
+        print(f"stopped: {error}; {go_on}", file=sys.stderr)
         return EXIT_FAILED
     except OSError as error:
-        if not is_full(error) and not isinstance(error, StorageError):
-            raise
-        cause = f"a disk is full ({describe_room()})" if is_full(error) else "storage went on failing"
-        print(f"stopped: {cause}: {redact(str(error))}; mend that; {GO_ON}", file=sys.stderr)
+        cause = type(error).__name__
+        if is_full(error) or isinstance(error, StorageError):
+            cause = f"a disk is full ({describe_room()})" if is_full(error) else "storage went on failing"
+        print(f"stopped: {cause}: {redact(str(error))}; mend that; {go_on}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         terminated = _sigterm_came.is_set()
-        print(f"\n{'terminated' if terminated else 'interrupted'}; {GO_ON}", file=sys.stderr)
+        print(f"\n{'terminated' if terminated else 'interrupted'}; {go_on}", file=sys.stderr)
         return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
 
 

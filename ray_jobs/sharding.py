@@ -68,7 +68,7 @@ def _say(line: str) -> None:
 def _shard(config: ShardConfig, hold: Hold) -> int:
     """Run the job on an output that is held."""
     began = time.monotonic()
-    checked = check_inputs(config)
+    checked = check_inputs(config, guard=hold.check)
     connect()
     stop_on_sigterm()
     try:
@@ -105,6 +105,7 @@ def _shard(config: ShardConfig, hold: Hold) -> int:
         ray.shutdown()
     if errors:
         _report_errors(job.out, errors)
+        clear_leftovers(job.out)
         return EXIT_FAILED
     made = sum(task.photos * len(task.draws) for task in tasks)
     code = _finish(job, seconds, made, began)
@@ -178,7 +179,8 @@ def _report_errors(out: Folder, errors: dict[int, tuple[str, str]]) -> None:
     name = f"run/errors-{stamp}.txt"
     traces = [f"unit {unit}: {error}\n{trace}\n" for unit, (error, trace) in sorted(errors.items())]
     out.write(name, "".join(traces).encode())
-    print(f"{len(errors)} units failed; run the same command again to retry them (all: {out.url}/{name})")
+    units = f"{len(errors)} unit{'s' if len(errors) > 1 else ''}"
+    print(f"{units} failed; run the same command again to retry (all: {out.url}/{name})")
     for unit, (error, _) in sorted(errors.items())[:SHOWN_ERRORS]:
         print(f"  unit {unit}: {error[:300]}")
 

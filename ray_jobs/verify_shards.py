@@ -9,4 +9,4 @@ from ray_jobs.command import run_command
 from ray_jobs.verifying import verify_shards
 
 if __name__ == "__main__":
-    sys.exit(run_command(verify_shards))
+    sys.exit(run_command(verify_shards, go_on="then verify again"))

@@ -85,18 +85,19 @@ def test_only_regular_files_are_read(tmp_path: Path, jpeg: JPEG) -> None:
     (folder / "good.jpg").write_bytes(jpeg((64, 48)))
     (folder / "folder.jpg").mkdir()
     os.mkfifo(folder / "pipe.jpg")
-    for name, target in {"device": "/dev/zero", "lost": "nothing", "kernel": "/proc/kmsg"}.items():
+    for name, target in {"device": "/dev/zero", "lost": "nothing", "kernel": "/proc/kmsg", "loop": "loop.jpg"}.items():
         (folder / f"{name}.jpg").symlink_to(target)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "socket.jpg"))
         store = PhotoStore((str(folder),), anonymous=False)
-        reasons = {name: reason_of(store, name) for name in ("folder", "pipe", "device", "lost", "socket")}
+        reasons = {name: reason_of(store, name) for name in ("folder", "pipe", "device", "lost", "socket", "loop")}
     assert reasons == {
         "folder": "missing",
         "pipe": "not_a_file",
         "device": "not_a_file",
         "lost": "missing",
         "socket": "not_a_file",
+        "loop": "not_a_file",
     }
     assert reason_of(store, "kernel") in ("empty", "missing")
     assert reason_of(store, "good").endswith("bytes")

@@ -154,3 +154,9 @@ def test_a_filesystem_without_file_locks_is_held_by_an_object(
     with locked(out), pytest.raises(InputError, match="another job is writing it"), locked(out):
         pass
     assert not (tmp_path / NAME).exists()
+
+
+def test_a_lock_that_was_cut_short_is_followed_after_a_countdown(s3: Proxy, quick: None) -> None:
+    Folder(OUT).write(NAME, b'{"host')
+    with locked(Folder(OUT), say=lambda line: None) as hold:
+        hold.check()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.job import Prepared, pending_tasks
+from pipeline.errors import InputError, LockLostError
+from pipeline.job import Prepared, check_inputs, pending_tasks
 from pipeline.plan import PLAN
 from pipeline.storage import Folder
 from pipeline.units import OutputTakenError, UnitWriter
@@ -113,3 +113,56 @@ def test_a_job_whose_output_another_recipe_took_over_writes_no_more(
     with pytest.raises(OutputTakenError, match="another recipe"):
         writer_of(job).write(pending_tasks(replace(job, finished=frozenset()))[0][0])
     assert not (tmp_path / "d/shards").exists()
+
+
+def test_a_job_that_lost_its_output_removes_and_writes_nothing(make: Make, tmp_path: Path) -> None:
+    job = make(tmp_path / "d", draws=1)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "d").rglob("*") if path.is_file()}
+
+    def lost() -> None:
+        raise LockLostError("taken over")
+
+    out = replace(job.out, guard=lost)
+    for change in (
+        lambda: out.write("manifest.json", b""),
+        lambda: out.create("units/new.json", b""),
+        lambda: out.delete("manifest.json"),
+        lambda: out.remove("shards"),
+    ):
+        with pytest.raises(LockLostError):
+            change()
+    with pytest.raises(LockLostError):
+        check_inputs(job.config, guard=lost)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_what_a_killed_overwrite_left_is_gone_in_the_end(make: Make, tmp_path: Path) -> None:
+    old = make(tmp_path / "d", draws=2)
+    for name in ("units", "manifest.json", "run/plan/key"):  # removed so far, when it was killed
+        old.out.remove(name)
+    make(tmp_path / "d", draws=1, limit=3, overwrite=True)
+    make(tmp_path / "whole", draws=1, limit=3)
+
+    def names(folder: Path) -> set[Path]:
+        return {path.relative_to(folder) for path in folder.rglob("*") if path.relative_to(folder).parts[0] != "run"}
+
+    assert names(tmp_path / "d") == names(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "plan/plan.json", "plan/units.parquet"])
+def test_a_file_of_run_that_was_cut_short_or_lost_is_made_anew(make: Make, tmp_path: Path, name: str) -> None:
+    job = make(tmp_path / "d", draws=1)
+    if name == "plan/units.parquet":
+        job.out.delete(f"run/{name}")
+    else:
+        job.out.write(f"run/{name}", b'{"cut')
+    assert make(tmp_path / "d", draws=2).plan == job.plan
+
+
+def test_a_folder_that_is_a_link_is_emptied_and_stays_a_link(make: Make, tmp_path: Path) -> None:
+    job = make(tmp_path / "d", draws=1)
+    (tmp_path / "d/shards").rename(tmp_path / "bigger_disk")
+    (tmp_path / "d/shards").symlink_to(tmp_path / "bigger_disk")
+    make(tmp_path / "d", draws=1, seed=5, overwrite=True)
+    assert (tmp_path / "d/shards").is_symlink()
+    assert job.out.names("shards")

@@ -194,7 +194,7 @@ def test_a_unit_whose_actor_dies_three_times_fails_and_the_rest_is_made(
             actor.send_signal(signal.SIGKILL)
     output, _ = job.communicate(timeout=120)
     assert job.returncode == 1, output
-    assert "1 units failed" in output
+    assert "1 unit failed" in output
     assert "its actor died 3 times" in output
     assert len(list((tmp_path / "d/units").iterdir())) == 6
     server.stalled = ""
