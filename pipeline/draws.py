@@ -88,7 +88,9 @@ def choose_draw(
     crop = crop_around(extended, width, height, rng, long_boxes=recipe.long_boxes)
     shape: MaskShape = "bezier" if rng.random() < BEZIER_SHARE else "rectangle"
     bezier = shape == "bezier"
-    polygon = draw_bezier_mask(box_px, extended, max(width, height), rng) if bezier else rectangle(extended)
+    polygon = rectangle(extended)
+    if bezier:
+        polygon = draw_bezier_mask(box_px, extended, max(width, height), rng, bounds=crop.box)
     in_crop = np.clip(crop.shares(polygon), 0, 1).astype(np.float32)
     return Draw(box, box_px, extended, crop, exemplar_box(inner, width, height), shape, in_crop)
 

@@ -17,8 +17,10 @@ Sides = tuple[float, float, float, float]  # x_min y_min x_max y_max
 POINTS_A_SIDE = 20
 JITTER_PX = 5  # of a photo whose long side is JITTER_REFERENCE_PX
 JITTER_REFERENCE_PX = 1024
-MIN_COVER = 0.97  # of the box by the polygon on the grid below, which overstates it by less than 0.02
-_GRID = 128
+_GRID, _FINE_GRID = 128, 640
+# Share of the box that the polygon must cover on a grid, which counts the outline in: more than the promised 0.95.
+MIN_COVER = {_GRID: 0.97, _FINE_GRID: 0.98}
+_ROUGH = 32  # boxes with a side shorter than so many jitters have outlines too long for the coarse grid
 _SHIFT = 12  # bits of subpixel coordinates
 
 
@@ -28,7 +30,9 @@ def curve_basis() -> NDArray[np.float64]:
     return np.ascontiguousarray(bezier.Curve(np.eye(3), degree=2).evaluate_multi(np.arange(POINTS_A_SIDE) / 20).T)
 
 
-def draw_bezier_mask(box: Sides, extended: Sides, long_side: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def draw_bezier_mask(
+    box: Sides, extended: Sides, long_side: int, rng: np.random.Generator, *, bounds: Sides
+) -> NDArray[np.float64]:
     """Draw an arbitrary shape around a box: four quadratic curves, one a side, jittered (section 3.2 of the paper).
 
     Each curve runs from corner to corner of the box, its middle control point pushed out to the extended box. The
@@ -40,9 +44,10 @@ def draw_bezier_mask(box: Sides, extended: Sides, long_side: int, rng: np.random
         box: [4] x_min y_min x_max y_max in px.
         extended: [4] likewise, around the box.
         long_side: of the photo, in px.
+        bounds: [4] likewise, around the extended box; points beyond are brought to its edge before the cover is told.
 
     Returns:
-        [80, 2] x y in px, going round the box.
+        [80, 2] x y in px, going round the box, within the bounds.
     """
     x0, y0, x1, y1 = box
     middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
@@ -55,13 +60,15 @@ def draw_bezier_mask(box: Sides, extended: Sides, long_side: int, rng: np.random
         ]
     )  # [side, control point, x y]
     smooth: NDArray[np.float64] = (curve_basis() @ controls).reshape(-1, 2)  # [20,3] @ [4,3,2] -> [80,2]
-    jitter = rng.integers(-JITTER_PX, JITTER_PX, smooth.shape, endpoint=True) * (long_side / JITTER_REFERENCE_PX)
-    polygon: NDArray[np.float64] = smooth + jitter
-    if cover(polygon, box) >= MIN_COVER:
+    scale = long_side / JITTER_REFERENCE_PX
+    jitter = rng.integers(-JITTER_PX, JITTER_PX, smooth.shape, endpoint=True) * scale
+    grid = _FINE_GRID if min(x1 - x0, y1 - y0) < _ROUGH * JITTER_PX * scale else _GRID
+    polygon: NDArray[np.float64] = np.clip(smooth + jitter, bounds[:2], bounds[2:])
+    if cover(polygon, box, grid=grid) >= MIN_COVER[grid]:
         return polygon
     for strength in (1.0, 0.5, 0.25, 0.125):
-        polygon = _pull_out(smooth + strength * jitter, box)
-        if cover(polygon, box) >= MIN_COVER:
+        polygon = np.clip(_pull_out(smooth + strength * jitter, box), bounds[:2], bounds[2:])
+        if cover(polygon, box, grid=grid) >= MIN_COVER[grid]:
             return polygon
     return smooth
 
@@ -72,15 +79,16 @@ def rectangle(extended: Sides) -> NDArray[np.float64]:
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
 
 
-def cover(polygon: NDArray[np.float64], box: Sides) -> float:
-    """Share of the box that the polygon covers, counted on a grid of 128 x 128 cells.
+def cover(polygon: NDArray[np.float64], box: Sides, *, grid: int = _GRID) -> float:
+    """Share of the box that the polygon covers, its outline counted in, on a grid of cells.
 
     Args:
         polygon: [n, 2] x y, and
         box: [4] x_min y_min x_max y_max, in any one unit.
+        grid: cells along a side of the box.
     """
     unit = (polygon - box[:2]) / (box[2] - box[0], box[3] - box[1])
-    return float(_fill(unit, _GRID).mean())
+    return float(_fill(unit, grid).mean())
 
 
 def raster_mask(polygon: Polygon, resolution: int) -> NDArray[np.uint8]:

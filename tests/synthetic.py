@@ -93,7 +93,9 @@ def draw_row(rng: np.random.Generator, image_id: str, *, unit: int, draw: int, s
     left, top = rng.uniform(20, 200, 2)
     box = (left, top, left + rng.uniform(80, 250), top + rng.uniform(80, 250))
     extended = (box[0] - 20, box[1] - 20, box[2] + 30, box[3] + 30)
-    polygon = np.clip(draw_bezier_mask(box, extended, CROP_PX, rng) / CROP_PX, 0, 1).astype(np.float32)
+    polygon = np.clip(
+        draw_bezier_mask(box, extended, CROP_PX, rng, bounds=(0, 0, CROP_PX, CROP_PX)) / CROP_PX, 0, 1
+    ).astype(np.float32)
     shares = [float(np.float32(value / CROP_PX)) for value in box]
     return {
         "key": sample_key(image_id, 0, draw),
