@@ -1,10 +1,14 @@
 import hashlib
+import threading
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import storage
 from pipeline.job import Prepared
 from pipeline.manifest import read_records
 
@@ -84,20 +88,32 @@ def test_a_unit_without_a_sample_has_a_record_and_no_shard(make: Make, tmp_path:
     assert not list(tmp_path.rglob("*.tar"))
 
 
-def test_a_passing_fault_leaves_no_record(make: Make, sample_folder: Path, tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for path in (sample_folder / "train").iterdir():
-        (photos / path.name).symlink_to(path)
-    job = make(tmp_path / "whole", images=(str(photos),))
-    loop = photos / sorted(path.name for path in photos.iterdir())[0]
-    loop.unlink()
-    loop.symlink_to(loop)  # reading it fails with ELOOP, which is neither absence nor bad bytes
-    with pytest.raises((OSError, RuntimeError)):
-        make(tmp_path / "out", images=(str(photos),))
-    broken = [
-        r for r in read_records(job.out) if any(loop.stem in str(row) for row in _keys(tmp_path / "whole", r.unit))
-    ]
+def test_a_passing_fault_leaves_no_record(
+    make: Make, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "FIRST_WAIT_SECONDS", 0.0)
+    job = make(tmp_path / "whole")
+    overloaded = sorted(path.name for path in (sample_folder / "train").iterdir())[0]
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.endswith(overloaded):
+                self.send_error(503)
+            else:
+                super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(sample_folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(OSError):
+            make(tmp_path / "out", images=(f"http://127.0.0.1:{server.server_port}/train",))
+    finally:
+        server.shutdown()
+    stem = overloaded.partition(".")[0]
+    broken = [r for r in read_records(job.out) if any(stem in str(row) for row in _keys(tmp_path / "whole", r.unit))]
     finished = {path.name for path in (tmp_path / "out/units").glob("*")}
     assert broken
     assert not any(name.startswith(f"{broken[0].unit:06d}") for name in finished)
