@@ -74,7 +74,8 @@ def save_checkpoint(
         partial.rename(final)
         sync_folder(root)
         write_aside(root / LATEST, name.encode())
-        for old in _whole(root)[keep_last:]:
+        # Newer ones can only be damaged, or this training would have gone on from them: they do not count.
+        for old in [path for path in _whole(root) if path.name <= name][keep_last:]:
             shutil.rmtree(old)
     ranks.barrier()
 

@@ -107,7 +107,9 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     """
     folder = Folder(url, anonymous)
     manifest = read_manifest(folder)
-    content = folder.read(SHARDS_TABLE)
+    content = folder.read_if_there(SHARDS_TABLE)
+    if content is None:
+        raise InputError(f"{url}/{SHARDS_TABLE}: missing; copy the whole dataset, or run the shard job again")
     if hashlib.sha256(content).hexdigest() != manifest["files"][SHARDS_TABLE]:
         raise InputError(f"{url}/{SHARDS_TABLE}: its sha256 is not the one in {MANIFEST}; run the shard job again")
     by_draw = _by_draw(pq.read_table(pa.BufferReader(content), schema=SHARDS), split, manifest["draws"])

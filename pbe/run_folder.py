@@ -20,10 +20,13 @@ def lock_run(out: Path) -> TextIO:
     """Hold the run's folder until the process ends, however it ends.
 
     Raises:
-        InputError: another training holds it.
+        InputError: another training holds it, or it cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    lock = (out / LOCK).open("w")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / LOCK).open("w")
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error}); give a folder that can") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

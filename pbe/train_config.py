@@ -1,5 +1,6 @@
 """Train config: what a training can be told. Each field's docstring is its flag's help; a preset is a named recipe."""
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -129,7 +130,8 @@ class TrainConfig:
         """
         _refuse_small(self, 1, "steps batch_size lanes block save_every keep_last most_bad most_bad_in_a_row")
         _refuse_small(self, 0, "micro_batch warmup_steps weight_decay clip_norm workers eval_every eval_samples lr")
-        _refuse_small(self, 0, "mapper_blocks")
+        _refuse_small(self, 0, "mapper_blocks cache_gb")
+        _refuse_small(self, 1, "collective_timeout")
         if not 0 <= self.drop_share <= 1 or not 0 <= self.ema < 1:
             raise InputError(f"--drop-share {self.drop_share}, --ema {self.ema}: give 0 to 1, for --ema less than 1")
         if self.batch_size % self.lanes:
@@ -190,8 +192,9 @@ def lasting(config: TrainConfig) -> dict[str, Any]:
 
 def _refuse_small(config: TrainConfig, least: int, names: str) -> None:
     for name in names.split():
-        if getattr(config, name) < least:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)}: give a number from {least}")
+        value = getattr(config, name)
+        if not least <= value < math.inf:  # which NaN is not, either
+            raise InputError(f"--{name.replace('_', '-')} {value}: give a number from {least}")
 
 
 # The same small recipe twice: `smoke` stays untrained when `tiny` gets trained weights.

@@ -17,7 +17,7 @@ from pbe.loading import initialise
 from pbe.memory import describe_memory
 from pbe.model import PaintByExample, count_parameters, model_config
 from pbe.moving_average import MovingAverage
-from pbe.order import divisors
+from pbe.order import check_world, divisors
 from pbe.ranks import Ranks, find_place, joined
 from pbe.run_folder import find_commit, lock_run, write_record
 from pbe.stepping import Counts, Run, steps, stop_signals
@@ -64,8 +64,9 @@ def count_micro_batches(config: TrainConfig, *, world: int) -> int:
     """Count the micro-batches of a rank.
 
     Raises:
-        InputError: they do not divide its part of the batch.
+        InputError: the world size does not divide the lanes, or the micro-batches the rank's part of the batch.
     """
+    check_world(world, lanes=config.lanes)
     share = config.batch_size // world
     micro = min(config.micro_batch or share, share)
     if not share or config.batch_size % world or share % micro:

@@ -132,6 +132,9 @@ def test_a_damaged_checkpoint_is_passed_over_by_name_and_nothing_is_opened_if_al
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     (place / "log").unlink()
+    few = ("--steps", "3", "--save-every", "1", "--keep-last", "1")
+    assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9", *few)) == [0]
+    assert (out / FOLDER / "step-00000003").is_dir()  # the damaged one, though newer, takes nobody's place
     assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9")) == [0]
     assert f"{file.name} is not as it was written" in log(place) and "from step-00000002" in log(place)
     assert_close(out, whole, steps=8)
@@ -194,7 +197,12 @@ def test_another_training_a_second_one_and_a_cut_lane_are_refused(place: Path, w
     for message in list(cases)[:4]:
         assert message in log(place)
     assert set(run(place, flags(place, "three"), world=3)) == {2}
-    assert "does not come out even" in log(place)
+    assert "world size 3 does not divide the 4 lanes; allowed: 1, 2, 4" in log(place)
+    (place / "file").write_text("")
+    mistakes = (("--micro-batch", "3"), ("--lr", "nan"), ("--out", str(place / "file")))
+    assert run(place, *(flags(place, "mistaken", *mistake) for mistake in mistakes)) == [2]
+    for message in ("does not come out even", "--lr nan: give a number from 0", "file: cannot be written"):
+        assert message in log(place)
     assert "Traceback" not in log(place)
 
 
