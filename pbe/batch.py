@@ -29,3 +29,6 @@ class Batch:
     """[b] bool, True = unconditional."""
     weights: torch.Tensor
     """[b] float32, 1, or 0 for a missing sample."""
+    masked_sources: torch.Tensor | None = None
+    """[b, 3, resolution, resolution] float32 in [-1, 1], the hole 0: where masks are not the drawn ones, so that the
+    stored masked latents do not fit them and the VAE has to encode these."""

@@ -108,7 +108,7 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     folder = Folder(url, anonymous)
     manifest = read_manifest(folder)
     content = folder.read(SHARDS_TABLE)
-    if hashlib.sha256(content).hexdigest() != manifest["shards_sha256"]:
+    if hashlib.sha256(content).hexdigest() != manifest["files"][SHARDS_TABLE]:
         raise InputError(f"{url}/{SHARDS_TABLE}: its sha256 is not the one in {MANIFEST}; run the shard job again")
     by_draw = _by_draw(pq.read_table(pa.BufferReader(content), schema=SHARDS), split, manifest["draws"])
     if not any(by_draw):
@@ -118,7 +118,7 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     return Dataset(
         folder,
         split,
-        hashlib.sha256(f"{manifest['recipe_digest']} {manifest['shards_sha256']}".encode()).hexdigest(),
+        hashlib.sha256(f"{manifest['recipe_digest']} {manifest['files'][SHARDS_TABLE]}".encode()).hexdigest(),
         by_draw,
         recipe["resolution"],
         recipe["vae"]["factor"],

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
 from pbe.batch import Batch
 from pbe.blocks import Block, FileReader, RangeReader, Reader, open_local
@@ -59,7 +58,7 @@ class FeedConfig:
     the picture as it is stored."""
     masks: MaskMode = "drawn"
     """`drawn`: the stored polygon. `box`: the box as a rectangle; needs sources in the shards (--keep-source), since
-    the stored masked latents belong to the drawn masks: encode `Feed.masked_sources` instead."""
+    the stored masked latents belong to the drawn masks: encode `Batch.masked_sources` instead."""
     bad_samples: OnBadSample = "stop"
     """A missing or damaged sample stops the feed, or is passed over with weight 0."""
     check_hashes: bool = False
@@ -161,18 +160,6 @@ class Feed:
                     parts = list(islice(batches, len(self.slots)))
                     yield FeedStep(self.order.position(done), self.order.position(done + 1), parts)
                     done += 1
-
-    def masked_sources(self, batch: Batch) -> torch.Tensor:
-        """Read a batch's sources with the hole blanked: [b, 3, resolution, resolution] float32 in [-1, 1].
-
-        Raises:
-            SampleError: a source is missing or damaged.
-        """
-        step, slot = divmod(int(batch.ordinals[0]), self.order.batch)
-        slots: Numbers = batch.ordinals.numpy() - int(batch.ordinals[0]) + slot
-        places = self.order.places(self.order.position(step), slots)
-        with open_reader(self.dataset, self.config, lanes=self._own_lanes) as reader:
-            return self.samples.masked_sources(places, reader)
 
     def _tasks(self, start: Position) -> Iterator[tuple[Position, int]]:
         step = self.order.steps_before(start)

@@ -51,6 +51,7 @@ class Content:
     masks: torch.Tensor
     exemplars: torch.Tensor
     weights: torch.Tensor
+    masked_sources: torch.Tensor | None
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class SampleReader:
         masks = torch.zeros((count, 1, h, w))
         vectors = torch.zeros((count, self.dataset.dimension), dtype=torch.float16)
         pixels = np.zeros((0 if self.exemplar == "cached" else count, EXEMPLAR_PX, EXEMPLAR_PX, 3), np.uint8)
+        side = self.dataset.resolution if self.masks == "box" else 0
+        sources, rasters = np.zeros((count, side, side, 3), np.uint8), np.zeros((count, side, side), np.uint8)
         weights = torch.zeros(count)
         # Members lie in the file in the order of their names.
         rows = [part.view(torch.uint8).reshape(count, -1).numpy() for part in (vectors, latents[0], latents[1])]
@@ -119,46 +122,30 @@ class SampleReader:
                 self._read_tensors(window, index.members[TENSORS_EXT], row, [part[slot] for part in rows])
                 if self.exemplar != "cached":
                     pixels[slot] = self._read_exemplar(window, index.members[EXEMPLAR_EXT], row, int(ordinals[slot]))
+                if self.masks == "box":
+                    sources[slot] = self._read_source(window, index.members[SOURCE_EXT], row)
             except (_Damaged, FileNotFoundError) as error:
                 problem = f"{self.dataset.folder.url}/{shard.name}: sample {keys[-1]}: {error}"
                 if self.on_bad == "stop":
                     remedy = f"run verify_shards.py {self.dataset.folder.url}, or have such samples skipped"
                     raise SampleError(f"{problem}; {remedy}") from error
                 self.bad[int(ordinals[slot])] = problem
-                for part in (*rows, pixels):
+                for part in (*rows, pixels, sources):
                     part[slot : slot + 1] = 0
                 continue
             except OSError as error:
                 raise OSError(f"{self.dataset.folder.url}/{shard.name}: sample {keys[-1]}: {error}") from error
-            masks[slot, 0] = torch.from_numpy(reduce_mask(self._raster(index, row), self.dataset.factor))
+            raster = self._raster(index, row)
+            masks[slot, 0] = torch.from_numpy(reduce_mask(raster, self.dataset.factor))
+            if self.masks == "box":
+                rasters[slot] = raster
             weights[slot] = 1
         if self.exemplar == "cached":
             exemplars = vectors.float()
         else:
             exemplars = clip_normalise(unit_pixels(pixels)) * weights.view(-1, 1, 1, 1)
-        return Content(keys, latents[0].float(), latents[1].float(), masks, exemplars, weights)
-
-    def masked_sources(self, places: Places, reader: Reader) -> torch.Tensor:
-        """Read sources and blank the hole: what the VAE turns into masked latents where masks are not the drawn ones.
-
-        Returns:
-            [b, 3, resolution, resolution] float32 in [-1, 1].
-        """
-        side = self.dataset.resolution
-        sources, rasters = np.zeros((len(places.rows), side, side, 3), np.uint8), []
-        for slot, row in enumerate(places.rows.tolist()):
-            shard, index, _ = self.block(places, slot)
-            alone = Block(shard, int(index.offsets[row]), int(index.ends[row]))
-            try:
-                source = _decode(reader.window(alone), index.members[SOURCE_EXT], row, SOURCE_EXT)
-            except (_Damaged, FileNotFoundError) as error:
-                raise SampleError(
-                    f"{self.dataset.folder.url}/{shard.name}: sample {index.keys[row]}: {error}; "
-                    f"run verify_shards.py {self.dataset.folder.url}"
-                ) from error
-            sources[slot] = source
-            rasters.append(self._raster(index, row))
-        return blank_signed(signed(sources), np.stack(rasters))
+        masked_sources = blank_signed(signed(sources), rasters) if self.masks == "box" else None
+        return Content(keys, latents[0].float(), latents[1].float(), masks, exemplars, weights, masked_sources)
 
     def _raster(self, index: ShardIndex, row: int) -> NDArray[np.uint8]:
         if self.masks == "drawn":
@@ -219,6 +206,18 @@ class SampleReader:
             return exemplar
         return augment_with(exemplar, rng_for(self.seed, "live augmentation", self.dataset.split, ordinal))[0]
 
+    def _read_source(self, window: Window, member: Member, row: int) -> Pixels:
+        """Read the source's pixels.
+
+        Raises:
+            _Damaged: they are missing or damaged.
+        """
+        source = _decode(window, member, row, SOURCE_EXT)
+        side = self.dataset.resolution
+        if source.shape != (side, side, 3):
+            raise _Damaged(f".{SOURCE_EXT} is {source.shape}, not {side} px square")
+        return source
+
 
 def add_noise(content: Content, ordinals: Numbers, *, seed: int, split: str, drop_share: float) -> Batch:
     """Draw noise, timestep and guidance drop of each sample, by (seed, ordinal) alone, and make the batch whole."""
@@ -240,6 +239,7 @@ def add_noise(content: Content, ordinals: Numbers, *, seed: int, split: str, dro
         torch.from_numpy(timesteps),
         torch.from_numpy(drop),
         content.weights,
+        content.masked_sources,
     )
 
 

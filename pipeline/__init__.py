@@ -1,7 +1,7 @@
 """Open Images tables and photos -> draws -> shards. Pure functions; no Ray.
 
-In the order of the flow: config, boxes, filters, plan, photos, crops, masks, exemplars, draws, encoders, shards, units,
-manifest, pictures, verify (with verify_units and problems); job ties their beginning together. Beside it: rng (all
-randomness), storage (any fsspec URL), lock, ahead, errors, spill and hashing (for the plan), sample_photos (the
-embedded Open Images folder).
+In the order of the flow: config, boxes, filters, plan, photos (with photo_headers and colour), crops, masks, exemplars,
+draws, encoders, shards, units, manifest, pictures, verify (with verify_units and problems); job ties their beginning
+together. Beside it: rng (all randomness), storage (any fsspec URL), lock, ahead, errors, redaction, spill and hashing
+(for the plan), sample_photos (the embedded Open Images folder).
 """

@@ -3,9 +3,10 @@
 import csv
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -299,13 +300,9 @@ def _probe_photos(store: PhotoStore, out: Folder, config: ShardConfig) -> None:
     Raises:
         InputError: none of them is there.
     """
-    photos: list[PlannedPhoto] = []
-    for unit in read_units(out).to_pylist():
-        photos += group_photos(read_unit_boxes(out, file=unit["file"], row_group=unit["row_group"]))
-        if len(photos) >= PROBED_PHOTOS:
-            break
-    photos = photos[:PROBED_PHOTOS]
-    for photo in photos:
+    tried: list[str] = []
+    for photo in islice(_planned_photos(out), PROBED_PHOTOS):
+        tried.append(photo.image_id)
         try:
             store.fetch(photo.image_id, archive=photo.archive, offset=photo.archive_offset, size=photo.archive_size)
             return
@@ -318,9 +315,14 @@ def _probe_photos(store: PhotoStore, out: Folder, config: ShardConfig) -> None:
                 "the credentials (--anonymous for public buckets)"
             ) from error
     raise InputError(
-        f"--images {' '.join(config.images)}: none of the first {len(photos)} planned photos is there "
-        f"(first: {photos[0].image_id}.jpg); give the folder that holds the photos of these boxes"
+        f"--images {' '.join(config.images)}: none of the first {len(tried)} planned photos is there "
+        f"(first: {tried[0]}.jpg); give the folder that holds the photos of these boxes"
     )
+
+
+def _planned_photos(out: Folder) -> Iterator[PlannedPhoto]:
+    for unit in read_units(out).to_pylist():
+        yield from group_photos(read_unit_boxes(out, file=unit["file"], row_group=unit["row_group"]))
 
 
 def _encoder_names(sources: SourceEncoder, exemplars: ExemplarEncoder) -> dict[str, str]:

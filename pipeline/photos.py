@@ -28,7 +28,7 @@ from pipeline.colour import is_table, to_rgb
 from pipeline.errors import InputError, PhotoError
 from pipeline.photo_headers import MeteredBytes, check_header, check_scans, check_tags
 from pipeline.plan import PLACES
-from pipeline.storage import Folder, expand, filesystem, is_local, with_retries
+from pipeline.storage import Folder, expand, filesystem, is_local, read_bytes, with_retries
 
 Pixels = NDArray[np.uint8]
 Box = tuple[float, float, float, float]  # x_min y_min x_max y_max, shares of the photo
@@ -156,7 +156,7 @@ class PhotoStore:
         if size > MAX_PHOTO_BYTES:
             raise PhotoError("too_many_bytes", f"{size} bytes")
         fs, path = filesystem(archive, anonymous=self.anonymous)
-        return bytes(with_retries(lambda: fs.cat_file(path, start=offset, end=offset + size)) if size else b"")
+        return read_bytes(fs, path, start=offset, end=offset + size) if size else b""
 
     def _read_file(self, image_id: str) -> bytes:
         if not image_id.isprintable() or any(part in ("", ".", "..") for part in image_id.split("/")):
@@ -177,7 +177,7 @@ class PhotoStore:
             path = folder.path(quote(name) if folder.url.startswith(("http://", "https://")) else name)
             if len(path.encode()) > MAX_PATH_BYTES or "?versionId=" in name:  # which s3fs would cut off
                 return None
-            return with_retries(lambda: _read_remote(folder.fs, path))
+            return _read_remote(folder.fs, path)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as error:
@@ -213,14 +213,13 @@ def _read_local(path: Path) -> bytes:
 def _read_remote(fs: Any, path: str) -> bytes:
     """Read an object by one request, and no more of it than a photo may have."""
     if isinstance(fs, HTTPFileSystem):  # a web server may ignore a range, so that its answer is read piece by piece
-        with fs.open(path, block_size=0, size=1) as file:
-            return _read_limited(file)
-    try:
-        return _read_limited(io.BytesIO(fs.cat_file(path, start=0, end=MAX_PHOTO_BYTES + 1)))
-    except OSError as error:
-        if error.errno == errno.EINVAL:  # S3's InvalidRange: an empty object has no first byte
-            return b""
-        raise
+        return with_retries(lambda: _read_stream(fs, path))
+    return _read_limited(io.BytesIO(read_bytes(fs, path, end=MAX_PHOTO_BYTES + 1)))
+
+
+def _read_stream(fs: Any, path: str) -> bytes:
+    with fs.open(path, block_size=0, size=1) as file:
+        return _read_limited(file)
 
 
 def _read_limited(file: BinaryIO) -> bytes:

@@ -4,6 +4,7 @@ Tars are written and read by webdataset and tarfile; the index is made by readin
 """
 
 import hashlib
+import io
 import json
 import tarfile
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ class ShardWriter:
     def __init__(self, folder: Path, name: str) -> None:
         self._tar = folder / f"{name}.tar"
         self._index = folder / f"{name}.parquet"
-        self._file = self._tar.open("wb")
+        self._file = _Discardable(self._tar)
         self._writer = wds.TarWriter(self._file, encoder=False, mtime=0)
         self._rows: list[Row] = []
 
@@ -73,6 +74,12 @@ class ShardWriter:
         self._writer.write({"__key__": row["key"], ROW_EXT: text.encode(), **members})
         self._rows.append(row)
 
+    def discard(self) -> None:
+        """Give the shard up; a disk that is full would take not even the end of its tar."""
+        self._file.discarded = True
+        self._writer.close()
+        self._file.close()
+
     def finish(self, out: Folder, *, shard: str, index: str) -> tuple[FileDigest, FileDigest]:
         """Close the tar, index it, and bring both to their places in the dataset."""
         self._writer.close()
@@ -82,6 +89,21 @@ class ShardWriter:
         rows = [{**row, "shard": shard, **span} for row, span in zip(self._rows, spans, strict=True)]
         pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), self._index)
         return publish_file(out, self._tar, shard), publish_file(out, self._index, index)
+
+
+class _Discardable(io.FileIO):
+    """A file to write that can be given up: from then on it takes all and writes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "wb")
+        self.discarded = False
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        done = 0
+        while done < len(view) and not self.discarded:
+            done += super().write(view[done:]) or 0
+        return len(view)
 
 
 def publish_file(out: Folder, built: Path, name: str) -> FileDigest:

@@ -163,13 +163,16 @@ class UnitWriter:
 
             seconds: Counter[str] = Counter()
             read_photos = work_ahead(readers, read, photos, ahead=PHOTOS_READ_AHEAD)
-            for drawn in work_ahead(pool, draw_all, read_photos, ahead=2 * self.threads):
-                seconds.update(drawn.seconds)
+            try:
+                for drawn in work_ahead(pool, draw_all, read_photos, ahead=2 * self.threads):
+                    seconds.update(drawn.seconds)
+                    for shard in shards.values():
+                        shard.add(drawn)
+                records = [shard.finish(photos) for shard in shards.values()]
+            finally:
                 for shard in shards.values():
-                    shard.add(drawn)
-            records = [shard.finish(photos) for shard in shards.values()]
-            for shard in shards.values():
-                seconds.update(shard.seconds)
+                    seconds.update(shard.seconds)
+                    shard.discard()
             return records, dict(seconds)
 
     def refuse_foreign_output(self) -> None:
@@ -245,6 +248,10 @@ class _Shard:
     def seconds(self) -> dict[str, float]:
         """Seconds spent by stage."""
         return self._clock.seconds
+
+    def discard(self) -> None:
+        """Let go of what is not finished."""
+        self._shard.discard()
 
     def add(self, drawn: DrawnPhoto) -> None:
         """Take the next photo of the unit."""

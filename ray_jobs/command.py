@@ -1,12 +1,14 @@
 """Commands: a command line -> a config, and a user's mistake -> one message and an exit code."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -16,12 +18,13 @@ from pipeline.errors import InputError, LockLostError
 from pipeline.redaction import redact
 from pipeline.storage import StorageError, absolute, is_full, is_local
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 GO_ON = "finished units are kept: run the same command again to go on"
 
 
 def run_command(command: Callable[[list[str]], int]) -> int:
     """Run a command on the process's arguments; report the user's mistakes without a traceback."""
+    stop_on_sigterm()
     try:
         return command(sys.argv[1:])
     except InputError as error:
@@ -36,9 +39,25 @@ def run_command(command: Callable[[list[str]], int]) -> int:
         cause = f"a disk is full ({describe_room()})" if is_full(error) else "storage went on failing"
         print(f"stopped: {cause}: {redact(str(error))}; mend that; {GO_ON}", file=sys.stderr)
         return EXIT_FAILED
+    except Terminated:
+        print(f"\nterminated; {GO_ON}", file=sys.stderr)
+        return EXIT_TERMINATED
     except KeyboardInterrupt:
         print(f"\ninterrupted; {GO_ON}", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, as it does before a spot machine is taken away."""
+
+
+def stop_on_sigterm() -> None:
+    """End orderly on SIGTERM; to be called again after Ray has started, which sets a handler that aborts."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def parse_shard_config(arguments: list[str]) -> ShardConfig:

@@ -22,7 +22,14 @@ from pipeline.redaction import redact
 from pipeline.storage import Folder, is_full
 from pipeline.units import UnitTask
 from ray_jobs.cluster import ClusterLostError, Slots, connect, lay_out_slots, refuse_hidden_paths
-from ray_jobs.command import EXIT_FAILED, GO_ON, describe_code, describe_room, parse_shard_config
+from ray_jobs.command import (
+    EXIT_FAILED,
+    GO_ON,
+    describe_code,
+    describe_room,
+    parse_shard_config,
+    stop_on_sigterm,
+)
 from ray_jobs.units_on_ray import make_units
 from schemas.shards import MANIFEST, UnitRecord, json_bytes
 
@@ -63,6 +70,7 @@ def _shard(config: ShardConfig, hold: Hold) -> int:
     began = time.monotonic()
     checked = check_inputs(config)
     connect()
+    stop_on_sigterm()
     try:
         slots = lay_out_slots(device=config.device, encoders=config.encoders, cpus_per_gpu=config.cpus_per_gpu)
         refuse_hidden_paths(checked.out, checked.work_paths)

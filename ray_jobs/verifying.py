@@ -17,7 +17,7 @@ from pipeline.storage import Folder, absolute
 from pipeline.verify import list_files, verify_listing, verify_whole
 from pipeline.verify_units import verify_unit
 from ray_jobs.cluster import connect
-from ray_jobs.command import EXIT_FAILED
+from ray_jobs.command import EXIT_FAILED, stop_on_sigterm
 from schemas.shards import UnitRecord
 
 UNITS_A_TASK = 8
@@ -76,6 +76,7 @@ def _verify_units(out: Folder, units: list[list[UnitRecord]], recipe: Json) -> l
     groups = [units[at : at + UNITS_A_TASK] for at in range(0, len(units), UNITS_A_TASK)]
     problems: list[Problem] = []
     connect()
+    stop_on_sigterm()
     try:
         verify = ray.remote(_verify_group)
         waiting = [verify.remote(out, group, recipe) for group in groups]

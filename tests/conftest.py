@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pipeline.manifest import finish_dataset, read_records
 from pipeline.sample_photos import write_openimages_folder
 from pipeline.storage import Folder
 from pipeline.units import UnitWriter
+from tests.object_storage import Proxy, reached, serve_s3
 
 Make = Callable[..., Prepared]
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -81,7 +82,17 @@ def jpeg() -> Callable[..., bytes]:
 
 
 @pytest.fixture
-def make(vae: VaeEncoder, clip: ClipEncoder, sample_folder: Path) -> Make:
+def writer_of(vae: VaeEncoder, clip: ClipEncoder) -> Callable[..., UnitWriter]:
+    """Make what turns a job's units into shards, as its actors do."""
+
+    def make_writer(job: Prepared, *, threads: int = 1) -> UnitWriter:
+        return UnitWriter(job.config, job.out, job.store, vae, clip, job.class_names, job.recipe_digest, threads)
+
+    return make_writer
+
+
+@pytest.fixture
+def make(writer_of: Callable[..., UnitWriter], sample_folder: Path) -> Make:
     """Make a dataset in `out`; keyword arguments change the config; `threads`, `finish` how it is made."""
 
     def make_dataset(out: Path, *, threads: int = 1, finish: bool = True, **changes: Any) -> Prepared:
@@ -93,12 +104,18 @@ def make(vae: VaeEncoder, clip: ClipEncoder, sample_folder: Path) -> Make:
         }
         config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
         job = prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
-        writer = UnitWriter(config, job.out, job.store, vae, clip, job.class_names, job.recipe_digest, threads)
         for task in pending_tasks(job)[0]:
-            writer.write(task)
+            writer_of(job, threads=threads).write(task)
         if finish:
             records = read_records(job.out)
             finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=config.draws, names=job.names)
         return job
 
     return make_dataset
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """An S3 server on loopback with one empty bucket, to which this process's fsspec leads."""
+    with serve_s3() as proxy, reached(proxy, monkeypatch):
+        yield proxy

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.exemplars import encode_jpeg
+from pipeline.manifest import digest_of
 from pipeline.masks import draw_bezier_mask
 from pipeline.rng import rng_for
 from pipeline.shards import Row, ShardWriter, tensor_member
@@ -67,7 +69,13 @@ def write_synthetic(
         "clip": {"dimension": dimension},
     }
     manifest = {"schema_version": SCHEMA_VERSION, "recipe": recipe, "recipe_digest": "0", "draws": len(counts)}
-    folder.write_json(MANIFEST, {**manifest, "shards_sha256": hashlib.sha256(table).hexdigest()})
+    write_manifest(folder, {**manifest, "files": {SHARDS_TABLE: hashlib.sha256(table).hexdigest()}})
+
+
+def write_manifest(folder: Folder, manifest: dict[str, Any]) -> None:
+    """Write a manifest, with the digest of its content instead of one that it may have."""
+    content = {name: value for name, value in manifest.items() if name != "sha256"}
+    folder.write_json(MANIFEST, {**content, "sha256": digest_of(content)})
 
 
 def draw_exemplar(rng: np.random.Generator) -> bytes:

@@ -38,7 +38,7 @@ from pipeline.shards import read_index, read_sample
 from pipeline.storage import Folder
 from schemas.samples import INDEX
 from schemas.shards import MANIFEST, SHARDS, SHARDS_TABLE, index_path, shard_path
-from tests.synthetic import write_synthetic
+from tests.synthetic import write_manifest, write_synthetic
 
 COUNTS = [[9, 5, 14, 7], [8, 12, 3, 13], [10, 8, 8, 10]]
 
@@ -79,7 +79,7 @@ def joined(batches: list[Batch]) -> dict[str, Any]:
     by_ordinal = torch.argsort(ordinals)
     keys = [key for batch in batches for key in batch.keys]
     whole: dict[str, Any] = {"keys": [keys[i] for i in by_ordinal]}
-    for name in (field.name for field in fields(Batch) if field.name != "keys"):
+    for name in (field.name for field in fields(Batch) if field.name not in ("keys", "masked_sources")):
         whole[name] = torch.cat([getattr(batch, name) for batch in batches])[by_ordinal]
     return whole
 
@@ -211,7 +211,8 @@ def test_box_masks_are_rectangles_and_their_masked_sources_are_blank_there(datas
     rows = {row["key"]: row for row in rows_of(dataset, 0)}
     [step] = take(feed, 1)
     batch = step.batches[0]
-    sources = feed.masked_sources(batch)
+    sources = batch.masked_sources
+    assert sources is not None
     assert sources.shape == (2, 3, 64, 64)
     for i, key in enumerate(batch.keys):
         x0, y0, x1, y1 = (64 * np.array(rows[key]["box_in_crop"])).clip(0, 64)
@@ -308,7 +309,7 @@ def test_a_tensor_member_of_other_sizes_is_refused(config: FeedConfig, synthetic
     copy = shutil.copytree(synthetic, tmp_path / "copy")
     manifest = json.loads((copy / MANIFEST).read_text())
     manifest["recipe"]["clip"]["dimension"] = 7
-    (copy / MANIFEST).write_text(json.dumps(manifest))
+    write_manifest(Folder(str(copy)), manifest)
     with pytest.raises(SampleError, match=r"holds .*'exemplar': \(\(6,\), 'float16'\)"):
         take(Feed(replace(config, data=str(copy))), 1)
 
@@ -338,7 +339,7 @@ def test_open_images_with_four_draws_opens_and_reaches_any_position_in_seconds(
     pq.write_table(pa.Table.from_pylist(rows, schema=SHARDS), tmp_path / SHARDS_TABLE)
     manifest = json.loads((synthetic / MANIFEST).read_text())
     digest = hashlib.sha256((tmp_path / SHARDS_TABLE).read_bytes()).hexdigest()
-    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "draws": 4, "shards_sha256": digest}))
+    write_manifest(Folder(str(tmp_path)), {**manifest, "draws": 4, "files": {SHARDS_TABLE: digest}})
     began = time.perf_counter()
     feed = Feed(replace(config, data=str(tmp_path), batch_size=1024, lanes=64, block=64))
     for epoch in (0, 7):

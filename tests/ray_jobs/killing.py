@@ -11,15 +11,26 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+# Read when Ray is imported: no listening beyond loopback, no token file, no usage reports.
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+from ray.cluster_utils import Cluster
+
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "ray_jobs/shard_openimages.py"
 POLL_SECONDS = 0.005
+STORE_BYTES = 100 << 20
 RUN_SECONDS = 300.0  # no run may take longer
 MOST_RECORDS = 5  # new ones before a kill
 LONGEST_DELAY_SECONDS = 0.4  # after them: it falls anywhere inside the next units
@@ -40,6 +51,31 @@ def finished(out: Path) -> dict[str, int]:
         for path in (record, *out.glob(f"shards/*/{record.stem}.tar")):
             times[str(path)] = path.stat().st_mtime_ns
     return times
+
+
+def kill_flags(sample_folder: Path) -> list[str]:
+    """Inputs with many small units: 100 real photos where they are, else the sample photos at more draws."""
+    real = ROOT.parent / "shared/data/openimages_v6_train100"
+    if real.is_dir():
+        boxes, photos, draws = real / "oidv6-train-annotations-bbox.csv", real / "train", "2"
+        classes, photos_per_unit = real / "class-descriptions-boxable.csv", "3"
+    else:
+        boxes, photos, draws = sample_folder / "train-annotations-bbox.csv", sample_folder / "train", "8"
+        classes, photos_per_unit = sample_folder / "class-descriptions-boxable.csv", "1"
+    inputs = ["smoke", "--boxes", str(boxes), "--images", str(photos), "--classes", str(classes)]
+    return [*inputs, "--resolution", "128", "--photos-per-unit", photos_per_unit, "--draws", draws]
+
+
+@contextmanager
+def two_node_cluster() -> Iterator[Any]:
+    """Two nodes of one CPU each, on this machine."""
+    store = {"num_cpus": 1, "object_store_memory": STORE_BYTES}
+    cluster = Cluster(initialize_head=True, head_node_args={**store, "include_dashboard": False})
+    cluster.add_node(**store)
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
 
 
 @dataclass
@@ -73,18 +109,17 @@ class KillChain:
         Raises:
             AssertionError: finished work was done again, the job hung, or ended by a mistake of its own.
         """
-        for victim in victims:
+        waiting = deque(victims)
+        while waiting and not self._complete():
             if self._ended():
                 self._start()
-            self._await_moment(victim)
+            self._await_moment(waiting[0])
             before = finished(self.out)
             if self._ended():
                 self._expect_clean_end()
-                if self._complete():
-                    return
                 continue
-            self._kill(victim)
-            self.killed.append(victim)
+            if self._kill(waiting[0]):
+                self.killed.append(waiting.popleft())
             self._check_kept(before)
         while not self._complete():
             if self._ended():
@@ -122,24 +157,27 @@ class KillChain:
         while time.monotonic() < end and not self._ended():
             time.sleep(POLL_SECONDS)
 
-    def _kill(self, victim: str) -> None:
+    def _kill(self, victim: str) -> bool:
+        """Kill it; False where there is none just now."""
         assert self._job
         if victim == "driver":
             self._job.kill()
             self._job.wait()
-        elif victim == "node":
+            return True
+        if victim == "node":
             node = next(n for n in self.cluster.list_all_nodes() if n is not self.cluster.head_node)
             node.kill_raylet(check_alive=False)
             self.cluster.worker_nodes.discard(node)
             node.kill_all_processes(check_alive=False, allow_graceful=False)
-            self.cluster.add_node(num_cpus=1, object_store_memory=100 << 20, wait=False)
-        else:
-            name = {"actor": "ray::UnitActor", "raylet": "raylet"}[victim]
-            owners = [psutil.Process(self._job.pid)] if not self.cluster else [psutil.Process()]
-            found = [p for owner in owners for p in owner.children(recursive=True) if _is(p, name)]
-            if found:
-                self._mortal = victim == "raylet"
-                self._rng.choice(sorted(found, key=lambda p: p.pid)).send_signal(signal.SIGKILL)
+            self.cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES, wait=False)
+            return True
+        name = {"actor": "ray::UnitActor", "raylet": "raylet"}[victim]
+        root = psutil.Process() if self.cluster else psutil.Process(self._job.pid)
+        found = sorted((p for p in root.children(recursive=True) if _is(p, name)), key=lambda p: p.pid)
+        if found:
+            self._rng.choice(found).send_signal(signal.SIGKILL)
+            self._mortal |= victim == "raylet"
+        return bool(found)
 
     def _check_kept(self, before: dict[str, int]) -> None:
         """Nothing that was finished at a kill is ever written again."""

@@ -1,4 +1,3 @@
-import hashlib
 import os
 import shutil
 import signal
@@ -14,18 +13,11 @@ from typing import Any
 
 import psutil
 import pytest
-import s3fs
-from moto.server import ThreadedMotoServer
 
 from tests.ray_jobs.conftest import ROOT, Run
+from tests.ray_jobs.killing import hashes
 
 SMALL = ("--resolution", "64", "--draws", "1")
-
-
-def hashes(out: Path) -> dict[str, str]:
-    """Hash every file of a dataset outside run/."""
-    files = {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
-    return {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in files.items() if not n.startswith("run/")}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +102,29 @@ def test_too_many_bad_photos_stop_the_job_and_a_higher_limit_goes_on(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 unit draws finished, 0 to make" in done.stdout
     assert run("verify_shards.py", tmp_path / "d").returncode == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_job_that_is_told_to_stop_ends_orderly_and_can_go_on(
+    quiet_environment: dict[str, str], tmp_path: Path, number: int, code: int
+) -> None:
+    command = [sys.executable, str(ROOT / "ray_jobs/shard_openimages.py"), "--out", str(tmp_path / "d"), "--draws", "9"]
+    job = subprocess.Popen(
+        command,
+        env=quiet_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while not (tmp_path / "d/run/runs.jsonl").exists():
+        assert job.poll() is None
+        time.sleep(0.05)
+    job.send_signal(number)
+    output, _ = job.communicate(timeout=60)
+    assert job.returncode == code, output
+    assert "run the same command again to go on" in output
+    assert "Traceback" not in output
 
 
 class _StallingServer(ThreadingHTTPServer):
@@ -260,30 +275,3 @@ def test_a_shipped_working_dir_needs_an_absolute_output_and_runs_the_shipped_cod
     assert done.returncode == 0, done.stdout + done.stderr
     assert "working_dir_files" in next(line for line in done.stdout.splitlines() if line.startswith("code: "))
     assert hashes(tmp_path / "d") == hashes(dataset)
-
-
-@pytest.fixture
-def object_storage(quiet_environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """An S3 server on loopback with one bucket, and the environment that leads there."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    address = {"FSSPEC_S3_ENDPOINT_URL": endpoint, "FSSPEC_S3_KEY": "key", "FSSPEC_S3_SECRET": "hush"}
-    s3fs.S3FileSystem(endpoint_url=endpoint, key="key", secret="hush").mkdir("bucket")
-    yield {**quiet_environment, **address, "AWS_DEFAULT_REGION": "us-east-1"}
-    server.stop()
-
-
-def test_object_storage_gets_the_same_bytes_and_no_secrets(object_storage: dict[str, str], dataset: Path) -> None:
-    script = [sys.executable, str(ROOT / "ray_jobs/shard_openimages.py"), "--out", "s3://bucket/d"]
-    done = subprocess.run(script, env=object_storage, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    endpoint = object_storage["FSSPEC_S3_ENDPOINT_URL"]
-    fs = s3fs.S3FileSystem(endpoint_url=endpoint, key="key", secret="hush")
-    contents = {name.removeprefix("bucket/d/"): fs.cat_file(name) for name in fs.find("bucket/d")}
-    stored = {n: hashlib.sha256(c).hexdigest() for n, c in contents.items() if not n.startswith("run/")}
-    assert stored == hashes(dataset)
-    assert not any(b"hush" in content for content in contents.values())
-    assert "hush" not in done.stdout + done.stderr
-    again = subprocess.run(script, env=object_storage, capture_output=True, text=True, timeout=200)
-    assert "nothing to do" in again.stdout

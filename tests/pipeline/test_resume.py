@@ -1,0 +1,115 @@
+"""What a second run looks at, keeps and refuses, without Ray."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.job import Prepared, pending_tasks
+from pipeline.plan import PLAN
+from pipeline.storage import Folder
+from pipeline.units import OutputTakenError, UnitWriter
+from schemas.shards import unit_name
+from tests.benchmarks.resume import start_job, write_photos
+from tests.object_storage import Proxy
+
+Make = Callable[..., Prepared]
+
+
+def test_a_start_over_finished_work_opens_no_record_and_no_shard(tmp_path: Path) -> None:
+    config = replace(write_photos(tmp_path, 50), out=str(tmp_path / "d"))
+    start_job(config)
+    for unit in range(49):  # what no reader could make sense of
+        Folder(config.out).write(f"units/{unit_name(unit, 0)}.json", b"\x00")
+        Folder(config.out).write(f"shards/train/{unit_name(unit, 0)}.tar", b"\x00")
+    tasks, done = pending_tasks(start_job(config))
+    assert done == 49
+    assert [task.unit for task in tasks] == [49]
+
+
+def test_on_object_storage_a_start_lists_once_a_thousand_records(tmp_path: Path, s3: Proxy) -> None:
+    config = replace(write_photos(tmp_path, 2500), out="s3://bucket/d")
+    start_job(config)
+    out = Folder(config.out)
+    out.fs.pipe({out.path(f"units/{unit_name(unit, 0)}.json"): b"\x00" for unit in range(2500)})
+    s3.requests.clear()
+    tasks, done = pending_tasks(start_job(config))
+    assert (len(tasks), done) == (0, 2500)
+    lists = [path for method, path in s3.requests if method == "GET" and "list-type=2" in path]
+    assert len(lists) == 3, lists
+    assert len(s3.requests) < 20
+    assert not any("units/0" in path for _, path in s3.requests)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"filters": ("clean",)}, {"resolution": 128}, {"photos_per_unit": 2}, {"limit": 3}]
+)
+def test_another_recipe_is_refused_naming_the_difference(make: Make, tmp_path: Path, change: dict[str, object]) -> None:
+    make(tmp_path / "d", finish=False, draws=1)
+    with pytest.raises(InputError, match=next(iter(change))) as refusal:
+        make(tmp_path / "d", draws=1, **change)
+    assert "there" in str(refusal.value) and "now" in str(refusal.value)
+
+
+def test_another_library_version_is_refused_naming_both(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make(tmp_path / "d", finish=False, draws=1)
+    recipe = {**job.recipe, "libraries": {**job.recipe["libraries"], "numpy": "1.0"}}
+    job.out.write_json("run/recipe.json", recipe)
+    with pytest.raises(InputError, match=r"libraries: .*there, .*now"):
+        make(tmp_path / "d", draws=1)
+
+
+def test_overwrite_goes_on_with_work_of_the_same_recipe(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "d", finish=False)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "d/shards").rglob("*.tar")}
+    make(tmp_path / "d", overwrite=True)
+    assert before
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_overwrite_starts_anew_with_fewer_draws(make: Make, tmp_path: Path) -> None:
+    make(tmp_path / "d", draws=2)
+    make(tmp_path / "d", draws=1, overwrite=True)
+    assert {path.stem[-3:] for path in (tmp_path / "d/units").iterdir()} == {"d00"}
+
+
+def test_the_recipe_is_known_from_the_manifest_where_run_was_not_kept(make: Make, tmp_path: Path) -> None:
+    job = make(tmp_path / "d", draws=1)
+    job.out.remove("run")
+    with pytest.raises(InputError, match="seed: 0 there, 1 now"):
+        make(tmp_path / "d", draws=1, seed=1)
+    assert make(tmp_path / "d", draws=2).plan == job.plan
+
+
+def test_a_plan_that_was_not_finished_is_not_taken_up(make: Make, tmp_path: Path) -> None:
+    job = make(tmp_path / "d", finish=False)
+    job.out.delete(f"{PLAN}/key")
+    job.out.remove(f"{PLAN}/units.parquet")
+    assert make(tmp_path / "d").plan == job.plan
+
+
+def test_a_finished_unit_is_never_written_again(
+    make: Make, tmp_path: Path, writer_of: Callable[..., UnitWriter]
+) -> None:
+    job = make(tmp_path / "d", draws=1, finish=False)
+    task = pending_tasks(replace(job, finished=frozenset()))[0][0]
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "d").rglob(f"{unit_name(task.unit, 0)}*")}
+    records, _ = writer_of(job).write(task)  # another machine that took the unit for its own
+    assert records[0].samples > 0
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+
+
+def test_a_job_whose_output_another_recipe_took_over_writes_no_more(
+    make: Make, tmp_path: Path, writer_of: Callable[..., UnitWriter]
+) -> None:
+    job = make(tmp_path / "d", draws=1, finish=False)
+    make(tmp_path / "d", draws=1, seed=1, overwrite=True, finish=False)
+    job.out.remove("units")
+    job.out.remove("shards")
+    with pytest.raises(OutputTakenError, match="another recipe"):
+        writer_of(job).write(pending_tasks(replace(job, finished=frozenset()))[0][0])
+    assert not (tmp_path / "d/shards").exists()

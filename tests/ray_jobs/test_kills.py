@@ -1,0 +1,73 @@
+"""SIGKILL anywhere, the same command again, the same bytes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ray_jobs.killing import KillChain, hashes, kill_flags, two_node_cluster
+
+CLUSTER_CHAINS = [
+    (1, ["driver", "actor", "node", "driver", "actor", "node"]),
+    *[(seed, ["actor", "driver", "node", "driver", "node", "actor", "driver"]) for seed in (2, 3)],
+]
+OWN_RAY_CHAINS = [(4, ["driver", "raylet", "actor", "raylet", "driver", "driver"])]
+
+
+@pytest.fixture(scope="module")
+def flags(sample_folder: Path) -> list[str]:
+    return kill_flags(sample_folder)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    flags: list[str], quiet_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """The hashes of all files of a dataset that was never interrupted."""
+    chain = KillChain(tmp_path_factory.mktemp("whole") / "d", flags, quiet_environment, seed=0)
+    chain.kill_all([])
+    return hashes(chain.out)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with two_node_cluster() as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("seed", "victims"),
+    [pytest.param(*chain, marks=pytest.mark.slow if chain[0] > 1 else ()) for chain in CLUSTER_CHAINS],
+)
+def test_kills_on_a_cluster_leave_the_same_bytes(
+    seed: int,
+    victims: list[str],
+    flags: list[str],
+    uninterrupted: dict[str, str],
+    cluster: Any,
+    quiet_environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    chain = KillChain(tmp_path / "d", flags, quiet_environment, seed, cluster)
+    chain.kill_all(victims)
+    assert chain.killed == victims
+    assert hashes(chain.out) == uninterrupted
+    assert not (chain.out / "run/tmp").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "victims"), OWN_RAY_CHAINS)
+def test_kills_of_a_job_and_of_the_ray_it_started_leave_the_same_bytes(
+    seed: int,
+    victims: list[str],
+    flags: list[str],
+    uninterrupted: dict[str, str],
+    quiet_environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    chain = KillChain(tmp_path / "d", flags, quiet_environment, seed)
+    chain.kill_all(victims)
+    assert chain.killed == victims
+    assert hashes(chain.out) == uninterrupted
+    assert not (chain.out / "run/tmp").exists()
