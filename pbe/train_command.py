@@ -1,0 +1,57 @@
+"""Train command: a command line -> a training, and a user's mistake -> one message and an exit code."""
+
+import os
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import tyro
+
+from pbe.train_config import PRESETS, TrainConfig, switched
+from pipeline.errors import InputError
+from pipeline.redaction import redact
+from pipeline.storage import absolute, is_local
+
+EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+
+
+def main(arguments: list[str]) -> int:
+    """Train as the command line says; returns the exit code."""
+    try:
+        config = parse_train_config(arguments)
+        from pbe.training import train  # torch and DeepSpeed take seconds, which --help and refusals need not wait for
+
+        return train(config)
+    except InputError as error:
+        print(f"error: {redact(str(error))}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("\ninterrupted; run the same command again to go on from the newest checkpoint", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return EXIT_USAGE
+
+
+def parse_train_config(arguments: list[str]) -> TrainConfig:
+    """Read `[PRESET] [--flags]`; paths become absolute, the switches are carried out.
+
+    Raises:
+        InputError: the preset is unknown, or a value or combination is not allowed.
+    """
+    flags = [flag for flag in arguments if not re.fullmatch(r"--local[_-]rank=\d+", flag)]  # DeepSpeed adds it
+    preset = "tiny"
+    if flags and not flags[0].startswith("-"):
+        preset, flags = flags[0], flags[1:]
+    if preset not in PRESETS:
+        raise InputError(f"preset {preset!r}: give one of {', '.join(PRESETS)}, then --flags")
+    config = tyro.cli(
+        TrainConfig,
+        args=flags,
+        default=PRESETS[preset],
+        prog=f"train.py [{'|'.join(PRESETS)}]",
+        description=f"{TrainConfig.__doc__} Preset: {preset}. Run the same command again to go on.",
+        console_outputs=os.environ.get("RANK", "0") == "0",
+    )
+    out = config.out or f"runs/train-{preset}"
+    if not is_local(out):
+        raise InputError(f"--out {out}: give a folder on a disk that all ranks share; checkpoints are renamed there")
+    return switched(replace(config, out=str(Path(out).absolute()), data=absolute(config.data)))

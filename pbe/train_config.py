@@ -1,0 +1,226 @@
+"""Train config: what a training can be told. Each field's docstring is its flag's help; a preset is a named recipe."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from pipeline.errors import InputError
+
+NONE = "none"
+UNTRAINED = "untrained"
+
+# What another value of leaves the same training: where it runs, reads and writes, how long, and what is looked at.
+FREE = frozenset(
+    {"data", "out", "steps", "save_every", "eval_every", "eval_samples", "keep_last", "micro_batch", "workers", "cache"}
+    | {"cache_gb", "anonymous", "compile", "channels_last", "checkpointing", "resume", "vae", "clip", "export_only"}
+    | {"export_weights", "export_layout", "collective_timeout", "bad_samples", "check_hashes", "naive", "most_bad"}
+    | {"most_bad_in_a_row"}
+)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train Paint by Example from a dataset of shards, on one CPU process or many GPUs."""
+
+    data: str = "runs/tiny"
+    """The dataset: a folder or any fsspec URL."""
+    out: str = ""
+    """The run's folder, on a disk that all ranks share. Default: runs/train-PRESET."""
+    steps: int = 60
+    """Optimiser steps in all, those before a resume included."""
+    batch_size: int = 2
+    """Samples of a global batch, over all ranks and micro-batches."""
+    micro_batch: int = 0
+    """Samples a rank computes at once; more are accumulated. 0: its whole part of the batch."""
+    lanes: int = 2
+    """Parts of an epoch read side by side; a divisor of the batch size. World sizes must divide it."""
+    block: int = 64
+    """Consecutive samples that are shuffled among themselves and, on object storage, fetched at once."""
+    seed: int = 0
+    """Decides the first weights, order, noise, timesteps, guidance drops and live augmentation."""
+    model: Literal["tiny", "small", "sd-v1"] = "tiny"
+    """Size of the UNet; `sd-v1`: Stable Diffusion v1's."""
+    init_from: str = ""
+    """Weights to start from: Stable Diffusion v1 or a Paint by Example model (folder, hub id or .ckpt), with a fresh
+    optimiser. Empty: at random."""
+    exemplar: Literal["cached", "live"] = "cached"
+    """`cached`: the vectors in the shards. `live`: the pictures in the shards, augmented afresh, through CLIP."""
+    prior: bool = True
+    """The paper's first remedy: start from --init-from. Off: at random."""
+    augmentation: bool = True
+    """The second: augmented exemplars, arbitrary masks. Off: plain exemplars and box masks, encoded live, which needs
+    sources in the shards (--keep-source of the shard job)."""
+    bottleneck: bool = True
+    """The third: one CLIP vector an exemplar. Off: all its tokens, encoded live, through stock cross-attention."""
+    guidance_drop: bool = True
+    """The fourth: train --drop-share of the samples without exemplar. Off: none."""
+    naive: bool = False
+    """All four off: the paper's naive baseline."""
+    drop_share: float = 0.2
+    """Share of the samples trained without exemplar, drawn for each sample by itself."""
+    lr: float = 1e-4
+    """AdamW's learning rate after the warm-up."""
+    warmup_steps: int = 10
+    """Steps over which the learning rate rises linearly; then it is constant."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay."""
+    clip_norm: float = 1.0
+    """Gradients of a larger global norm are scaled down to it. 0: never."""
+    ema: float = 0.0
+    """Decay of the moving average of the weights, such as 0.9999; it begins shorter. 0: none is kept."""
+    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Precision of weights and activations; the optimiser's master weights are always fp32."""
+    zero_stage: Literal[0, 1, 2, 3] = 1
+    """What ZeRO spreads over the ranks: 1 optimiser states, 2 gradients too, 3 weights too. 0: nothing."""
+    offload: bool = False
+    """Keep the optimiser's states and master weights in the CPU's memory (stages 1 to 3)."""
+    checkpointing: bool = False
+    """Recompute activations in the backward pass instead of keeping them."""
+    compile: bool = False
+    """Compile the UNet (stages 0 to 2)."""
+    channels_last: bool = False
+    """Run convolutions on channels-last activations."""
+    workers: int = 2
+    """Threads of each rank that prepare batches ahead."""
+    cache: str = ""
+    """A local folder that keeps whole shards of a remote dataset. Empty: none."""
+    cache_gb: float = 100.0
+    """Size of that folder in GB."""
+    anonymous: bool = False
+    """Read a public bucket without credentials."""
+    bad_samples: Literal["stop", "skip"] = "stop"
+    """A missing or damaged sample stops the training, or takes part with weight 0 and is counted."""
+    check_hashes: bool = False
+    """Compare each sample's bytes with the sha256 in the index."""
+    save_every: int = 20
+    """Steps between checkpoints; the last step always saves one."""
+    keep_last: int = 3
+    """Checkpoints to keep."""
+    eval_every: int = 20
+    """Steps between validations on fixed draws, noise and timesteps. 0: never."""
+    eval_samples: int = 256
+    """Samples of the validation split to take. 0: all."""
+    resume: Literal["auto", "never"] = "auto"
+    """`auto`: go on from the newest whole checkpoint in --out. `never`: refuse a folder that has any."""
+    most_bad_in_a_row: int = 5
+    """Steps in a row whose loss or gradients are not finite, and which are therefore skipped, before it stops."""
+    most_bad: int = 20
+    """Such steps in all before it stops."""
+    vae: str = ""
+    """The dataset's VAE, for export and box masks: folder or hub id; `none`: export without. Empty: the untrained one
+    of the tiny dataset."""
+    clip: str = ""
+    """The dataset's exemplar encoder, for export and live encoding, likewise."""
+    mapper_blocks: int = 0
+    """Transformer blocks of the conditioner's mapper. 0: as many as diffusers' layout has for this CLIP."""
+    export_only: bool = False
+    """Train no further: export the newest checkpoint to OUT/model."""
+    export_weights: Literal["auto", "raw", "ema"] = "auto"
+    """Which weights to export; `auto`: the moving average where one is kept."""
+    export_layout: Literal["auto", "diffusers", "pbe"] = "auto"
+    """diffusers' Paint by Example folder, our own layout, or, by itself, the first if the parts fit it."""
+    collective_timeout: float = 1800.0
+    """Seconds that a rank waits for the others before it gives up."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            InputError: naming the flag, the value and what is allowed.
+        """
+        _refuse_small(self, 1, "steps batch_size lanes block save_every keep_last most_bad most_bad_in_a_row")
+        _refuse_small(self, 0, "micro_batch warmup_steps weight_decay clip_norm workers eval_every eval_samples lr")
+        _refuse_small(self, 0, "mapper_blocks")
+        if not 0 <= self.drop_share <= 1 or not 0 <= self.ema < 1:
+            raise InputError(f"--drop-share {self.drop_share}, --ema {self.ema}: give 0 to 1, for --ema less than 1")
+        if self.batch_size % self.lanes:
+            raise InputError(f"--lanes {self.lanes}: does not divide --batch-size {self.batch_size}")
+        for wrong, why in unsupported(self):
+            if wrong:
+                raise InputError(why)
+
+    @property
+    def exemplar_mode(self) -> Literal["cached", "live", "plain"]:
+        """What the feed reads of exemplars, the switches considered."""
+        if not self.augmentation:
+            return "plain"
+        return self.exemplar if self.bottleneck else "live"
+
+    @property
+    def masks(self) -> Literal["drawn", "box"]:
+        """Which masks the feed draws."""
+        return "drawn" if self.augmentation else "box"
+
+
+def unsupported(config: TrainConfig) -> list[tuple[bool, str]]:
+    """List the combinations that are refused, each with whether it was asked for.
+
+    Supported, and tested on the CPU: fp32 with stages 0 to 3, bf16 with 1 to 3 (fp16 likewise, where the device can);
+    each with accumulation, EMA, activation checkpointing and channels-last; offload with 1 to 3; compile with 0 to 2.
+    """
+    stage, dtype = config.zero_stage, config.dtype
+    return [
+        (stage == 0 and dtype != "fp32", f"--dtype {dtype} needs fp32 master weights: give --zero-stage 1, 2 or 3"),
+        (stage == 0 and config.offload, "--offload moves what ZeRO spreads: give --zero-stage 1, 2 or 3"),
+        (
+            stage == 3 and config.compile,
+            "--compile cannot see weights that ZeRO 3 spreads: give --zero-stage 0, 1 or 2",
+        ),
+        (config.export_weights == "ema" and not config.ema, "--export-weights ema: give --ema, such as 0.9999"),
+        (config.exemplar_mode != "cached" and config.clip == NONE, "live exemplars need an encoder: give --clip"),
+        (config.masks == "box" and config.vae == NONE, "--no-augmentation encodes masked sources: give --vae"),
+        (config.clip == NONE and not config.mapper_blocks, "--clip none: give --mapper-blocks, 5 for CLIP ViT-L/14"),
+    ]
+
+
+def switched(config: TrainConfig) -> TrainConfig:
+    """Carry the paper's switches out: what is off leaves its trace in the other fields."""
+    if config.naive:
+        config = replace(config, prior=False, augmentation=False, bottleneck=False, guidance_drop=False)
+    if not config.prior:
+        config = replace(config, init_from="")
+    if not config.guidance_drop:
+        config = replace(config, drop_share=0.0)
+    return config
+
+
+def lasting(config: TrainConfig) -> dict[str, Any]:
+    """Give the fields that a resumed training must have unchanged."""
+    return {field.name: getattr(config, field.name) for field in fields(config) if field.name not in FREE}
+
+
+def _refuse_small(config: TrainConfig, least: int, names: str) -> None:
+    for name in names.split():
+        if getattr(config, name) < least:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)}: give a number from {least}")
+
+
+# The same small recipe twice: `smoke` stays untrained when `tiny` gets trained weights.
+SMOKE = TrainConfig()
+
+PAPER = TrainConfig(
+    data="runs/paper",
+    steps=296_000,  # 40 passes over 1.9 M photos by 256
+    batch_size=256,
+    micro_batch=4,
+    lanes=64,
+    model="sd-v1",
+    init_from="CompVis/stable-diffusion-v1-4",
+    lr=1e-5,
+    warmup_steps=10_000,
+    clip_norm=0.0,
+    dtype="bf16",
+    zero_stage=2,
+    checkpointing=True,
+    channels_last=True,
+    workers=4,
+    save_every=1000,
+    eval_every=2000,
+    eval_samples=2048,
+    vae="CompVis/stable-diffusion-v1-4:vae",
+    clip="openai/clip-vit-large-patch14",
+)
+
+# One GPU of 24 GB: master weights and AdamW's two moments (11 GB) lie in the CPU's memory.
+ONE_24GB = replace(PAPER, steps=100_000, batch_size=16, micro_batch=2, lanes=2, offload=True, warmup_steps=1000)
+
+PRESETS = {"tiny": SMOKE, "smoke": SMOKE, "paper": PAPER, "24gb": ONE_24GB}

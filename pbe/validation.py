@@ -1,0 +1,36 @@
+"""Validation: the validation split with fixed draws, noise and timesteps -> losses that can be compared over time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from pbe.batch import Batch
+from pbe.engine import Engine
+from pbe.feed import FeedConfig, fixed_batches
+from pbe.observations import Observations, observe
+from pbe.ranks import Ranks
+
+
+def validate(
+    engine: Engine, feed: FeedConfig, prepare: Callable[[Batch], Batch], ranks: Ranks, *, micro_batch: int, samples: int
+) -> float:
+    """Compute the mean loss; all ranks must take part.
+
+    Args:
+        feed: of the training.
+        micro_batch: samples a rank computes at once.
+        samples: to take. 0: all.
+    """
+    exemplar = "cached" if feed.exemplar == "live" and engine.config.bottleneck else feed.exemplar
+    fixed = replace(
+        feed, split="validation", exemplar=exemplar, batch_size=micro_batch * ranks.world, drop_share=0.0, lanes=1
+    )
+    rows = []
+    engine.deepspeed.eval()
+    with torch.no_grad():
+        for batch in fixed_batches(fixed, rank=ranks.rank, world=ranks.world, limit=samples):
+            rows.append(observe(batch, engine.losses(prepare(batch))))
+    engine.deepspeed.train()
+    return Observations(ranks.gather_rows(np.concatenate(rows))).mean("loss")
