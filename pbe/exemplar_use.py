@@ -139,18 +139,10 @@ def swap_within(classes: Sequence[str], *, seed: int) -> Numbers:
 
 def _show(batch: Batch, here: torch.Tensor, exemplars: torch.Tensor, *, drop: bool) -> Batch:
     """Take the full slots of a batch, and give them these exemplars."""
-    return Batch(
-        [key for key, full in zip(batch.keys, here.tolist(), strict=True) if full],
-        batch.ordinals[here],
-        batch.latents[here],
-        batch.masked_latents[here],
-        batch.masks[here],
-        exemplars,
-        batch.noise[here],
-        batch.timesteps[here],
-        torch.full_like(batch.drop[here], drop),
-        batch.weights[here],
-    )
+    tensors = {name: value[here] for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    keys = [key for key, full in zip(batch.keys, here.tolist(), strict=True) if full]
+    changed = {"exemplars": exemplars, "drop": torch.full_like(tensors["drop"], drop)}
+    return replace(batch, keys=keys, **{**tensors, **changed})
 
 
 def _resampled_means(values: Floats, *, seed: int) -> Floats:
