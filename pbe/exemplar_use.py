@@ -18,7 +18,7 @@ from pipeline.rng import rng_for
 
 RIGHT, OTHER, SAME_CLASS, UNCONDITIONAL = CONDITIONS = ("right", "other photo", "same class", "unconditional")
 TIMESTEPS = (250, 500, 750, 950)
-RESAMPLES = 10_000
+RESAMPLES = 5000
 COVERAGE = 0.95
 
 Floats = NDArray[np.float64]
@@ -148,9 +148,8 @@ def _show(batch: Batch, here: torch.Tensor, exemplars: torch.Tensor, *, drop: bo
 def _resampled_means(values: Floats, *, seed: int) -> Floats:
     """Average k values of n photos over photos drawn with replacement: [k, n] -> [RESAMPLES, k]."""
     n = values.shape[1]
-    counts = rng_for(seed, "bootstrap", n).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    means: Floats = counts @ values.T / n
-    return means
+    rng = rng_for(seed, "bootstrap", n)
+    return np.stack([values[:, rng.integers(n, size=n)].mean(axis=1) for _ in range(RESAMPLES)])
 
 
 def _estimate(value: float, resampled: Floats) -> Estimate:

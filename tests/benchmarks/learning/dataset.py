@@ -11,7 +11,8 @@ from pipeline.manifest import finish_dataset, read_records
 from pipeline.units import UnitWriter
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
 
-SPLIT_SHARES = (0.8, 0.2, 0.0)
+RESOLUTION = 128  # px; latents of 16 x 16
+SPLIT_SHARES = (0.85, 0.15, 0.0)
 
 
 def make_dataset(photos: Path, out: Path, *, draws: int, workers: int, limit: int, say: Callable[[str], None]) -> None:
@@ -29,6 +30,7 @@ def make_dataset(photos: Path, out: Path, *, draws: int, workers: int, limit: in
         classes=str(openimages / "class-descriptions-boxable.csv"),
         out=str(out),
         draws=draws,
+        resolution=RESOLUTION,
         photos_per_unit=50,
         split_shares=SPLIT_SHARES,
         limit=limit,

@@ -16,8 +16,8 @@ from pipeline.encoders import unit_pixels
 
 # Blocks of EfficientNet-Lite0 that end in a batch norm without a skip, and the side of the grid that each is averaged
 # to: colours and layout from the first, the kind of object from the last.
-GRIDS = {1: 4, 3: 4, 5: 2, 8: 2, 15: 2}
-_CHANNELS = {1: 24, 3: 40, 5: 80, 8: 112, 15: 320}
+GRIDS = {1: 2, 3: 2, 15: 1}
+_CHANNELS = {1: 24, 3: 40, 15: 320}
 
 
 @dataclass(frozen=True)
