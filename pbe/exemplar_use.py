@@ -19,6 +19,7 @@ from pipeline.rng import rng_for
 RIGHT, OTHER, SAME_CLASS, UNCONDITIONAL = CONDITIONS = ("right", "other photo", "same class", "unconditional")
 TIMESTEPS = (250, 500, 750, 950)
 RESAMPLES = 5000
+_AT_ONCE = 250  # resamples, which bounds the memory
 COVERAGE = 0.95
 
 Floats = NDArray[np.float64]
@@ -149,7 +150,8 @@ def _resampled_means(values: Floats, *, seed: int) -> Floats:
     """Average k values of n photos over photos drawn with replacement: [k, n] -> [RESAMPLES, k]."""
     n = values.shape[1]
     rng = rng_for(seed, "bootstrap", n)
-    return np.stack([values[:, rng.integers(n, size=n)].mean(axis=1) for _ in range(RESAMPLES)])
+    chunks = [values[:, rng.integers(n, size=(_AT_ONCE, n))].mean(axis=2) for _ in range(RESAMPLES // _AT_ONCE)]
+    return np.concatenate(chunks, axis=1).T
 
 
 def _estimate(value: float, resampled: Floats) -> Estimate:
