@@ -105,20 +105,29 @@ def clear_leftovers(out: Folder) -> None:
         out.abort_uploads()
 
 
-def prepare(checked: Inputs, *, device: str, say: Callable[[str], None], progress: Callable[[int], None]) -> Prepared:
+def prepare(
+    checked: Inputs,
+    *,
+    device: str,
+    say: Callable[[str], None],
+    progress: Callable[[int], None],
+    encoders: tuple[SourceEncoder, ExemplarEncoder] | None = None,
+) -> Prepared:
     """Compute a job's recipe, and plan it, or take up the plan of an earlier run.
 
     Args:
         device: cpu or cuda, for the encoders.
         say: told one line a step.
         progress: told how many box rows have been read so far.
+        encoders: what the units will be made with, where these are not the ones that the config names.
 
     Raises:
         InputError: anything is wrong that its user can mend; no unit has been begun then.
     """
     config, out, rules = checked.config, checked.out, checked.rules
-    say("loading the encoders")
-    sources, exemplars = load_encoders(config, "cpu")
+    if encoders is None:
+        say("loading the encoders")
+    sources, exemplars = encoders or load_encoders(config, "cpu")
     if config.resolution % sources.factor:
         raise InputError(f"--resolution {config.resolution}: must be a multiple of the VAE's factor {sources.factor}")
     recipe = make_recipe(

@@ -1,0 +1,184 @@
+"""Learning: real photos -> shards -> a small model trained by the project's own trainer -> how much it uses exemplars.
+
+    python -m tests.benchmarks.learning [--flags]
+
+Needs `pip install -e '.[learning]'` and the two photo folders. Latents are pixels, 3 x 16 x 16 in [-1, 1];
+exemplar vectors are features of an EfficientNet-Lite0 trained on ImageNet (no CLIP). Measured on photos of
+the validation split, one draw a photo, with the moving average of the weights, inside the hole only, and with the same
+noise under every condition. Running the same command again takes up finished parts.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+import tyro
+
+from pbe.batch import Batch
+from pbe.exemplar_use import OTHER, RIGHT, SAME_CLASS, UNCONDITIONAL, ExemplarUse, measure_exemplar_use
+from pbe.feed import FeedConfig, fixed_batches
+from pbe.loading import build_model
+from pbe.model import count_parameters
+from pbe.weights import read_weights
+from tests.benchmarks.learning.dataset import make_dataset
+from tests.benchmarks.learning.figure import draw_figure
+from tests.benchmarks.learning.leaks import find_twins, read_index
+
+ROOT = Path(__file__).parent.parent.parent.parent
+GOAL_AT = 750
+
+
+@dataclass(frozen=True)
+class Config:
+    """Train a small model on real photos, and measure on unseen ones by how much the right exemplar helps."""
+
+    photos: Path = Path("../shared/data")
+    """Holds `openimages_v6_train100` and `realset256`, photos with boxes in Open Images form."""
+    out: Path = Path("runs/learning")
+    """Where dataset, training, `result.json` and `learning.png` go."""
+    draws: int = 8
+    """Draws a photo."""
+    limit: int = 0
+    """Photos to take. 0: all."""
+    steps: int = 4000
+    """Steps of the training."""
+    batch_size: int = 16
+    """Samples of a step."""
+    lr: float = 1.5e-3
+    """Learning rate."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights."""
+    threads: int = 1
+    """Threads for making the dataset, and for training and measuring."""
+    seed: int = 0
+    """Decides the first weights, the order of samples and the noise."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training took."""
+
+    wall_seconds: float
+    cpu_seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.cpu_seconds / 60:.1f} min of one core ({self.wall_seconds / 60:.1f} min by the clock)"
+
+
+def main() -> None:
+    config = tyro.cli(Config, description=f"{Config.__doc__} {__doc__}", prog="python -m tests.benchmarks.learning")
+    began = time.perf_counter()
+
+    def say(line: str) -> None:
+        print(f"{time.perf_counter() - began:6.0f} s  {line}", flush=True)
+
+    dataset = config.out / "dataset"
+    make_dataset(config.photos, dataset, draws=config.draws, workers=config.threads, limit=config.limit, say=say)
+    cost = train(config, dataset)
+    say(f"training took {cost}")
+    result = measure(config, dataset)
+    say("measured")
+    print(table(result))
+    write_results(config, result, cost)
+
+
+def train(config: Config, dataset: Path) -> Cost:
+    """Run the project's training command."""
+    flags = {
+        "data": dataset,
+        "out": config.out / "train",
+        "model": "small",
+        "vae": "none",
+        "clip": "none",
+        "mapper-blocks": 1,
+        "steps": config.steps,
+        "batch-size": config.batch_size,
+        "lanes": 8,
+        "lr": config.lr,
+        "warmup-steps": 100,
+        "ema": config.ema,
+        "save-every": 500,
+        "eval-every": 500,
+        "keep-last": 1,
+        "workers": 1,
+        "seed": config.seed,
+    }
+    command = [sys.executable, str(ROOT / "pbe/train.py"), "smoke"]
+    command += [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    began, cpu_began = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(config.threads)})
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = cpu.ru_utime + cpu.ru_stime - cpu_began.ru_utime - cpu_began.ru_stime
+    return Cost(time.perf_counter() - began, used)
+
+
+def measure(config: Config, dataset: Path) -> ExemplarUse:
+    """Measure the exported model on the validation photos that have no twin in the train split."""
+    index = read_index(dataset)
+    twins = find_twins(index)
+    validation = index["validation"]
+    excluded = set(validation["key"][twins].tolist())
+    labels = dict(zip(validation["key"].tolist(), validation["label"].tolist(), strict=True))
+    print(
+        f"{len(labels)} unseen photos, {len(excluded)} of them left out: like one of the {len(index['train']['key'])}"
+    )
+    feed = FeedConfig(str(dataset), split="validation", seed=config.seed, batch_size=32, lanes=1, drop_share=0)
+    batches = [leave_out(batch, excluded) for batch in fixed_batches(feed)]
+    classes = [labels[key] for batch in batches for key in batch.keys if key in labels and key not in excluded]
+    weights = read_weights(str(config.out / "train/model"))
+    assert weights.note["weights"] == "ema", weights.note
+    model = build_model(weights)
+    print(f"{count_parameters(model.unet):,} parameters in the UNet, {count_parameters(model.conditioner):,} beside it")
+    torch.set_num_threads(config.threads)
+    return measure_exemplar_use(model, batches, classes=classes, seed=config.seed)
+
+
+def leave_out(batch: Batch, keys: set[str]) -> Batch:
+    """Take samples out of a batch by weight 0."""
+    kept = torch.tensor([float(key not in keys) for key in batch.keys])
+    return replace(batch, weights=batch.weights * kept)
+
+
+def table(use: ExemplarUse) -> str:
+    """Write the result as a Markdown table, intervals of 95 %."""
+    head = ["t", "loss, right exemplar", "another photo's / right", "same class / right", "unconditional - right"]
+    lines = [head, ["---"] * len(head)]
+    for at in use.timesteps:
+        gain = use.gain(UNCONDITIONAL, at)
+        ratios = [str(use.ratio(condition, at)) for condition in (OTHER, SAME_CLASS)]
+        difference = f"{gain.value:.5f} [{gain.low:.5f}, {gain.high:.5f}]"
+        lines.append([str(at), f"{use.mean(RIGHT, at):.4f}", *ratios, difference])
+    rows = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([f"{use.photos(RIGHT)} photos, {use.photos(SAME_CLASS)} with another of their class", *rows])
+
+
+def write_results(config: Config, use: ExemplarUse, cost: Cost) -> None:
+    """Write result.json and learning.png."""
+    conditions = (OTHER, SAME_CLASS, UNCONDITIONAL)
+    numbers = {
+        str(at): {
+            "losses": {name: use.mean(name, at) for name in use.losses},
+            "ratio": {name: asdict(use.ratio(name, at)) for name in conditions},
+            "gain": {name: asdict(use.gain(name, at)) for name in conditions},
+        }
+        for at in use.timesteps
+    }
+    photos = {name: use.photos(name) for name in use.losses}
+    content = {"config": asdict(config), "training": asdict(cost), "photos": photos, "timesteps": numbers}
+    (config.out / "result.json").write_text(json.dumps(content, indent=1, default=str) + "\n")
+    minutes = f"{cost.cpu_seconds / 60:.0f} min of one CPU core"
+    title = f"Unseen photos, {config.steps:,} training steps in {minutes}, intervals of 95 %"
+    draw_figure(config.out / "learning.png", use, title=title)
+    ratio, gain = use.ratio(OTHER, GOAL_AT), use.gain(UNCONDITIONAL, GOAL_AT)
+    print(f"t = {GOAL_AT}: another photo's / right {ratio}; unconditional - right > 0: {gain.low > 0}")
+    print(f"written: {config.out / 'result.json'}, {config.out / 'learning.png'}")
+
+
+if __name__ == "__main__":
+    main()

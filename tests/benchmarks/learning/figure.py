@@ -1,0 +1,45 @@
+"""Figure of the learning benchmark: an ExemplarUse -> losses by condition, and ratios with their intervals."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from pbe.exemplar_use import OTHER, SAME_CLASS, UNCONDITIONAL, ExemplarUse
+
+COLOURS = {OTHER: "#c0392b", SAME_CLASS: "#e08e0b", UNCONDITIONAL: "#2d6a9f"}
+LABELS = {
+    OTHER: "another photo's exemplar",
+    SAME_CLASS: "another photo's exemplar, same class",
+    UNCONDITIONAL: "no exemplar (unconditional)",
+}
+GOAL = 1.3
+
+
+def draw_figure(path: Path, use: ExemplarUse, *, title: str) -> None:
+    """Draw, for each timestep, loss / loss with the right exemplar, with 95 % intervals."""
+    figure, axes = plt.subplots(figsize=(7.2, 3.8), layout="constrained")
+    places = np.arange(len(use.timesteps))
+    for number, condition in enumerate(LABELS):
+        ratios = [use.ratio(condition, at) for at in use.timesteps]
+        values = np.array([ratio.value for ratio in ratios])
+        spread = np.array([[ratio.value - ratio.low, ratio.high - ratio.value] for ratio in ratios]).T
+        label = f"{LABELS[condition]}, {use.photos(condition)} photos"
+        at = places + 0.18 * (number - 1)
+        axes.errorbar(at, values, yerr=spread, fmt="o", capsize=3, color=COLOURS[condition], label=label)
+        for x, value in zip(at, values, strict=True):
+            axes.annotate(f"{value:.2f}", (x, value), (5, 0), textcoords="offset points", fontsize=7, va="center")
+    axes.axhline(1, color="#555555", linewidth=1, linestyle=":")
+    axes.text(-0.45, 1.004, "1: the exemplar is ignored", fontsize=7, color="#555555", va="bottom")
+    axes.plot([1.55, 2.45], [GOAL, GOAL], color="#2e7d32", linewidth=1, linestyle="--")
+    axes.text(2.45, GOAL, f" goal {GOAL}", fontsize=7, color="#2e7d32", va="center")
+    axes.set_xticks(places, [f"t = {at}" for at in use.timesteps])
+    axes.set_xlim(-0.5, len(places) - 0.5)
+    axes.set_xlabel("timestep of the noise (of 1,000)")
+    axes.set_ylabel("loss in the hole / with the right exemplar")
+    axes.set_title(title, fontsize=9)
+    axes.legend(fontsize=7, frameon=False, loc="upper left")
+    axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
