@@ -42,7 +42,7 @@ class Losses:
 
 def scaled_linear_schedule() -> Schedule:
     """Make Stable Diffusion v1's schedule: the square roots of beta are equally spaced."""
-    roots = torch.linspace(BETA_START**0.5, BETA_END**0.5, TIMESTEPS, dtype=torch.float64)
+    roots = torch.linspace(BETA_START**0.5, BETA_END**0.5, TIMESTEPS, dtype=torch.float64, device="cpu")
     return Schedule(torch.cumprod(1 - roots**2, dim=0).float())
 
 

@@ -3,15 +3,17 @@
 from collections.abc import Iterable
 from typing import Any
 
+import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKL
 from torch import nn
 
 from pbe.conditioner import ConditionerConfig
 from pbe.model import ModelConfig, PaintByExample
+from pbe.tensor_files import FORMS
 from pbe.unet import UNET_SIZES, input_channels, unet_config
-from pbe.weights import FORMS, Tensors, Weights
+from pbe.weights import Tensors, Weights
+from pipeline.encoders import VAE_CLASSES
 from pipeline.errors import InputError
 
 _NAMED = 4  # tensors that an error lists
@@ -55,13 +57,16 @@ def initialise(model: PaintByExample, weights: Weights) -> list[str]:
 
 
 def build_model(weights: Weights) -> PaintByExample:
-    """Build the Paint by Example model that the weights describe, and load them, for editing.
+    """Build the Paint by Example model that the weights describe, for editing, in the precision of the weights.
 
     Raises:
         InputError: the weights have no conditioner, or do not fit together.
     """
-    model = PaintByExample(described_config(weights))
-    initialise(model, weights)
+    config = described_config(weights)
+    with torch.device("meta"):
+        model = PaintByExample(config)
+    adopt(model.unet, weights.unet, f"{weights.source}: UNet")
+    adopt(model.conditioner, weights.conditioner, f"{weights.source}: conditioner")
     return model.eval()
 
 
@@ -81,7 +86,7 @@ def described_config(weights: Weights) -> ModelConfig:
 
 
 def build_tower(weights: Weights) -> Any:
-    """Build the CLIP vision tower that lies in the weights, frozen.
+    """Build the CLIP vision tower that lies in the weights, frozen, in their precision.
 
     Raises:
         InputError: there is none, or it does not fit its config.
@@ -91,21 +96,36 @@ def build_tower(weights: Weights) -> Any:
     tower = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**(weights.tower_config or VIT_L_14)))
     nested = any(key.startswith("vision_model.") for key in tower.state_dict())
     state = {f"vision_model.{key}": value for key, value in weights.tower.items()} if nested else weights.tower
-    load_exactly(tower, state, f"{weights.source}: CLIP vision tower")
+    adopt(tower, state, f"{weights.source}: CLIP vision tower")
     return tower.eval().requires_grad_(False)
 
 
 def build_vae(weights: Weights) -> Any:
-    """Build Stable Diffusion v1's VAE from an original checkpoint, frozen.
+    """Build the VAE that lies in the weights, frozen, in their precision.
 
     Raises:
-        InputError: there is none, or it is another one.
+        InputError: there is none, it is of an unknown class, or it does not fit its config.
     """
     if not weights.vae:
         raise InputError(f"{weights.source}: holds no VAE tensors; name a VAE with --vae")
-    vae = AutoencoderKL(**SD_V1_VAE)
-    load_exactly(vae, weights.vae, f"{weights.source}: VAE")
+    config = weights.vae_config or SD_V1_VAE
+    name = config.get("_class_name", VAE_CLASSES[0])
+    if name not in VAE_CLASSES:
+        raise InputError(f"{weights.source}: its VAE is {name}; name one of {', '.join(VAE_CLASSES)} with --vae")
+    with torch.device("meta"):
+        vae = getattr(diffusers, name).from_config(config)
+    adopt(vae, weights.vae, f"{weights.source}: VAE")
     return vae.eval().requires_grad_(False)
+
+
+def adopt(module: nn.Module, state: Tensors, what: str) -> None:
+    """Make the tensors of a state dict, which must cover the module, its own: nothing is copied or cast.
+
+    Raises:
+        InputError: see `load_exactly`.
+    """
+    _refuse_differences(module, state, what)
+    module.load_state_dict(dict(state), assign=True)
 
 
 def load_exactly(module: nn.Module, state: Tensors, what: str) -> None:
@@ -114,11 +134,7 @@ def load_exactly(module: nn.Module, state: Tensors, what: str) -> None:
     Raises:
         InputError: naming what is missing, unexpected or of another shape.
     """
-    faults = differences(module, state)
-    if faults:
-        raise InputError(
-            f"{what} does not fit this model: {'; '.join(faults)}. Weights and model must have equal sizes"
-        )
+    _refuse_differences(module, state, what)
     module.load_state_dict(dict(state))
 
 
@@ -157,6 +173,14 @@ def _grown(weights: Weights, *, channels: int, latent_channels: int) -> tuple[di
         )
     unet["conv_in.weight"] = grow_input(conv_in, channels=input_channels(latent_channels))
     return unet, [f"{said}; conv_in {latent_channels} -> {channels} channels, the new ones zero"]
+
+
+def _refuse_differences(module: nn.Module, state: Tensors, what: str) -> None:
+    faults = differences(module, state)
+    if faults:
+        raise InputError(
+            f"{what} does not fit this model: {'; '.join(faults)}. Weights and model must have equal sizes"
+        )
 
 
 def _misshapen(expected: Tensors, state: Tensors) -> list[str]:

@@ -29,7 +29,7 @@ diffusers.utils.logging.set_verbosity_error()
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 
-_VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
+VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 _CLIP_TYPES = ("clip", "clip_vision_model")
 LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError)
 _NO_WEIGHTS = "give a folder that holds the model (config.json and .safetensors weights), or `untrained`"
@@ -135,8 +135,8 @@ def load_vae(name: str, *, device: str, dtype: str) -> VaeEncoder:
         source = _locate("--vae", name, "vae")
         try:
             class_name = diffusers.AutoencoderKL.load_config(**source)["_class_name"]
-            if class_name not in _VAE_CLASSES:
-                raise InputError(f"--vae {name}: class {class_name}; give one of {', '.join(_VAE_CLASSES)}")
+            if class_name not in VAE_CLASSES:
+                raise InputError(f"--vae {name}: class {class_name}; give one of {', '.join(VAE_CLASSES)}")
             model, loaded = getattr(diffusers, class_name).from_pretrained(
                 **source, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True
             )
