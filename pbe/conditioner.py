@@ -81,12 +81,15 @@ def exemplar_features(tower: Any, pixels: torch.Tensor, *, all_tokens: bool) -> 
 
     Args:
         tower: a transformers CLIPVisionModel, of version 4 or 5.
-        pixels: [b, 3, s, s], s the tower's image size.
+        pixels: [b, 3, s, s]; resized with antialias where s is not the tower's image size.
         all_tokens: every token instead of the class token: the bottleneck is off.
 
     Returns:
         [b, d] pooled vectors, or [b, n, d] tokens after the same layer norm, of which the first is the pooled one.
     """
+    size = tower.config.image_size
+    if pixels.shape[-1] != size:
+        pixels = torch.nn.functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
     output = tower(pixel_values=pixels)
     if not all_tokens:
         return output.pooler_output  # type: ignore[no-any-return]

@@ -40,10 +40,8 @@ class FrozenEncoders:
     def encode(self, batch: Batch) -> Batch:
         """Turn exemplar pixels into features, and masked sources into masked latents, where the batch has them."""
         if batch.exemplars.ndim == 4 and self.clip:
-            pixels, size = batch.exemplars, self.clip.model.config.image_size
-            if pixels.shape[-1] != size:
-                pixels = torch.nn.functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
-            features = exemplar_features(self.clip.model, pixels.to(self.clip.dtype), all_tokens=self.all_tokens)
+            pixels = batch.exemplars.to(self.clip.dtype)
+            features = exemplar_features(self.clip.model, pixels, all_tokens=self.all_tokens)
             batch = replace(batch, exemplars=features.float())
         if batch.masked_sources is not None and self.vae:
             latents = torch.from_numpy(self.vae.encode(batch.masked_sources)).float()

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from pbe.moving_average import MovingAverage
 from pbe.observations import Observations, observe
 from pbe.order import Position
 from pbe.ranks import Ranks
+from pbe.sample_grids import GridSamples, draw_grid, load_grid_samples
 from pbe.telemetry import Row, Telemetry
 from pbe.train_config import TrainConfig, lasting
 from pbe.validation import validate
 from pipeline.errors import InputError
+from pipeline.photos import Pixels
 
 
 @dataclass
@@ -55,6 +57,8 @@ class Run:
     validates: bool
     position: Position = field(default_factory=Position)
     counts: Counts = field(default_factory=Counts)
+    grid_samples: GridSamples | None = None
+    """What sample grids show, once one has been drawn."""
 
     @property
     def out(self) -> Path:
@@ -83,6 +87,10 @@ def steps(run: Run, received: set[int]) -> None:
                 row.update(validation(run))
             if log:
                 log.write(row)
+            if _due(counts.step, config.grid_every, config.steps):
+                grid = sample_grid(run)
+                if log:
+                    log.write_grid(counts.step, grid)
             if stop or _due(counts.step, config.save_every, config.steps):
                 save(run)
                 saved = counts.step
@@ -152,6 +160,34 @@ def validation(run: Run) -> Row:
         with run.average.in_model():
             row["validation_loss_ema"] = measure()
     return row
+
+
+def sample_grid(run: Run) -> Pixels:
+    """Draw the fixed samples as the model paints them now, by its moving average where one is kept; all must take part.
+
+    Every rank paints the same, since under stage 3 none can compute alone.
+    """
+    config, engine = run.config, run.engine
+    split = "validation" if run.validates else "train"
+    if run.grid_samples is None:
+        run.grid_samples = load_grid_samples(
+            run.feed.config, run.prepare, split=split, bottleneck=engine.config.bottleneck
+        )
+    assert run.frozen.vae  # or the config would have been refused
+    note = f"step {run.counts.step}, {'moving average' if run.average else 'raw weights'}, {split} split"
+    at_once = max(1, len(run.feed.slots[0]) // 2)
+    engine.deepspeed.eval()
+    with run.average.in_model() if run.average else nullcontext():
+        grid = draw_grid(
+            engine.deepspeed.module,
+            run.frozen.vae.model,
+            run.grid_samples,
+            at_once=at_once,
+            seed=config.seed,
+            note=note,
+        )
+    engine.deepspeed.train()
+    return grid
 
 
 def save(run: Run) -> None:

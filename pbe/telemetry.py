@@ -1,5 +1,6 @@
-"""Telemetry: steps -> OUT/metrics.jsonl (a row each), TensorBoard, a progress line and loss.png."""
+"""Telemetry: steps -> OUT/metrics.jsonl (a row each), TensorBoard, a progress line, sample grids and loss.png."""
 
+import io
 import json
 import math
 from pathlib import Path
@@ -7,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 from tqdm import tqdm
 
 from pbe.run_folder import write_aside
+from pipeline.photos import Pixels
 
-METRICS, PICTURE = "metrics.jsonl", "loss.png"
+METRICS, PICTURE, GRIDS = "metrics.jsonl", "loss.png", "grids"
 Row = dict[str, Any]
 
 
@@ -21,6 +24,7 @@ class Telemetry:
     def __init__(self, out: Path, *, done: int, steps: int) -> None:
         from torch.utils.tensorboard import SummaryWriter  # takes a second
 
+        self._out = out
         keep_rows(out / METRICS, done)
         self._file = (out / METRICS).open("a")
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
@@ -37,6 +41,14 @@ class Telemetry:
         shown: dict[str, object] = {name: f"{row[name]:.4g}" for name in names if name in row}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
+
+    def write_grid(self, step: int, grid: Pixels) -> None:
+        """Keep a sample grid, [h, w, 3] uint8 RGB."""
+        content = io.BytesIO()
+        Image.fromarray(grid).save(content, "PNG")
+        (self._out / GRIDS).mkdir(exist_ok=True)
+        write_aside(self._out / GRIDS / f"step-{step:08d}.png", content.getvalue())
+        self._board.add_image("samples", grid, step, dataformats="HWC")
 
     def close(self) -> None:
         """Finish the files."""

@@ -14,7 +14,7 @@ FREE = frozenset(
     {"data", "out", "steps", "save_every", "eval_every", "eval_samples", "keep_last", "micro_batch", "workers", "cache"}
     | {"cache_gb", "anonymous", "compile", "channels_last", "checkpointing", "resume", "vae", "clip", "export_only"}
     | {"export_weights", "export_layout", "collective_timeout", "bad_samples", "check_hashes", "naive", "most_bad"}
-    | {"most_bad_in_a_row"}
+    | {"most_bad_in_a_row", "grid_every"}
 )
 
 
@@ -100,6 +100,9 @@ class TrainConfig:
     """Steps between validations on fixed draws, noise and timesteps. 0: never."""
     eval_samples: int = 256
     """Samples of the validation split to take. 0: all."""
+    grid_every: int = 0
+    """Steps between grids of what the model paints for a few fixed samples at guidance 1, 3, 5 and 7, in OUT/grids; the
+    last step draws one too. 0: none."""
     resume: Literal["auto", "never"] = "auto"
     """`auto`: go on from the newest whole checkpoint in --out. `never`: refuse a folder that has any."""
     most_bad_in_a_row: int = 5
@@ -170,6 +173,7 @@ def unsupported(config: TrainConfig) -> list[tuple[bool, str]]:
         (config.export_weights == "ema" and not config.ema, "--export-weights ema: give --ema, such as 0.9999"),
         (config.exemplar_mode != "cached" and config.clip == NONE, "live exemplars need an encoder: give --clip"),
         (config.masks == "box" and config.vae == NONE, "--no-augmentation encodes masked sources: give --vae"),
+        (config.grid_every > 0 and config.vae == NONE, "--grid-every decodes pictures: give --vae"),
         (config.clip == NONE and not config.mapper_blocks, "--clip none: give --mapper-blocks, 5 for CLIP ViT-L/14"),
     ]
 
@@ -219,6 +223,7 @@ PAPER = TrainConfig(
     save_every=1000,
     eval_every=2000,
     eval_samples=2048,
+    grid_every=5000,
     vae="CompVis/stable-diffusion-v1-4:vae",
     clip="openai/clip-vit-large-patch14",
 )

@@ -190,7 +190,7 @@ def export(run: Run) -> None:
 
 
 def _has_validation(config: TrainConfig, ranks: Ranks) -> bool:
-    if not config.eval_every:
+    if not config.eval_every and not config.grid_every:
         return False
     try:
         open_dataset(config.data, split="validation", anonymous=config.anonymous)

@@ -5,6 +5,8 @@ for every query: it equals `to_out(to_v(context))` at every position, exactly. I
 (`norm2`, `to_q`, `to_k`) is frozen and skipped.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -92,6 +94,24 @@ def broadcast_context(unet: UNet2DConditionModel) -> None:
             dead.requires_grad_(False)
 
 
+@contextmanager
+def attention_everywhere(unet: UNet2DConditionModel) -> Iterator[None]:
+    """Compute a one-token cross-attention's output at every position for a while: slower, but stock attention's bits.
+
+    The broadcast multiplies one row where stock attention multiplies as many as there are positions, which rounds
+    differently.
+    """
+    processors = [block.attn2.processor for block in _cross_attention_blocks(unet)]
+    ours = [processor for processor in processors if isinstance(processor, _OneTokenCrossAttention)]
+    try:
+        for processor in ours:
+            processor.everywhere = True
+        yield
+    finally:
+        for processor in ours:
+            processor.everywhere = False
+
+
 def compile_unet(unet: UNet2DConditionModel) -> None:
     """Compile the UNet in place; state-dict names stay.
 
@@ -121,6 +141,8 @@ class _SkippedNorm(nn.LayerNorm):
 class _OneTokenCrossAttention:
     """A diffusers attention processor for contexts of one token."""
 
+    everywhere = False
+
     def __call__(
         self,
         attn: Any,
@@ -129,6 +151,8 @@ class _OneTokenCrossAttention:
         attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Context [b, 1, cross_dim] -> [b, 1, width], which the caller's sum broadcasts over all positions.
+
+        With `everywhere`, [b, positions, width].
 
         Raises:
             ValueError: there is not exactly one context token.
@@ -139,5 +163,8 @@ class _OneTokenCrossAttention:
                 f"a context of {tokens} tokens reached cross-attention that was built for one token; "
                 "build the UNet with one_token=False (bottleneck off) or give it pooled exemplar vectors"
             )
-        projected = attn.to_out[0](attn.to_v(encoder_hidden_states))
+        values = attn.to_v(encoder_hidden_states)
+        if self.everywhere:
+            values = values.expand(-1, hidden_states.shape[1], -1)
+        projected = attn.to_out[0](values)
         return cast(torch.Tensor, attn.to_out[1](projected))

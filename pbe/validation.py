@@ -13,6 +13,12 @@ from pbe.observations import Observations, observe
 from pbe.ranks import Ranks
 
 
+def fixed_feed(feed: FeedConfig, *, split: str, bottleneck: bool, batch_size: int) -> FeedConfig:
+    """Tell how to read the samples of a split the same way every time: nothing augmented live, nothing dropped."""
+    exemplar = "cached" if feed.exemplar == "live" and bottleneck else feed.exemplar
+    return replace(feed, split=split, exemplar=exemplar, batch_size=batch_size, drop_share=0.0, lanes=1)
+
+
 def validate(
     engine: Engine, feed: FeedConfig, prepare: Callable[[Batch], Batch], ranks: Ranks, *, micro_batch: int, samples: int
 ) -> float:
@@ -23,9 +29,8 @@ def validate(
         micro_batch: samples a rank computes at once.
         samples: to take. 0: all.
     """
-    exemplar = "cached" if feed.exemplar == "live" and engine.config.bottleneck else feed.exemplar
-    fixed = replace(
-        feed, split="validation", exemplar=exemplar, batch_size=micro_batch * ranks.world, drop_share=0.0, lanes=1
+    fixed = fixed_feed(
+        feed, split="validation", bottleneck=engine.config.bottleneck, batch_size=micro_batch * ranks.world
     )
     rows = []
     engine.deepspeed.eval()

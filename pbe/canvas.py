@@ -1,0 +1,133 @@
+"""Canvas: a source of any size and its mask -> the square crop that is edited -> its place in the source again.
+
+Sources are [h, w, 3] uint8 RGB, masks [h, w] bool with True = repaint. Only pixels of the crop ever change.
+"""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.crops import Crop, PixelBox, resize
+from pipeline.photos import Pixels
+
+Mask = NDArray[np.bool_]
+Alpha = NDArray[np.float32]
+Blend = Literal["hole", "crop", "paste"]
+
+LEAST_CONTEXT, MOST_CONTEXT = 2, 8  # the crop's side, in longest sides of the hole
+FEATHER_SHARE = 1 / 16  # of the crop's side, around the hole or along the crop's sides
+INNER_FEATHER_SHARE = 1 / 64  # inside the hole, where nothing outside it may change
+
+
+def hole_box(mask: Mask) -> PixelBox:
+    """The smallest box of pixels around a hole that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def crop_for_editing(mask: Mask, resolution: int) -> Crop:
+    """Choose the square around the hole that goes to the model.
+
+    As large as the model's picture where that gives the hole between an eighth and a half of its side, as in training;
+    never larger than the source's short side. A hole longer than that takes the whole source, squashed to a square, as
+    training does.
+    """
+    height, width = mask.shape
+    left, top, right, bottom = hole_box(mask)
+    longest, short = max(right - left, bottom - top), min(width, height)
+    if longest > short:
+        return Crop((0, 0, width, height), "squash")
+    side = min(max(LEAST_CONTEXT * longest, min(resolution, MOST_CONTEXT * longest)), short)
+    x = min(max((left + right - side) // 2, 0), width - side)
+    y = min(max((top + bottom - side) // 2, 0), height - side)
+    return Crop((x, y, x + side, y + side), "crop")
+
+
+def cut_mask(mask: Mask, crop: Crop, resolution: int) -> NDArray[np.uint8]:
+    """Bring a mask to the model's picture: [resolution, resolution] uint8, 1 = repaint.
+
+    A pixel that the hole touches belongs to it, as in the raster of stored polygons.
+    """
+    left, top, right, bottom = crop.box
+    part = mask[top:bottom, left:right].astype(np.float32)
+    if part.shape == (resolution, resolution):
+        return part.astype(np.uint8)
+    shrinks = min(part.shape) > resolution
+    scaled = cv2.resize(
+        part, (resolution, resolution), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST_EXACT
+    )
+    return (scaled > 0).astype(np.uint8)
+
+
+def blend(source: Pixels, edited: Pixels, mask: Mask, crop: Crop, *, how: Blend) -> Pixels:
+    """Put the edited crop back into a copy of the source.
+
+    Args:
+        edited: [resolution, resolution, 3] uint8 RGB.
+        how: `hole`: what is repainted, with a seam that fades out around it. `crop`: the whole crop as decoded, with a
+            seam along those of its sides that lie inside the source. `paste`: what is repainted, with a seam inside
+            it, so that every pixel outside the mask stays as it is, bit for bit.
+    """
+    left, top, right, bottom = crop.box
+    shown = _scale_to(edited, right - left, bottom - top).astype(np.float32)
+    under = source[top:bottom, left:right].astype(np.float32)
+    alpha = seam(mask, crop, how=how)[..., None]
+    whole = source.copy()
+    whole[top:bottom, left:right] = np.rint(under + alpha * (shown - under)).astype(np.uint8)
+    return whole
+
+
+def seam(mask: Mask, crop: Crop, *, how: Blend) -> Alpha:
+    """Share of the edited picture at every pixel of the crop, [h, w] in [0, 1]."""
+    left, top, right, bottom = crop.box
+    hole = np.ascontiguousarray(mask[top:bottom, left:right]).astype(np.uint8)
+    side = min(right - left, bottom - top)
+    if how == "paste":
+        depth = _distance(hole)  # px to the nearest pixel outside
+        feather = min(INNER_FEATHER_SHARE * side, float(depth.max()) / 2)
+        inner: Alpha = np.minimum(depth / np.float32(feather + 1), 1)
+        return np.ones_like(inner) if hole.all() else inner
+    ramp = _ramp_inward(mask.shape, crop, hole_box(mask), FEATHER_SHARE * side)
+    if how == "crop":
+        return ramp
+    around = np.clip(1 - _distance(1 - hole) / np.float32(FEATHER_SHARE * side + 1), 0, 1)
+    faded: Alpha = np.minimum(around, ramp)
+    return faded
+
+
+def _ramp_inward(shape: tuple[int, ...], crop: Crop, hole: PixelBox, feather: float) -> Alpha:
+    """Rise from the crop's sides that lie inside the source to 1, which it has reached at the hole."""
+    left, top, right, bottom = crop.box
+    height, width = shape[:2]
+    rows, columns = np.ones(bottom - top, np.float32), np.ones(right - left, np.float32)
+    if left > 0:
+        columns = np.minimum(columns, _rise(len(columns), min(feather, hole[0] - left)))
+    if right < width:
+        columns = np.minimum(columns, _rise(len(columns), min(feather, right - hole[2]))[::-1])
+    if top > 0:
+        rows = np.minimum(rows, _rise(len(rows), min(feather, hole[1] - top)))
+    if bottom < height:
+        rows = np.minimum(rows, _rise(len(rows), min(feather, bottom - hole[3]))[::-1])
+    ramp: Alpha = np.minimum.outer(rows, columns)
+    return ramp
+
+
+def _rise(length: int, over: float) -> Alpha:
+    """Go from just above 0 to 1 over so many px: [length]; all 1 over 0 px."""
+    rise: Alpha = np.minimum((np.arange(length, dtype=np.float32) + 1) / np.float32(over + 1), 1)
+    return rise
+
+
+def _distance(inside: NDArray[np.uint8]) -> Alpha:
+    """Distance in px from every pixel to the nearest 0, at 0 itself 0."""
+    return cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # type: ignore[return-value]
+
+
+def _scale_to(pixels: Pixels, width: int, height: int) -> Pixels:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    if width == height and width < len(pixels):
+        return resize(pixels, width)
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]

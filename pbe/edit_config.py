@@ -1,0 +1,114 @@
+"""Edit config: the flags of `python -m pbe.edit`."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.errors import InputError
+
+MAX_SCALES = 20
+
+
+@dataclass(frozen=True)
+class EditConfig:
+    """Edit pictures by example: repaint the masked part of a source so that it shows the exemplar's object."""
+
+    model: str
+    """What to edit with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, or a
+    hub id such as Fantasy-Studio/Paint-by-Example."""
+    out: str
+    """Where to: a picture (.png, .jpg, .webp), or a folder. Of several pictures this is a labelled figure, and the
+    pictures lie beside it. With --cases a folder."""
+    source: str = ""
+    """The picture to edit, of any size."""
+    mask: str = ""
+    """What to repaint: white. A picture of any mode, of the source's size or at least its aspect."""
+    box: str = ""
+    """Instead of --mask: x0,y0,x1,y1 in px of the source, x1 and y1 exclusive."""
+    exemplar: str = ""
+    """The picture of the object to show."""
+    cases: str = ""
+    """Instead of these: a CSV with the columns source, exemplar, and mask or box (empty where the other is given), and
+    optionally name, guidance, seed. Paths are relative to it. Finished cases are passed over when run again."""
+    guidance: str = "5"
+    """Guidance scales: one, or several with commas between, such as 1,2,3,5,7,10, for a labelled figure."""
+    steps: int = 50
+    """Denoising steps."""
+    seed: int = 0
+    """Seed of the first picture; the next ones have the seeds after it."""
+    scheduler: Literal["pndm", "ddim", "dpmpp"] = "pndm"
+    """pndm: the paper's (PLMS); dpmpp: DPM-Solver++ 2M, about as good in 20 steps."""
+    n: int = 1
+    """Pictures for every guidance scale."""
+    paste_back: bool = False
+    """Leave every pixel outside the mask as it is, bit for bit: --blend paste."""
+    blend: Literal["auto", "hole", "crop", "paste"] = "auto"
+    """How the edited crop returns: the hole with a seam fading out around it, the whole crop as decoded, or the hole
+    with a seam inside it. auto: hole; with --compat crop."""
+    compat: bool = False
+    """Prepare and draw as diffusers' pipeline does with the same seed: the same latents."""
+    resolution: int = 0
+    """px along a side of the square picture that the model works on. 0: what it was made for."""
+    vae: str = ""
+    """A VAE in place of the model's: a folder, hub id or .ckpt."""
+    clip: str = ""
+    """A CLIP vision tower in place of the model's."""
+    device: str = ""
+    """cpu, cuda, cuda:1 ... Empty: cuda where there is one."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Precision. auto: float16 on a GPU, else float32."""
+    overwrite: bool = False
+    """Of --cases: make again what was made with other settings."""
+
+    @property
+    def how(self) -> Literal["hole", "crop", "paste"]:
+        """The blend that the flags mean.
+
+        Raises:
+            InputError: they contradict each other.
+        """
+        if self.paste_back and self.blend not in ("auto", "paste"):
+            raise InputError(f"--paste-back and --blend {self.blend}: give one of them")
+        if self.paste_back:
+            return "paste"
+        if self.blend == "auto":
+            return "crop" if self.compat else "hole"
+        return self.blend
+
+
+@dataclass(frozen=True)
+class Case:
+    """One source, mask and exemplar, and where its pictures go."""
+
+    name: str
+    """Of the files, without suffix."""
+    source: str
+    exemplar: str
+    mask: str = ""
+    box: str = ""
+    guidance: tuple[float, ...] = field(default=(5.0,))
+    seeds: tuple[int, ...] = field(default=(0,))
+
+    @property
+    def pictures(self) -> int:
+        return len(self.guidance) * len(self.seeds)
+
+    def file(self, scale: float, seed: int, suffix: str) -> str:
+        """Name a picture's file."""
+        if self.pictures == 1:
+            return f"{self.name}{suffix}"
+        return f"{self.name}-g{scale:g}-s{seed}{suffix}"
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """Read `5` or `1,2,3,5,7,10`.
+
+    Raises:
+        InputError: it is something else, or names a scale twice.
+    """
+    try:
+        scales = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--guidance {text}: give a number, or several with commas between") from error
+    if len(set(scales)) < len(scales) or len(scales) > MAX_SCALES:
+        raise InputError(f"--guidance {text}: give each scale once, at most {MAX_SCALES}")
+    return scales

@@ -1,0 +1,42 @@
+"""Latents: images -> scaled latents -> images, by a diffusers VAE."""
+
+from typing import Any
+
+import torch
+
+
+@torch.inference_mode()
+def encode_mean(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    """Encode to the posterior's mean, as the shards hold it: [b, 3, H, W] in [-1, 1] -> [b, c, h, w], scaled."""
+    encoded = vae.encode(images.to(vae.device, vae.dtype))
+    return _scale(vae, encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode())
+
+
+@torch.inference_mode()
+def encode_sample(vae: Any, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Encode to a draw from the posterior, as diffusers' pipeline does, likewise."""
+    encoded = vae.encode(images.to(vae.device, vae.dtype))
+    return _scale(vae, encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.sample(generator))
+
+
+@torch.inference_mode()
+def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Decode scaled latents [b, c, h, w] -> images [b, 3, H, W] float32 in [0, 1]."""
+    unscaled = latents.to(vae.device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
+    images: torch.Tensor = vae.decode(unscaled).sample.float()
+    return (images / 2 + 0.5).clamp(0, 1)
+
+
+def latent_factor(vae: Any) -> int:
+    """Count the px along a latent cell's side."""
+    widths = vae.config.get("block_out_channels") or vae.config["encoder_block_out_channels"]
+    return int(2 ** (len(widths) - 1))
+
+
+def _scale(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    scaled: torch.Tensor = (latents - _shift(vae)) * vae.config.scaling_factor
+    return scaled
+
+
+def _shift(vae: Any) -> float:
+    return vae.config.get("shift_factor") or 0.0
