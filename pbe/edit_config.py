@@ -16,8 +16,8 @@ class EditConfig:
     """What to edit with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, or a
     hub id such as Fantasy-Studio/Paint-by-Example."""
     out: str
-    """Where to: a picture (.png, .jpg, .webp), or a folder. Of several pictures this is a labelled figure, and the
-    pictures lie beside it. With --cases a folder."""
+    """Where to: a picture (.png, .jpg, .webp), or a folder. Of several pictures it is a labelled figure (in a folder
+    pictures.png), and they lie beside it. With --cases a folder."""
     source: str = ""
     """The picture to edit, of any size."""
     mask: str = ""

@@ -16,7 +16,7 @@ from pipeline.storage import Folder, absolute
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 JPEG_QUALITY = 95
-FOLDERS_STEM = "edited"  # where --out is a folder
+FOLDERS_STEM, FOLDERS_FIGURE = "edited", "pictures"  # where --out is a folder
 MAX_NAMED = 3
 Settings = Mapping[str, Any]
 
@@ -29,6 +29,8 @@ class Outputs:
     stem: str
     """Of the one case that flags describe."""
     suffix: str
+    figure: str = ""
+    """Stem of the figure of its pictures. Empty: as the case."""
 
     def write(self, name: str, pixels: Pixels) -> None:
         """Write a picture [h, w, 3] uint8 RGB, whole or not at all."""
@@ -53,7 +55,7 @@ def find_outputs(config: EditConfig) -> Outputs:
     if config.cases or not suffix:
         if suffix in FORMATS:
             raise InputError(f"--out {config.out}: is a picture's name; with --cases give a folder")
-        return Outputs(Folder(url), FOLDERS_STEM, ".png")
+        return Outputs(Folder(url), FOLDERS_STEM, ".png", "" if config.cases else FOLDERS_FIGURE)
     if suffix not in FORMATS:
         raise InputError(f"--out {config.out}: ends in {suffix}; give {', '.join(FORMATS)}, or a folder")
     return Outputs(Folder(url[: -len(name)].rstrip("/") or "/"), name[: -len(suffix)], suffix)

@@ -72,7 +72,7 @@ def edit_case(
     if len(pictures) > 1:
         note = f"{editor.parts.source} ({_weights(editor)}), {config.scheduler} {config.steps} steps"
         figure = draw_pictures(source, mask, task.crop, exemplar, pictures, note=note)
-        outputs.write(f"{case.name}{outputs.suffix}", figure)
+        outputs.write(f"{outputs.figure or case.name}{outputs.suffix}", figure)
 
 
 def _paint(
@@ -143,7 +143,8 @@ def _summarise(
     made = sum(case.pictures for case in todo) if not failed else 0
     rate = f", {seconds / calls:.2f} s a step" if calls else ""
     if len(cases) == 1 and not failed:
-        print(f"{made} pictures in {seconds:.0f} s{rate}: {outputs.place(cases[0].name + outputs.suffix)}")
+        figure = outputs.figure if made > 1 and outputs.figure else cases[0].name
+        print(f"{made} pictures in {seconds:.0f} s{rate}: {outputs.place(figure + outputs.suffix)}")
         return
     done = len(todo) - failed
     print(

@@ -242,7 +242,7 @@ def refuse_bad_numbers(*, guidance: float, steps: int, n: int, seed: int) -> Non
         ("--guidance", guidance, 1, 1000),
         ("--steps", steps, 1, 1000),
         ("--n", n, 1, 1000),
-        ("--seed", seed, 0, 2**63 - 1001),
+        ("--seed", seed, 0, 2**32 - 1001),  # torch's generator takes 32 bits
     ):
         if not least <= value <= most:
             raise InputError(f"{flag} {value}: give a number from {least} to {most}")

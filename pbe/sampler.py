@@ -6,7 +6,7 @@ from one call of the UNet on twice the batch; at scale 1 the unconditional half 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import diffusers
 import torch
@@ -14,6 +14,7 @@ import torch
 from pbe.diffusion import BETA_END, BETA_START, TIMESTEPS, predict_noise
 
 SchedulerName = Literal["pndm", "ddim", "dpmpp"]
+SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
 DEFAULT_STEPS, DEFAULT_GUIDANCE = 50, 5.0
 DEFAULT_SCHEDULER: SchedulerName = "pndm"
 

@@ -1,0 +1,113 @@
+"""The canvas: which crop is edited, and what comes back."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pbe.canvas import blend, crop_for_editing, cut_mask, hole_box, seam
+from pipeline.crops import Crop
+from pipeline.masks import raster_mask, rectangle
+
+SIZES = st.integers(8, 300)
+RESOLUTION = 64
+
+
+@st.composite
+def masks(draw: Any) -> NDArray[np.bool_]:
+    """A source-sized mask of one to three rectangles."""
+    height, width = draw(SIZES), draw(SIZES)
+    mask = np.zeros((height, width), bool)
+    for _ in range(draw(st.integers(1, 3))):
+        x, y = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
+        mask[y : y + draw(st.integers(1, height)), x : x + draw(st.integers(1, width))] = True
+    return mask
+
+
+@given(masks())
+def test_the_crop_holds_the_hole_lies_in_the_source_and_is_square_where_it_can(mask: NDArray[np.bool_]) -> None:
+    crop = crop_for_editing(mask, RESOLUTION)
+    height, width = mask.shape
+    left, top, right, bottom = crop.box
+    x0, y0, x1, y1 = hole_box(mask)
+    assert 0 <= left <= x0 < x1 <= right <= width and 0 <= top <= y0 < y1 <= bottom <= height
+    if max(x1 - x0, y1 - y0) <= min(height, width):
+        assert right - left == bottom - top
+    else:
+        assert crop == Crop((0, 0, width, height), "squash")
+
+
+@given(masks())
+def test_the_hole_takes_between_an_eighth_and_a_half_of_the_crop_where_the_source_allows(
+    mask: NDArray[np.bool_],
+) -> None:
+    left, _, right, _ = crop_for_editing(mask, RESOLUTION).box
+    x0, y0, x1, y1 = hole_box(mask)
+    longest, side = max(x1 - x0, y1 - y0), right - left
+    if 2 * longest <= min(mask.shape):
+        assert 2 * longest <= side
+    assert side <= 8 * longest or longest > min(mask.shape)
+
+
+@pytest.mark.parametrize(("size", "hole"), [(512, 64), (512, 200), (512, 256)])
+def test_a_source_of_the_models_size_is_edited_whole(size: int, hole: int) -> None:
+    mask = np.zeros((size, size), bool)
+    mask[30 : 30 + hole, 40 : 40 + hole] = True
+    assert crop_for_editing(mask, 512).box == (0, 0, 512, 512)
+
+
+@settings(max_examples=60)
+@given(masks(), st.sampled_from(["hole", "crop", "paste"]), st.integers(0, 2**32 - 1))
+def test_pixels_outside_the_crop_never_change_and_the_hole_does(mask: NDArray[np.bool_], how: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    source = rng.integers(0, 100, (*mask.shape, 3), dtype=np.uint8)
+    edited = np.full((RESOLUTION, RESOLUTION, 3), 200, np.uint8)
+    crop = crop_for_editing(mask, RESOLUTION)
+    before = source.copy()
+    whole = blend(source, edited, mask, crop, how=how)
+    inside = np.zeros(mask.shape, bool)
+    left, top, right, bottom = crop.box
+    inside[top:bottom, left:right] = True
+    assert np.array_equal(source, before)
+    assert np.array_equal(whole[~inside], source[~inside])
+    assert (whole[mask] > source[mask]).all()
+    if how == "paste":
+        assert np.array_equal(whole[~mask], source[~mask])
+    else:
+        assert (whole[mask] == 200).all()
+
+
+@given(masks())
+def test_the_seam_has_no_step_beside_the_crops_inner_sides(mask: NDArray[np.bool_]) -> None:
+    """Where a crop's side lies inside the source and away from the hole, the edited picture begins at a low share."""
+    crop = crop_for_editing(mask, RESOLUTION)
+    left, top, right, bottom = crop.box
+    x0, _, _, _ = hole_box(mask)
+    for how in ("hole", "crop"):
+        alpha = seam(mask, crop, how=how)  # type: ignore[arg-type]
+        assert alpha.shape == (bottom - top, right - left) and alpha.min() >= 0 and alpha.max() == 1
+        if left > 0:
+            feather = min((right - left) / 16, x0 - left)
+            assert alpha[:, 0].max() <= 1 / (feather + 1) + 1e-6
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(2, 34), st.integers(2, 34))
+def test_a_boxs_mask_is_the_raster_of_its_polygon_within_the_half_pixel_that_the_raster_adds(
+    x: int, y: int, w: int, h: int
+) -> None:
+    mask = np.zeros((64, 64), bool)
+    mask[y : y + h, x : x + w] = True
+    crop = Crop((0, 0, 64, 64), "crop")
+    ours = cut_mask(mask, crop, 64)
+    polygon = (rectangle((x, y, x + w, y + h)) / 64).astype(np.float32)
+    raster = raster_mask(polygon, 64)
+    assert (raster >= ours).all()
+    assert not raster[: max(y - 1, 0)].any() and not raster[y + h + 1 :].any()
+
+
+@given(masks())
+def test_a_hole_however_thin_is_seen_by_the_model(mask: NDArray[np.bool_]) -> None:
+    assert cut_mask(mask, crop_for_editing(mask, RESOLUTION), RESOLUTION).any()

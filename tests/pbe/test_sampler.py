@@ -1,0 +1,104 @@
+"""Sampling: guidance, schedulers, noise."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbe.diffusion import scaled_linear_schedule
+from pbe.model import PaintByExample
+from pbe.sampler import SCHEDULERS, Conditions, initial_noise, make_scheduler, sample
+from tests.pbe.conftest import CHANNELS, LATENT, WIDTH
+
+SHAPE = (CHANNELS, LATENT, LATENT)
+
+
+@pytest.fixture
+def conditions(model: PaintByExample) -> Conditions:
+    g = torch.Generator().manual_seed(3)
+    context = model.conditioner(torch.randn(2, WIDTH, generator=g)).detach()
+    masked = torch.randn((2, *SHAPE), generator=g)
+    masks = torch.rand((2, 1, LATENT, LATENT), generator=g)
+    return Conditions(context, model.conditioner.unconditional(context).detach(), masked, masks)
+
+
+class Counting:
+    """A UNet that counts its calls and their batch sizes."""
+
+    def __init__(self, unet: Any) -> None:
+        self.unet, self.batches = unet, list[int]()
+
+    def __call__(self, stacked: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        self.batches.append(len(stacked))
+        return self.unet(stacked, *args, **kwargs)
+
+
+def test_guidance_1_skips_the_unconditional_half(model: PaintByExample, conditions: Conditions) -> None:
+    for guidance, batch in ((1.0, 2), (5.0, 4)):
+        unet = Counting(model.unet)
+        sample(unet, make_scheduler("ddim", steps=3), initial_noise(SHAPE, [0, 1]), conditions, guidance=guidance)
+        assert unet.batches == [batch] * 3
+
+
+@pytest.mark.parametrize(("name", "calls"), [("pndm", 51), ("ddim", 50), ("dpmpp", 50)])
+def test_fifty_steps_call_the_unet_as_often_as_documented(name: Any, calls: int) -> None:
+    assert len(make_scheduler(name, steps=50).timesteps) == calls
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_schedulers_have_the_noise_schedule_of_the_training(name: Any) -> None:
+    torch.testing.assert_close(
+        make_scheduler(name, steps=10).alphas_cumprod, scaled_linear_schedule().alphas_cumprod, atol=1e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_model_that_knows_the_noise_arrives_at_its_latents(name: Any, conditions: Conditions) -> None:
+    """With the true noise of one latent as prediction, every scheduler must find that latent."""
+    target = torch.randn((2, *SHAPE), generator=torch.Generator().manual_seed(1))
+    alpha_bar = scaled_linear_schedule().alphas_cumprod
+
+    def oracle(stacked: torch.Tensor, timestep: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
+        a = alpha_bar[timestep]
+        return ((stacked[:, :CHANNELS] - a.sqrt() * target) / (1 - a).sqrt(),)
+
+    noise = initial_noise(SHAPE, [0, 1])
+    found = sample(oracle, make_scheduler(name, steps=50), noise, conditions, guidance=1)
+    assert (found - target).abs().max() < 0.15  # the last step leaves the noise of timestep 0: 0.03 standard deviations
+
+
+def test_guidance_goes_from_unconditional_through_conditional_and_on(
+    model: PaintByExample, conditions: Conditions
+) -> None:
+    """Eq. 6 of classifier-free guidance, after one DDIM step, which is linear in the prediction."""
+    noise = initial_noise(SHAPE, [0, 1])
+
+    def once(guidance: float, context: torch.Tensor) -> torch.Tensor:
+        shown = Conditions(context, conditions.unconditional, conditions.masked_latents, conditions.masks)
+        return sample(model.unet, make_scheduler("ddim", steps=1), noise, shown, guidance=guidance)
+
+    conditional, unconditional = once(1, conditions.context), once(1, conditions.unconditional)
+    expected = unconditional + 3 * (conditional - unconditional)
+    torch.testing.assert_close(once(3, conditions.context), expected, atol=1e-4, rtol=1e-4)
+    assert (conditional - unconditional).abs().max() > 1e-3
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5, unique=True))
+def test_a_pictures_noise_depends_on_its_seed_alone(seeds: list[int]) -> None:
+    together = initial_noise((2, 3, 3), seeds)
+    assert all(
+        torch.equal(noise, initial_noise((2, 3, 3), [seed])[0]) for noise, seed in zip(together, seeds, strict=True)
+    )
+    assert len({tuple(noise.flatten().tolist()) for noise in together}) == len(seeds)
+
+
+def test_half_precision_unets_are_sampled_in_float32_latents(model: PaintByExample, conditions: Conditions) -> None:
+    half = Conditions(
+        conditions.context.bfloat16(), conditions.unconditional.bfloat16(), conditions.masked_latents, conditions.masks
+    )
+    latents = sample(
+        model.unet.to(torch.bfloat16), make_scheduler("ddim", steps=2), initial_noise(SHAPE, [0, 1]), half, guidance=5
+    )
+    assert latents.dtype == torch.float32 and torch.isfinite(latents).all()
