@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from pbe.edit_config import Case, EditConfig, parse_scales
+from pbe.edit_config import Case, EditConfig, parse_scales, refuse_bad_numbers
 from pbe.edit_inputs import read_file
 from pipeline.errors import InputError
 
@@ -77,6 +77,8 @@ def _case(config: EditConfig, row: dict[str | None, str | None], place: str) -> 
     try:
         seed = int(cells.get("seed") or config.seed)
         guidance = parse_scales(cells.get("guidance") or config.guidance)
+        for scale in guidance:
+            refuse_bad_numbers(guidance=scale, steps=config.steps, n=config.n, seed=seed)
     except (ValueError, InputError) as error:
         raise InputError(f"{place}: {error}") from error
     given = cells.get("name", "")

@@ -59,6 +59,15 @@ class EditConfig:
     overwrite: bool = False
     """Of --cases: make again what was made with other settings."""
 
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range.
+
+        Raises:
+            InputError: naming the flag, the value and what is allowed.
+        """
+        for scale in parse_scales(self.guidance):
+            refuse_bad_numbers(guidance=scale, steps=self.steps, n=self.n, seed=self.seed)
+
     @property
     def how(self) -> Literal["hole", "crop", "paste"]:
         """The blend that the flags mean.
@@ -112,3 +121,19 @@ def parse_scales(text: str) -> tuple[float, ...]:
     if len(set(scales)) < len(scales) or len(scales) > MAX_SCALES:
         raise InputError(f"--guidance {text}: give each scale once, at most {MAX_SCALES}")
     return scales
+
+
+def refuse_bad_numbers(*, guidance: float, steps: int, n: int, seed: int) -> None:
+    """Refuse numbers out of range.
+
+    Raises:
+        InputError: naming the flag, the value and what is allowed.
+    """
+    for flag, value, least, most in (
+        ("--guidance", guidance, 1, 1000),
+        ("--steps", steps, 1, 1000),
+        ("--n", n, 1, 1000),
+        ("--seed", seed, 0, 2**32 - 1000),  # torch's generator takes 32 bits
+    ):
+        if not least <= value <= most:
+            raise InputError(f"{flag} {value}: give a number from {least} to {most}")

@@ -4,15 +4,17 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image
 
 from pbe.edit_config import Case, EditConfig
+from pbe.run_folder import write_aside
 from pipeline.errors import InputError
 from pipeline.photos import Pixels
-from pipeline.storage import Folder, absolute
+from pipeline.storage import Folder, absolute, with_retries
+from schemas.shards import json_bytes
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 JPEG_QUALITY = 95
@@ -36,11 +38,23 @@ class Outputs:
         """Write a picture [h, w, 3] uint8 RGB, whole or not at all."""
         content = io.BytesIO()
         Image.fromarray(pixels).save(content, FORMATS[self.suffix], **_options(self.suffix))
-        self.folder.write(name, content.getvalue())
+        self._write(name, content.getvalue())
+
+    def finish(self, case: Case, settings: Settings) -> None:
+        """Write the record that a case is finished."""
+        self._write(record_name(case), json_bytes(case_record(case, settings)))
 
     def place(self, name: str) -> str:
         """Tell a file's path or URL."""
         return f"{self.folder.url.rstrip('/')}/{name}"
+
+    def _write(self, name: str, content: bytes) -> None:
+        target = self.folder.path(name)
+        if self.folder.local:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            write_aside(Path(target), content)
+        else:
+            with_retries(lambda: self.folder.fs.pipe_file(target, content))
 
 
 def find_outputs(config: EditConfig) -> Outputs:

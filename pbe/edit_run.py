@@ -12,8 +12,8 @@ from pbe.compat import prepare_as_diffusers
 from pbe.edit_config import Case, EditConfig
 from pbe.edit_figure import draw_pictures
 from pbe.edit_inputs import box_mask, read_mask, read_picture
-from pbe.edit_outputs import Outputs, case_record, record_name, unfinished
-from pbe.editing import AT_ONCE, Editor, Step, Task, load_editor, paint, prepare, refuse_bad_numbers
+from pbe.edit_outputs import Outputs, unfinished
+from pbe.editing import AT_ONCE, Editor, Step, Task, load_editor, paint, prepare
 from pbe.sampler import make_scheduler
 from pipeline.errors import InputError
 from pipeline.photos import Pixels
@@ -24,9 +24,6 @@ EXIT_DONE, EXIT_FAILED = 0, 1
 
 def edit_cases(config: EditConfig, cases: Sequence[Case], outputs: Outputs) -> int:
     """Load the model and edit; returns the exit code: 1 where a case of a table could not be edited."""
-    for case in cases:
-        for scale in case.guidance:
-            refuse_bad_numbers(guidance=scale, steps=config.steps, n=config.n, seed=case.seeds[0])
     how = config.how
     editor = _load(config)
     settings = _settings(config, editor)
@@ -37,7 +34,7 @@ def edit_cases(config: EditConfig, cases: Sequence[Case], outputs: Outputs) -> i
             try:
                 edit_case(editor, case, config, outputs, how=how, on_step=bar.update)
                 if config.cases:
-                    outputs.folder.write_json(record_name(case), case_record(case, settings))
+                    outputs.finish(case, settings)
             except InputError as error:
                 if not config.cases:
                     raise
@@ -128,7 +125,8 @@ def _digest(editor: Editor) -> str:
 
 def _weights(editor: Editor) -> str:
     note = editor.parts.note
-    return f"{note['weights']} weights of step {note['step']}" if "step" in note else "weights as published"
+    step = note.get("step")
+    return "weights as published" if step is None else f"{note['weights']} weights of step {step}"
 
 
 def _calls(config: EditConfig, case: Case) -> int:

@@ -13,6 +13,7 @@ import torch
 
 from pbe.canvas import Blend, Mask, blend, crop_for_editing, cut_mask
 from pbe.conditioner import exemplar_features
+from pbe.edit_config import refuse_bad_numbers
 from pbe.edit_inputs import Picture, read_mask, read_picture
 from pbe.latents import decode, encode_mean, latent_factor
 from pbe.parts import Parts, load_parts
@@ -230,19 +231,3 @@ def denoise(
     made = make_scheduler(scheduler, steps=steps, device=conditions.context.device)
     with attention_everywhere(unet) if task.stock_bits else nullcontext():
         return sample(unet, made, noise, conditions, guidance=guidance, on_step=on_step)
-
-
-def refuse_bad_numbers(*, guidance: float, steps: int, n: int, seed: int) -> None:
-    """Refuse numbers out of range.
-
-    Raises:
-        InputError: naming the flag, the value and what is allowed.
-    """
-    for flag, value, least, most in (
-        ("--guidance", guidance, 1, 1000),
-        ("--steps", steps, 1, 1000),
-        ("--n", n, 1, 1000),
-        ("--seed", seed, 0, 2**32 - 1001),  # torch's generator takes 32 bits
-    ):
-        if not least <= value <= most:
-            raise InputError(f"{flag} {value}: give a number from {least} to {most}")

@@ -136,12 +136,12 @@ def _write_diffusers_parts(folder: Path, conditioner: Tensors, config: ModelConf
     encoder_config.projection_dim = config.conditioner.cross_dim
     encoder_config.architectures = ["PaintByExampleImageEncoder"]
     encoder_config.save_pretrained(folder / "image_encoder")
-    _write_json(folder / "scheduler" / "scheduler_config.json", _PNDM)
+    _write_json(folder / "scheduler" / "scheduler_config.json", PNDM_CONFIG)
     _write_json(folder / "feature_extractor" / "preprocessor_config.json", _clip_preprocessing(tower.config.image_size))
     _write_json(folder / "model_index.json", _MODEL_INDEX)
 
 
-_PNDM = {
+PNDM_CONFIG = {
     "_class_name": "PNDMScheduler",
     "_diffusers_version": diffusers.__version__,
     "num_train_timesteps": TIMESTEPS,

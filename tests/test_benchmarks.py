@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.benchmarks import sampling
 from tests.benchmarks.encoders import compare_precisions
 from tests.benchmarks.install_wheels import missing_packages
 from tests.benchmarks.machine import peak_tflops
@@ -44,7 +45,7 @@ def test_without_a_gpu_every_check_is_skipped_with_its_reason(tmp_path: Path) ->
     assert code == 77
     install, *checks = summary["checks"]
     assert install["status"] == "passed"
-    assert [check["check"] for check in checks] == ["machine", "tests", "encoders", "train", "step"]
+    assert [check["check"] for check in checks] == ["machine", "tests", "encoders", "train", "sampling", "step"]
     assert {(check["status"], check["reason"]) for check in checks} == {("skipped", "no CUDA")}
 
 
@@ -73,6 +74,13 @@ def test_only_wheels_of_missing_packages_are_installed(tmp_path: Path) -> None:
     for name in ("numpy-9.9-py3-none-any", "no_such_thing-1.0-py3-none-any", "no_such_thing-1.1-py3-none-any"):
         (tmp_path / f"{name}.whl").touch()
     assert missing_packages(tmp_path) == ["no_such_thing==1.1"]
+
+
+def test_sampling_is_compared_with_diffusers_on_the_same_latents() -> None:
+    bench = sampling.Bench(SIZES["tiny"], device="cpu", steps=3)
+    row = bench.measure(sampling.Case(2), rounds=1)
+    assert row.largest_difference < 1e-3
+    assert min(row.ours, row.diffusers) > 0 and row.ratio == pytest.approx(row.diffusers / row.ours)
 
 
 def test_flops_of_the_full_size_are_the_known_ones() -> None:

@@ -24,7 +24,7 @@ export PYTHONPATH=$root HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 NO_ALBUMENTATION
 export TOKENIZERS_PARALLELISM=false TORCHINDUCTOR_CACHE_DIR=$scratch/inductor
 cd "$root" || exit 2
 : >"$scratch/checks.tsv"
-rm -f "$out"/{summary,machine,encoders,step}.json "$out"/{tests.xml,train_metrics.jsonl,log.txt} # of an earlier call
+rm -f "$out"/{summary,machine,encoders,sampling,step}.json "$out"/{tests.xml,train_metrics.jsonl,log.txt} # of an earlier call
 
 record() { # NAME STATUS SECONDS EXIT REASON
     printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$scratch/checks.tsv"
@@ -66,7 +66,7 @@ run_checks() {
     [ -x "$run" ] || run=$python
 
     if ! check machine 60 "$run" -m tests.benchmarks.machine "$out/machine.json"; then
-        for name in tests encoders train step; do skip "$name" "$(tail -1 "$scratch/checks.tsv" | cut -f5)"; done
+        for name in tests encoders train sampling step; do skip "$name" "$(tail -1 "$scratch/checks.tsv" | cut -f5)"; done
         return
     fi
 
@@ -83,6 +83,8 @@ run_checks() {
         check train 80 "$run" pbe/train.py tiny --data "$data" --out "$scratch/train" --steps 10 --dtype bf16 --zero-stage 1
         cp "$scratch/train/metrics.jsonl" "$out/train_metrics.jsonl" 2>/dev/null
     fi
+
+    check sampling 150 "$run" -m tests.benchmarks.sampling --json "$out/sampling.json" --seconds 110
 
     # Last, with all the time that is left: it begins no case that would end too late.
     time_for_step=$(left)
