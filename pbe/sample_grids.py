@@ -15,10 +15,11 @@ from pbe.dataset import open_dataset
 from pbe.edit_figure import outline_mask
 from pbe.feed import FeedConfig, fixed_batches
 from pbe.latents import decode
-from pbe.model import PaintByExample
+from pbe.model import ModelConfig, PaintByExample
 from pbe.sampler import Conditions, initial_noise, make_scheduler, sample
 from pbe.tiles import draw_tiles
 from pbe.validation import fixed_feed
+from pbe.weights import Tensors
 from pipeline.crops import Crop
 from pipeline.photos import Pixels
 from pipeline.shards import read_index, read_sample
@@ -61,10 +62,13 @@ def load_grid_samples(
 
 
 @torch.no_grad()
-def draw_grid(model: PaintByExample, vae: Any, samples: GridSamples, *, at_once: int, seed: int, note: str) -> Pixels:
+def draw_grid(
+    config: ModelConfig, state: Tensors, vae: Any, samples: GridSamples, *, at_once: int, seed: int, note: str
+) -> Pixels:
     """Paint the samples at every guidance scale, and draw them beside source and exemplar.
 
     Args:
+        state: the whole state dict of a PaintByExample, on the device and in the precision to paint in.
         vae: the dataset's.
         at_once: samples in one batch, which guidance doubles.
         seed: of the noise.
@@ -72,6 +76,9 @@ def draw_grid(model: PaintByExample, vae: Any, samples: GridSamples, *, at_once:
     Returns:
         The figure, [h, w, 3] uint8 RGB, decoded without blending into the source.
     """
+    with torch.device("meta"):
+        model = PaintByExample(config).eval()
+    model.load_state_dict(state, assign=True)
     batch = samples.batch
     sources = _pixels(vae, batch.latents)
     _, channels, height, width = batch.latents.shape

@@ -28,6 +28,8 @@ from pbe.validation import validate
 from pipeline.errors import InputError
 from pipeline.photos import Pixels
 
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 @dataclass
 class Counts:
@@ -64,6 +66,11 @@ class Run:
     def out(self) -> Path:
         return Path(self.config.out)
 
+    def full_state(self, *, averaged: bool) -> dict[str, torch.Tensor]:
+        """Gather the weights, or their moving average where one is kept, on the first rank; all must take part."""
+        with self.average.exchanged() if averaged and self.average else nullcontext():
+            return self.engine.full_state(keep=self.ranks.first)
+
     def prepare(self, batch: Batch) -> Batch:
         """Bring a batch to the device and encode what is to be encoded live."""
         device = self.ranks.device
@@ -89,7 +96,7 @@ def steps(run: Run, received: set[int]) -> None:
                 log.write(row)
             if _due(counts.step, config.grid_every, config.steps):
                 grid = sample_grid(run)
-                if log:
+                if log and grid is not None:
                     log.write_grid(counts.step, grid)
             if stop or _due(counts.step, config.save_every, config.steps):
                 save(run)
@@ -162,32 +169,29 @@ def validation(run: Run) -> Row:
     return row
 
 
-def sample_grid(run: Run) -> Pixels:
-    """Draw the fixed samples as the model paints them now, by its moving average where one is kept; all must take part.
+def sample_grid(run: Run) -> Pixels | None:
+    """Draw the fixed samples as the model paints them now, by its moving average where one is kept.
 
-    Every rank paints the same, since under stage 3 none can compute alone.
+    All ranks must take part; the first one paints, on a copy of the weights, and gets the grid.
     """
-    config, engine = run.config, run.engine
+    config = run.config
+    state = run.full_state(averaged=True)
+    if not run.ranks.first:
+        return None
     split = "validation" if run.validates else "train"
     if run.grid_samples is None:
-        run.grid_samples = load_grid_samples(
-            run.feed.config, run.prepare, split=split, bottleneck=engine.config.bottleneck
-        )
+        bottleneck = run.engine.config.bottleneck
+        run.grid_samples = load_grid_samples(run.feed.config, run.prepare, split=split, bottleneck=bottleneck)
     assert run.frozen.vae  # or the config would have been refused
-    note = f"step {run.counts.step}, {'moving average' if run.average else 'raw weights'}, {split} split"
-    at_once = max(1, len(run.feed.slots[0]) // 2)
-    engine.deepspeed.eval()
-    with run.average.in_model() if run.average else nullcontext():
-        grid = draw_grid(
-            engine.deepspeed.module,
-            run.frozen.vae.model,
-            run.grid_samples,
-            at_once=at_once,
-            seed=config.seed,
-            note=note,
-        )
-    engine.deepspeed.train()
-    return grid
+    return draw_grid(
+        run.engine.config,
+        {name: value.to(run.ranks.device, _DTYPES[config.dtype]) for name, value in state.items()},
+        run.frozen.vae.model,
+        run.grid_samples,
+        at_once=max(1, len(run.feed.slots[0]) // 2),
+        seed=config.seed,
+        note=f"step {run.counts.step}, {'moving average' if run.average else 'raw weights'}, {split} split",
+    )
 
 
 def save(run: Run) -> None:

@@ -168,11 +168,7 @@ def export(run: Run) -> None:
     """Write OUT/model; all ranks must take part."""
     config = run.config
     averaged = run.average is not None and config.export_weights != "raw"
-    if averaged and run.average:
-        with run.average.exchanged():
-            state = run.engine.full_state(keep=run.ranks.first)
-    else:
-        state = run.engine.full_state(keep=run.ranks.first)
+    state = run.full_state(averaged=averaged)
     if run.ranks.first:
         layout = export_model(
             run.out / MODEL,
