@@ -135,9 +135,10 @@ class Feed:
         position = Position(state["epoch"], state["step"])
         for name, value in self.state(position).items():
             if state[name] != value:
+                was, now = (f"{each[:12]}..." if name == "dataset" else each for each in (state[name], value))
                 raise InputError(
-                    f"{self.config.data}: the saved position is one of {name} {state[name]}, now it is {value}; "
-                    "go on with the old value, or start a new run"
+                    f"{self.config.data}: the saved position is one of {name} {was}, now it is {now}; "
+                    "go on with the old one, or start a new run"
                 )
         return position
 

@@ -127,7 +127,7 @@ class SampleReader:
             except (_Damaged, FileNotFoundError) as error:
                 problem = f"{self.dataset.folder.url}/{shard.name}: sample {keys[-1]}: {error}"
                 if self.on_bad == "stop":
-                    remedy = f"run verify_shards.py {self.dataset.folder.url}, or have such samples skipped"
+                    remedy = f"run verify_shards.py {self.dataset.folder.url}, or give --bad-samples skip"
                     raise SampleError(f"{problem}; {remedy}") from error
                 self.bad[int(ordinals[slot])] = problem
                 for part in (*rows, pixels, sources):

@@ -83,6 +83,7 @@ def steps(run: Run, received: set[int]) -> None:
     """Train step by step until the last, or until a rank has received a signal."""
     config, counts = run.config, run.counts
     if counts.step >= config.steps:
+        run.ranks.say(f"at step {counts.step} of --steps {config.steps} already: nothing to train, only to export")
         return
     log = Telemetry(run.out, done=counts.step, steps=config.steps) if run.ranks.first else None
     saved = counts.step
@@ -99,6 +100,8 @@ def steps(run: Run, received: set[int]) -> None:
                 if log and grid is not None:
                     log.write_grid(counts.step, grid)
             if stop or _due(counts.step, config.save_every, config.steps):
+                if log:
+                    log.sync()
                 save(run)
                 saved = counts.step
             if stop:
@@ -115,7 +118,7 @@ def one_step(run: Run, source: Iterator[FeedStep], received: set[int]) -> tuple[
     """Train on the next global batch; returns its row, and whether a rank was told to stop."""
     config, ranks, counts, engine = run.config, run.ranks, run.counts, run.engine
     began = time.perf_counter()
-    step = next(source)
+    step = _next_on_all_ranks(source, ranks)
     waited = time.perf_counter() - began
     shares = ranks.world * len(step.batches)
     valid = float(config.batch_size)
@@ -217,6 +220,29 @@ def stop_signals() -> Iterator[set[int]]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def _next_on_all_ranks(source: Iterator[FeedStep], ranks: Ranks) -> FeedStep:
+    """Read the next step, or stop on all ranks alike where one cannot read its part.
+
+    Raises:
+        InputError: a sample is damaged.
+        OSError: storage went on failing.
+    """
+    step, fault = None, None
+    try:
+        step = next(source)
+    except (InputError, OSError) as error:
+        fault = error
+    faults = 0.0 if ranks.world == 1 else ranks.sum(float(fault is not None))
+    if faults:
+        told = [part for part in ranks.gather((isinstance(fault, OSError), str(fault)) if fault else None) if part]
+        passing, message = told[0]
+        raise (OSError if passing else InputError)(message) from fault
+    if fault:
+        raise fault
+    assert step
+    return step
 
 
 def _gather(rows: Any, stop: bool, ranks: Ranks) -> tuple[Observations, bool]:

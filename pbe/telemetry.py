@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ class Telemetry:
         shown: dict[str, object] = {name: f"{row[name]:.4g}" for name in names if name in row}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
+
+    def sync(self) -> None:
+        """Bring the rows to the disk, before a checkpoint that counts on them."""
+        os.fsync(self._file.fileno())
 
     def write_grid(self, step: int, grid: Pixels) -> None:
         """Keep a sample grid, [h, w, 3] uint8 RGB."""

@@ -13,7 +13,8 @@ from pipeline.errors import InputError
 from pipeline.redaction import redact
 from pipeline.storage import absolute, is_local
 
-EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+GO_ON = "run the same command again to go on from the newest checkpoint"
 
 
 def main(arguments: list[str]) -> int:
@@ -25,8 +26,11 @@ def main(arguments: list[str]) -> int:
         return train(config)
     except InputError as error:
         print(f"error: {redact(str(error))}", file=sys.stderr, flush=True)
+    except OSError as error:
+        print(f"stopped: {type(error).__name__}: {redact(str(error))}; {GO_ON}", file=sys.stderr, flush=True)
+        return EXIT_FAILED
     except KeyboardInterrupt:
-        print("\ninterrupted; run the same command again to go on from the newest checkpoint", file=sys.stderr)
+        print(f"\ninterrupted; {GO_ON}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return EXIT_USAGE
 

@@ -42,11 +42,11 @@ def train(config: TrainConfig) -> int:
     ranks = find_place()
     if ranks.device.type == "cpu":
         torch.set_num_threads(1 if ranks.world > 1 else torch.get_num_threads())
-    lock = lock_run(Path(config.out)) if ranks.first else nullcontext()
     accumulation = count_micro_batches(config, world=ranks.world)
     feed = Feed(feed_config(config), rank=ranks.rank, world=ranks.world, accumulation=accumulation)
     frozen = load_frozen(config, read_manifest(Folder(config.data, config.anonymous)), device=str(ranks.device))
     model = build(config, feed, frozen, ranks)
+    lock = lock_run(Path(config.out)) if ranks.first else nullcontext()
     with lock, joined(ranks, timeout_seconds=config.collective_timeout):
         with stop_signals() as received:
             _refuse_misfit(config, model, frozen)
@@ -186,13 +186,20 @@ def export(run: Run) -> None:
 
 
 def _has_validation(config: TrainConfig, ranks: Ranks) -> bool:
+    """Tell whether there is a validation split to look at.
+
+    Raises:
+        InputError: an index of it is damaged.
+    """
     if not config.eval_every and not config.grid_every:
         return False
     try:
-        open_dataset(config.data, split="validation", anonymous=config.anonymous)
+        dataset = open_dataset(config.data, split="validation", anonymous=config.anonymous)
     except InputError as error:
         ranks.say(f"no validation: {error}")
         return False
+    for shard in dataset.shards[0]:
+        dataset.index(shard)  # a damaged one had better stop the training now than at its first validation
     return True
 
 

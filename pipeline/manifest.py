@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -393,6 +394,8 @@ def read_manifest(out: Folder) -> Json:
     try:
         content = out.read(MANIFEST)
     except (FileNotFoundError, NotADirectoryError) as error:
+        if out.local and not Path(out.path("")).exists():
+            raise InputError(f"{out.url}: no such folder; give a dataset's") from error
         raise InputError(
             f"{out.url}: no {MANIFEST}; it is no finished dataset: run the same shard_openimages.py command again"
         ) from error

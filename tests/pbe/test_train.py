@@ -169,8 +169,22 @@ def test_a_missing_sample_stops_by_name_or_is_counted(place: Path) -> None:
     more = ("--data", str(place / "holes"), "--steps", "4")
     assert run(place, flags(place, "stopped", *more)) == [2]
     assert "000001-d00.tar: sample photo1x" in log(place)
+    (place / "log").unlink()
+    assert run(place, flags(place, "stopped2", *more), world=2) == [2, 2]
+    told = [line for line in log(place).splitlines() if line.startswith("error:")]
+    assert len(told) == 2 and told[0] == told[1] and "000001-d00.tar: sample photo1x" in told[0]
+    assert "--bad-samples skip" in told[0] and "Traceback" not in log(place)
     assert run(place, flags(place, "holed", *more, "--bad-samples", "skip")) == [0]
     assert read_rows(place / "holed" / METRICS)[-1]["missing_samples"] == 5 * 1
+
+
+def test_a_damaged_validation_index_stops_before_the_first_step(place: Path, make: Callable[..., Any]) -> None:
+    make(place / "torn")
+    [index, *_] = sorted((place / "torn" / "index" / "validation").glob("*-d00.parquet"))
+    index.write_bytes(index.read_bytes()[:-100])
+    base = ["tiny", "--data", str(place / "torn"), "--workers", "0", "--out", str(place / "torn_run")]
+    assert run(place, [*base, "--eval-every", "2"]) == [2]
+    assert str(index) in log(place) and read_rows(place / "torn_run" / METRICS) == []
 
 
 def test_sigterm_saves_at_the_end_of_the_step_and_the_next_start_goes_on(place: Path, whole: Path) -> None:
@@ -201,10 +215,13 @@ def test_another_training_a_second_one_and_a_cut_lane_are_refused(place: Path, w
     assert set(run(place, flags(place, "three"), world=3)) == {2}
     assert "world size 3 does not divide the 4 lanes; allowed: 1, 2, 4" in log(place)
     (place / "file").write_text("")
-    mistakes = (("--micro-batch", "3"), ("--lr", "nan"), ("--out", str(place / "file")))
+    nowhere = ("--data", str(place / "nowhere"))
+    mistakes = (("--micro-batch", "3"), ("--lr", "nan"), ("--out", str(place / "file")), nowhere)
     assert run(place, *(flags(place, "mistaken", *mistake) for mistake in mistakes)) == [2]
-    for message in ("does not come out even", "--lr nan: give a number from 0", "file: cannot be written"):
+    messages = ("does not come out even", "--lr nan: give a number from 0", "file: cannot be written", "no such folder")
+    for message in messages:
         assert message in log(place)
+    assert not (place / "mistaken").exists()
     assert "Traceback" not in log(place)
 
 
