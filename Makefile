@@ -16,17 +16,22 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install -q -e '.[train,dashboards,dev]'
 	@touch $@
 
-# Photos that ship in packages -> a dataset, its contact sheet and its funnel, and a model trained for 30 steps, under
-# runs/demo.
+# Photos that ship in packages -> a dataset, its contact sheet and its funnel, a model trained for 30 steps, and pictures
+# edited with it, under runs/demo.
+DEMO_PHOTOS := runs/demo/dataset/run/sample_photos/train
+
 demo: venv
 	$(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset
 	$(BIN)/python ray_jobs/verify_shards.py runs/demo/dataset
 	@cp runs/demo/dataset/overview.png runs/demo/dataset/funnel.png runs/demo/
 	$(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 30
-	@echo; echo "Look at runs/demo/overview.png, runs/demo/funnel.png and runs/demo/train/loss.png. Three commands to try next:"
+	$(BIN)/python -m pbe.edit --model runs/demo/train --source $(DEMO_PHOTOS)/00c0ffee00000003.jpg --box 170,30,430,330 \
+	    --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/guidance.png --guidance 1,2,3,5,7,10 --steps 20 --scheduler dpmpp
+	@echo; echo "Look at overview.png, funnel.png, train/loss.png and guidance.png in runs/demo: the encoders are untrained and"
+	@echo "the model hardly trained, so that what it paints is noise. Three commands to try next:"
 	@echo "  $(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset --draws 3   # more draws: adds shards, changes none"
 	@echo "  $(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 60       # goes on from step 30"
-	@echo "  $(BIN)/python ray_jobs/shard_openimages.py --boxes BOXES.csv --images FOLDER --out runs/mine"
+	@echo "  $(BIN)/python -m pbe.edit --model Fantasy-Studio/Paint-by-Example --source S --mask M --exemplar E --out edited.png"
 
 test: venv
 	$(BIN)/ruff check .
