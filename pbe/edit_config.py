@@ -36,7 +36,7 @@ class EditConfig:
     seed: int = 0
     """Seed of the first picture; the next ones have the seeds after it."""
     scheduler: Literal["pndm", "ddim", "dpmpp"] = "pndm"
-    """pndm: the paper's (PLMS); dpmpp: DPM-Solver++ 2M, about as good in 20 steps."""
+    """pndm: the paper's (PLMS); dpmpp: DPM-Solver++ 2M, made for fewer steps, such as 20."""
     n: int = 1
     """Pictures for every guidance scale."""
     paste_back: bool = False
