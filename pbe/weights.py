@@ -55,10 +55,25 @@ def read_weights(source: str) -> Weights:
     """
     path = Path(source)
     if path.is_dir():
-        return _read_folder(_model_folder(path), str(_model_folder(path)))
+        return _read_folder(model_folder(path), str(model_folder(path)))
     if path.is_file():
         return _read_file(path)
     return _read_folder(fetch(source, parts=_PARTS, extra=["model_index.json", NOTE_FILE]), source)
+
+
+def model_folder(folder: Path) -> Path:
+    """Find the model in a training's folder.
+
+    Raises:
+        InputError: the training has exported none.
+    """
+    if (folder / "unet").is_dir():
+        return folder
+    if (folder / "model" / "unet").is_dir():
+        return folder / "model"
+    if (folder / "checkpoints").is_dir():
+        raise InputError(f"{folder}: a training without a model yet; write {folder / 'model'} with its --export-only")
+    raise InputError(f"{folder}: has no unet folder; {FORMS}")
 
 
 def plain_tower(tensors: Tensors) -> dict[str, torch.Tensor]:
@@ -76,21 +91,6 @@ def modern_vae(tensors: Tensors) -> dict[str, torch.Tensor]:
     """Give a VAE's attention its present names in diffusers; published VAEs have `query` where it is `to_q` now."""
     old = re.compile(rf"(attentions\.\d+)\.({'|'.join(_OLD_VAE_ATTENTION)})\.")
     return {old.sub(lambda m: f"{m[1]}.{_OLD_VAE_ATTENTION[m[2]]}.", key): value for key, value in tensors.items()}
-
-
-def _model_folder(folder: Path) -> Path:
-    """Find the model in a training's folder.
-
-    Raises:
-        InputError: the training has exported none.
-    """
-    if (folder / "unet").is_dir():
-        return folder
-    if (folder / "model" / "unet").is_dir():
-        return folder / "model"
-    if (folder / "checkpoints").is_dir():
-        raise InputError(f"{folder}: a training without a model yet; write {folder / 'model'} with its --export-only")
-    raise InputError(f"{folder}: has no unet folder; {FORMS}")
 
 
 def _read_file(path: Path) -> Weights:

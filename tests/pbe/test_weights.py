@@ -203,6 +203,23 @@ def test_a_malicious_pickle_does_nothing(tmp_path: Path, function: Any) -> None:
     assert not victim.exists()
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_an_unsafe_file_wants_is_named_without_advice_to_load_it(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "evil.ckpt"
+    torch.save({"a": _Attack(os.system, "true")}, path, _use_new_zipfile_serialization=zipped)
+    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps([_Attack(os.system, "true")]))
+    torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / "script.ckpt"))
+    said = []
+    for name in ("evil", "plain", "script"):
+        with pytest.raises(
+            InputError, match=rf"{name}.ckpt: cannot be read as tensors \(it [^()]*\); give a"
+        ) as caught:
+            load_pickled_tensors(tmp_path / f"{name}.ckpt")
+        said.append(str(caught.value))
+    assert "system, which is not safe" in said[0]
+    assert not any(word in line for line in said for word in ("weights_only", "trust", "Re-running"))
+
+
 def test_reading_leaves_torch_as_strict_as_before(tmp_path: Path) -> None:
     path = tmp_path / "evil.ckpt"
     torch.save({"a": torch.ones(1), "extra": _Attack(eval, "1")}, path)
