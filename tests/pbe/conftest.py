@@ -1,5 +1,6 @@
 """Tiny random models and batches, and diffusers' own Paint by Example as the oracle."""
 
+import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -8,7 +9,6 @@ from typing import Any
 
 import diffusers
 import diffusers.pipelines
-import diffusers.pipelines.deprecated.paint_by_example as deprecated
 import pytest
 import torch
 import transformers
@@ -17,9 +17,13 @@ from pbe.batch import Batch
 from pbe.model import ModelConfig, PaintByExample, model_config
 from pbe.unet import UNET_SIZES, UNetSize, build_unet
 
-# diffusers 0.38 moved this module and its loader does not find it any more
-diffusers.pipelines.paint_by_example = deprecated
-sys.modules["diffusers.pipelines.paint_by_example"] = deprecated
+MOVED = "diffusers.pipelines.deprecated.paint_by_example"
+if importlib.util.find_spec(MOVED):  # diffusers 0.38 moved this module and its loader does not find it any more
+    deprecated = importlib.import_module(MOVED)
+    diffusers.pipelines.paint_by_example = deprecated
+    sys.modules["diffusers.pipelines.paint_by_example"] = deprecated
+else:
+    deprecated = diffusers.pipelines.paint_by_example
 
 CHANNELS = 4
 WIDTH = 64  # of the exemplar vectors
@@ -98,6 +102,10 @@ def diffusers_encoder(*, layers: int = 4, seed: int = 1) -> Any:
 
 @pytest.fixture(scope="session")
 def ldm_vae_module() -> Any:
+    return tiny_vae()
+
+
+def tiny_vae() -> Any:
     """An AutoencoderKL like Stable Diffusion's, tiny: two levels, two residual blocks a level."""
     torch.manual_seed(2)
     return diffusers.AutoencoderKL(

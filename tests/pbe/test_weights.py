@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import sys
 import types
 from collections import defaultdict
@@ -107,7 +108,8 @@ def test_diffusers_folder_is_read_as_either_transformers_wrote_it(tmp_path: Path
     model, encoder = random_model(tiny_config()), diffusers_encoder()
     _save_sd_folder(tmp_path, model.unet, pickled=pickled)
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "PaintByExamplePipeline"}))
-    state = {f"{prefix}{k[6:]}" if k.startswith("model.") else k: v for k, v in encoder.state_dict().items()}
+    inner = re.compile(r"^model\.(vision_model\.)?")
+    state = {inner.sub(prefix, key): value for key, value in encoder.state_dict().items()}
     state[f"{prefix}embeddings.position_ids"] = torch.arange(17)[None]
     encoder.config.save_pretrained(tmp_path / "image_encoder")
     if pickled:
