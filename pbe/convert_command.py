@@ -21,9 +21,11 @@ class ConvertConfig:
     """The model: diffusers' folder or ours, a training's folder, a .ckpt of the original code, or a hub id such as
     Fantasy-Studio/Paint-by-Example."""
     out: str
-    """The folder to write. One that holds a model written by this project is replaced, any other content is kept."""
-    layout: Literal["auto", "diffusers", "pbe"] = "auto"
-    """diffusers' Paint by Example folder, our own layout, or, by itself, the first if the parts fit it."""
+    """The folder to write, or a file NAME.ckpt for the original code. A model folder of this project is replaced, all
+    else is kept."""
+    layout: Literal["auto", "diffusers", "pbe", "ckpt"] = "auto"
+    """diffusers' Paint by Example folder, our own layout, the original code's checkpoint, or, by itself: a checkpoint
+    where --out ends in .ckpt, else diffusers' folder if the parts fit it, else ours."""
     vae: str = ""
     """A VAE in place of the model's: folder, hub id (`id:subfolder`), .ckpt, `untrained`; `none`: without."""
     clip: str = ""
@@ -41,6 +43,14 @@ class ConvertConfig:
             raise InputError("--model and --out: give both, the model to read and the folder to write")
         if not is_local(self.out):
             raise InputError(f"--out {self.out}: give a folder on a local disk; it is renamed there when it is whole")
+        if self.layout != "auto" and (self.layout == "ckpt") != self.to_checkpoint:
+            kind = "a file that ends in .ckpt" if self.layout == "ckpt" else "a folder, not a .ckpt"
+            raise InputError(f"--out {self.out}: for --layout {self.layout}, give {kind}")
+
+    @property
+    def to_checkpoint(self) -> bool:
+        """Whether one file for the original code is wanted."""
+        return self.out.endswith(".ckpt")
 
 
 def main(arguments: list[str]) -> int:

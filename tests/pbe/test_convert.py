@@ -194,6 +194,15 @@ def test_places_that_are_taken_are_refused_and_kept(
     _refuse(["--model", str(published), "--out", "s3://bucket/model"], "--out s3://bucket/model: give a folder", capsys)
     _refuse(["--model", str(published), "--out", ""], "--model and --out: give both", capsys)
     _refuse(["--model", str(published), "--out", str(tmp_path / "file" / "x")], "cannot be written (", capsys)
+    (tmp_path / "theirs.ckpt").write_text("x")
+    for flags, message in (
+        (["--out", str(tmp_path / "theirs.ckpt")], "theirs.ckpt: exists already; remove it"),
+        (["--out", "m.ckpt", "--layout", "pbe"], "--out m.ckpt: for --layout pbe, give a folder, not a .ckpt"),
+        (["--out", "m", "--layout", "ckpt"], "--out m: for --layout ckpt, give a file that ends in .ckpt"),
+        (["--out", str(tmp_path / "m.ckpt")], "original code cannot hold this model: the UNet has other tensors"),
+    ):
+        _refuse(["--model", str(published), *flags], message, capsys)
+    assert not (tmp_path / "m.ckpt").exists()
 
 
 def test_what_cannot_be_converted_is_refused_before_anything_is_written(

@@ -15,6 +15,7 @@ import torch
 import transformers
 
 from pbe.conditioner import ConditionerConfig
+from pbe.convert_command import main
 from pbe.loading import SD_V1_VAE, VIT_L_14
 from pbe.model import ModelConfig, PaintByExample, count_parameters
 from pbe.parts import load_parts
@@ -116,6 +117,19 @@ def test_every_tensor_of_the_published_model_finds_its_place(tmp_path: Path, who
         assert shapes == {key: value.shape for key, value in whole[name].state_dict().items()}
         assert {value.dtype for value in module.state_dict().values()} == {torch.float16}
     assert sum(map(count_parameters, loaded.values())) == _count_numbers(path)
+
+
+def test_the_original_checkpoint_is_written_with_the_names_and_shapes_it_had(
+    tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    _write("ckpt", tmp_path / "theirs.ckpt", whole)
+    assert main(["--model", str(tmp_path / "theirs.ckpt"), "--out", str(tmp_path / "ours.ckpt")]) == 0
+    before, after = (
+        {key: (value.shape, value.dtype) for key, value in torch.load(path, weights_only=True)["state_dict"].items()}
+        for path in (tmp_path / "theirs.ckpt", tmp_path / "ours.ckpt")
+    )
+    left = {key for key in before if any(word in key for word in NOT_WEIGHTS)}
+    assert {key: before[key] for key in before.keys() - left} == {key: after[key] for key in after.keys() - left}
 
 
 def _count_numbers(path: Path) -> int:
