@@ -14,7 +14,7 @@ import torch
 
 from pbe.hub import fetch
 from pbe.ldm import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
-from pbe.tensor_files import FORMS, read_json, read_part, read_tensors
+from pbe.tensor_files import FORMS, find_weights, read_json, read_part, read_tensors
 from pipeline.errors import InputError
 
 NOTE_FILE = "pbe.json"
@@ -110,15 +110,16 @@ def _read_folder(folder: Path, source: str) -> Weights:
         raise InputError(f"{source}: has no unet folder; {FORMS}")
     encoder, encoder_config = _read_encoder(folder)
     vae = folder / "vae"
+    has_vae = find_weights(vae) is not None
     return Weights(
         source=source,
         unet=read_part(folder / "unet"),
         conditioner={key: value for key, value in encoder.items() if not key.startswith("model.")},
         tower=plain_tower({k.removeprefix("model."): v for k, v in encoder.items() if k.startswith("model.")}),
-        vae=modern_vae(read_part(vae)) if vae.is_dir() else {},
+        vae=modern_vae(read_part(vae)) if has_vae else {},
         unet_config=read_json(folder / "unet" / "config.json"),
         tower_config=encoder_config,
-        vae_config=read_json(vae / "config.json") if vae.is_dir() else None,
+        vae_config=read_json(vae / "config.json") if has_vae else None,
         note=read_json(folder / NOTE_FILE) if (folder / NOTE_FILE).exists() else {},
     )
 

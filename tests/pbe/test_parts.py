@@ -1,5 +1,6 @@
 """A whole model comes in by one name, from every form that it is published in."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -180,3 +181,32 @@ def test_encoders_of_other_sizes_are_refused_by_flag(tmp_path: Path, published: 
         named = {flag: str(tmp_path / name) for flag, name in flags.items()}
         with pytest.raises(InputError, match=message):
             load_parts(str(published), **named)
+
+
+class _Attack:
+    """Unpickled without care, this makes the folder."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"mkdir {self.victim}",)
+
+
+@pytest.mark.parametrize("part", ["unet", "image_encoder", "vae"])
+def test_a_malicious_part_of_a_folder_does_nothing(tmp_path: Path, published: Path, part: str) -> None:
+    folder, victim = Path(shutil.copytree(published, tmp_path / "evil")), tmp_path / "victim"
+    (path,) = (folder / part).glob("*.safetensors")
+    path.unlink()
+    torch.save({"a": torch.ones(1), "b": _Attack(victim)}, folder / part / f"{path.stem}.bin")
+    with pytest.raises(InputError, match=r"cannot be read as tensors \(it wants \w+.system, which is not safe to load"):
+        load_parts(str(folder))
+    assert not victim.exists()
+
+
+def test_a_folder_whose_vae_did_not_arrive_asks_for_one(tmp_path: Path, published: Path) -> None:
+    folder = Path(shutil.copytree(published, tmp_path / "half"))
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"half: holds no VAE tensors; name a VAE with --vae"):
+        load_parts(str(folder))
+    assert load_parts(str(folder), vae=str(published)).vae is not None
