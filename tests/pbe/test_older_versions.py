@@ -70,6 +70,6 @@ def test_the_older_pair_opens_what_is_written_here_and_paints_the_same(
 
 
 def test_this_project_works_on_the_older_pair(older: Path) -> None:
-    modules = [f"tests/pbe/test_{name}.py" for name in ("weights", "parts", "export", "convert", "ldm")]
+    modules = [f"tests/pbe/test_{name}.py" for name in ("weights", "parts", "export", "convert", "ldm", "ldm_export")]
     said = _run(older, "-m", "pytest", "-q", *modules)
     assert "100%" in said
