@@ -36,8 +36,8 @@ def export_model(
     *,
     vae: Any | None,
     tower: Any | None,
-    weights: Literal["raw", "ema"],
-    step: int,
+    weights: Literal["raw", "ema", "unknown"],
+    step: int | None,
     layout: Layout | None = None,
     encoders: Mapping[str, str] | None = None,
 ) -> Layout:
@@ -47,8 +47,8 @@ def export_model(
         state: the whole state dict of a PaintByExample, names `unet.*` and `conditioner.*`; saved bit by bit.
         vae: the diffusers VAE, or None.
         tower: the transformers CLIPVisionModel, or None.
-        weights: which weights `state` holds.
-        step: optimiser steps behind them.
+        weights: which weights `state` holds, raw or their moving average.
+        step: optimiser steps behind them; None: unknown.
         layout: None: diffusers' where the parts fit, else ours.
         encoders: names and fingerprints of the dataset's encoders, recorded.
 

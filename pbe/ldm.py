@@ -1,6 +1,7 @@
 """LDM: tensors under the names of Stable Diffusion v1's original code -> the same under diffusers' names.
 
 Covers UNet and VAE of Stable Diffusion v1, and the conditioner and CLIP tower of the official Paint by Example.
+`pbe.ldm_export` is the way back.
 """
 
 import re
@@ -10,8 +11,8 @@ import torch
 
 Tensors = Mapping[str, torch.Tensor]
 
-_LAYERS = 2  # residual blocks a level, as in every Stable Diffusion v1
-_UNET_ENDS = {
+LAYERS = 2  # residual blocks a level, as in every Stable Diffusion v1
+UNET_ENDS = {
     "time_embed.0": "time_embedding.linear_1",
     "time_embed.2": "time_embedding.linear_2",
     "input_blocks.0.0": "conv_in",
@@ -19,7 +20,7 @@ _UNET_ENDS = {
     "out.2": "conv_out",
 }
 _MIDDLE = {"0": "resnets.0", "1": "attentions.0", "2": "resnets.1"}
-_RESNET = {
+RESNET = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
     "emb_layers.1": "time_emb_proj",
@@ -27,14 +28,14 @@ _RESNET = {
     "out_layers.3": "conv2",
     "skip_connection": "conv_shortcut",
 }
-_MAPPER = {
+MAPPER = {
     "attn.c_proj": "attn1.to_out.0",
     "ln_1": "norm1",
     "ln_2": "norm3",
     "mlp.c_fc": "ff.net.0.proj",
     "mlp.c_proj": "ff.net.2",
 }
-_VAE_ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
+VAE_ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
 
 
 def is_ldm(state: Tensors) -> bool:
@@ -94,8 +95,8 @@ def _renamed(state: Tensors, rename: Callable[[str], str]) -> dict[str, torch.Te
 
 def _unet_name(key: str) -> str:
     stem, _, leaf = key.rpartition(".")
-    if stem in _UNET_ENDS:
-        return f"{_UNET_ENDS[stem]}.{leaf}"
+    if stem in UNET_ENDS:
+        return f"{UNET_ENDS[stem]}.{leaf}"
     if match := re.fullmatch(r"middle_block\.([012])\.(.+)", key):
         return f"mid_block.{_MIDDLE[match[1]]}.{_resnet_name(match[2])}"
     if match := re.fullmatch(r"input_blocks\.(\d+)\.([01])\.(.+)", key):
@@ -107,7 +108,7 @@ def _unet_name(key: str) -> str:
 
 def _down_name(index: int, slot: str, rest: str) -> str:
     """Place block `index` of the way down: a level is its residual blocks, then the step to the next level."""
-    level, layer = divmod(index, _LAYERS + 1)
+    level, layer = divmod(index, LAYERS + 1)
     if rest.startswith("op."):
         return f"down_blocks.{level}.downsamplers.0.conv.{rest.removeprefix('op.')}"
     part = "resnets" if slot == "0" else "attentions"
@@ -116,7 +117,7 @@ def _down_name(index: int, slot: str, rest: str) -> str:
 
 def _up_name(index: int, slot: str, rest: str) -> str:
     """Place block `index` of the way up: a level has one residual block more; its last one ends with the step up."""
-    level, layer = divmod(index, _LAYERS + 1)
+    level, layer = divmod(index, LAYERS + 1)
     if rest.startswith("conv."):
         return f"up_blocks.{level}.upsamplers.0.{rest}"
     part = "resnets" if slot == "0" else "attentions"
@@ -126,7 +127,7 @@ def _up_name(index: int, slot: str, rest: str) -> str:
 def _resnet_name(rest: str) -> str:
     """Rename inside a residual block; inside attention the names are the same."""
     stem, _, leaf = rest.rpartition(".")
-    return f"{_RESNET[stem]}.{leaf}" if stem in _RESNET else rest
+    return f"{RESNET[stem]}.{leaf}" if stem in RESNET else rest
 
 
 def _mapper_tensors(key: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -136,9 +137,9 @@ def _mapper_tensors(key: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
     if stem == "attn.c_qkv":
         thirds = zip("qkv", value.chunk(3), strict=True)
         return {f"mapper.blocks.{block}.attn1.to_{name}.{leaf}": third for name, third in thirds}
-    if stem not in _MAPPER:
+    if stem not in MAPPER:
         raise ValueError(f"{key} has no place in the mapper of Paint by Example")
-    return {f"mapper.blocks.{block}.{_MAPPER[stem]}.{leaf}": value}
+    return {f"mapper.blocks.{block}.{MAPPER[stem]}.{leaf}": value}
 
 
 def _vae_name(key: str, levels: int) -> str:
@@ -151,7 +152,7 @@ def _vae_name(key: str, levels: int) -> str:
     if match := re.fullmatch(r"mid\.block_([12])\.(.+)", rest):
         return f"{side}.mid_block.resnets.{int(match[1]) - 1}.{match[2]}"
     if match := re.fullmatch(r"mid\.attn_1\.(norm|q|k|v|proj_out)\.(.+)", rest):
-        return f"{side}.mid_block.attentions.0.{_VAE_ATTENTION[match[1]]}.{match[2]}"
+        return f"{side}.mid_block.attentions.0.{VAE_ATTENTION[match[1]]}.{match[2]}"
     if match := re.fullmatch(r"down\.(\d+)\.(block|downsample)\.(.+)", rest):
         part = "resnets." if match[2] == "block" else "downsamplers.0."
         return f"{side}.down_blocks.{match[1]}.{part}{match[3]}"

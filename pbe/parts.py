@@ -52,16 +52,29 @@ def load_parts(
     """
     weights = read_weights(source)
     model = build_model(weights)
-    vae_module = None if vae == NONE else build_vae(read_vae(vae) if vae else weights)
-    tower = None if clip == NONE else build_tower(read_tower(clip) if clip else weights)
-    _refuse_misfits(weights, model, vae_module, tower)
+    vae_module, tower = choose_vae(weights, vae), choose_tower(weights, clip)
+    refuse_misfits(weights.source, model, vae=vae_module, tower=tower)
     for part in (model, vae_module, tower):
         if part is not None:
             part.requires_grad_(False).to(device=device, dtype=getattr(torch, dtype))
     return Parts(model, vae_module, tower, weights.source, weights.note)
 
 
-def _refuse_misfits(weights: Weights, model: PaintByExample, vae: Any | None, tower: Any | None) -> None:
+def choose_vae(weights: Weights, name: str) -> Any | None:
+    """Build the VAE that --vae names; empty: the one in the weights; `none`: none.
+
+    Raises:
+        InputError: it is not there, or cannot be read safely.
+    """
+    return None if name == NONE else build_vae(read_vae(name) if name else weights)
+
+
+def choose_tower(weights: Weights, name: str) -> Any | None:
+    """Build the CLIP vision tower that --clip names, likewise."""
+    return None if name == NONE else build_tower(read_tower(name) if name else weights)
+
+
+def refuse_misfits(source: str, model: PaintByExample, *, vae: Any | None, tower: Any | None) -> None:
     """Refuse encoders of other sizes than the model's.
 
     Raises:
@@ -70,11 +83,11 @@ def _refuse_misfits(weights: Weights, model: PaintByExample, vae: Any | None, to
     latent, width = model.unet.config.out_channels, model.config.conditioner.width
     if vae is not None and vae.config.latent_channels != latent:
         raise InputError(
-            f"{weights.source}: paints latents of {latent} channels, the VAE's have {vae.config.latent_channels}; "
+            f"{source}: paints latents of {latent} channels, the VAE's have {vae.config.latent_channels}; "
             "name the VAE that it was trained on with --vae"
         )
     if tower is not None and tower.config.hidden_size != width:
         raise InputError(
-            f"{weights.source}: takes exemplar vectors of {width} numbers, the CLIP tower's have "
+            f"{source}: takes exemplar vectors of {width} numbers, the CLIP tower's have "
             f"{tower.config.hidden_size}; name the tower that it was trained on with --clip"
         )

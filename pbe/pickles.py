@@ -4,7 +4,9 @@
 (callbacks, configs): those become inert stubs here, found by name only.
 """
 
+import re
 import struct
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -60,13 +62,24 @@ def _empty_dict(*_: Any) -> dict[Any, Any]:
 def _load_inert(path: Path) -> Any:
     try:
         stubs: list[Any] = [(_empty_dict if name in _DICT_LIKE else _Stub, name) for name in _foreign_names(path)]
-        with torch.serialization.safe_globals(stubs):
+        with torch.serialization.safe_globals(stubs), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch asks to report unusual files to its authors
             return torch.load(path, map_location="cpu", weights_only=True)
     except _LOADING_ERRORS as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{path}: cannot be read as tensors ({reason}); give a .safetensors file or one written by torch.save"
+            f"{path}: cannot be read as tensors ({_reason(error)}); give a .safetensors file or a state dict of plain "
+            "tensors written by torch.save"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong in a few words of our own: torch's advise to load the file without care."""
+    text = str(error).strip()
+    if match := re.search(r"unsupported GLOBAL (\S+)", text):
+        return f"it wants {match[1]}, which is not safe to load"
+    if isinstance(error, UnpicklingError) or "weights_only" in text:
+        return "it is no pickle, or holds more than tensors"
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _foreign_names(path: Path) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 
 from pbe.hub import fetch
 from pbe.ldm import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
-from pbe.tensor_files import FORMS, read_json, read_part, read_tensors
+from pbe.tensor_files import FORMS, find_weights, read_json, read_part, read_tensors
 from pipeline.errors import InputError
 
 NOTE_FILE = "pbe.json"
@@ -55,10 +55,25 @@ def read_weights(source: str) -> Weights:
     """
     path = Path(source)
     if path.is_dir():
-        return _read_folder(_model_folder(path), str(_model_folder(path)))
+        return _read_folder(model_folder(path), str(model_folder(path)))
     if path.is_file():
         return _read_file(path)
     return _read_folder(fetch(source, parts=_PARTS, extra=["model_index.json", NOTE_FILE]), source)
+
+
+def model_folder(folder: Path) -> Path:
+    """Find the model in a training's folder.
+
+    Raises:
+        InputError: the training has exported none.
+    """
+    if (folder / "unet").is_dir():
+        return folder
+    if (folder / "model" / "unet").is_dir():
+        return folder / "model"
+    if (folder / "checkpoints").is_dir():
+        raise InputError(f"{folder}: a training without a model yet; write {folder / 'model'} with its --export-only")
+    raise InputError(f"{folder}: has no unet folder; {FORMS}")
 
 
 def plain_tower(tensors: Tensors) -> dict[str, torch.Tensor]:
@@ -78,21 +93,6 @@ def modern_vae(tensors: Tensors) -> dict[str, torch.Tensor]:
     return {old.sub(lambda m: f"{m[1]}.{_OLD_VAE_ATTENTION[m[2]]}.", key): value for key, value in tensors.items()}
 
 
-def _model_folder(folder: Path) -> Path:
-    """Find the model in a training's folder.
-
-    Raises:
-        InputError: the training has exported none.
-    """
-    if (folder / "unet").is_dir():
-        return folder
-    if (folder / "model" / "unet").is_dir():
-        return folder / "model"
-    if (folder / "checkpoints").is_dir():
-        raise InputError(f"{folder}: a training without a model yet; write {folder / 'model'} with its --export-only")
-    raise InputError(f"{folder}: has no unet folder; {FORMS}")
-
-
 def _read_file(path: Path) -> Weights:
     state = read_tensors(path)
     if not is_ldm(state):
@@ -110,15 +110,16 @@ def _read_folder(folder: Path, source: str) -> Weights:
         raise InputError(f"{source}: has no unet folder; {FORMS}")
     encoder, encoder_config = _read_encoder(folder)
     vae = folder / "vae"
+    has_vae = find_weights(vae) is not None
     return Weights(
         source=source,
         unet=read_part(folder / "unet"),
         conditioner={key: value for key, value in encoder.items() if not key.startswith("model.")},
         tower=plain_tower({k.removeprefix("model."): v for k, v in encoder.items() if k.startswith("model.")}),
-        vae=modern_vae(read_part(vae)) if vae.is_dir() else {},
+        vae=modern_vae(read_part(vae)) if has_vae else {},
         unet_config=read_json(folder / "unet" / "config.json"),
         tower_config=encoder_config,
-        vae_config=read_json(vae / "config.json") if vae.is_dir() else None,
+        vae_config=read_json(vae / "config.json") if has_vae else None,
         note=read_json(folder / NOTE_FILE) if (folder / NOTE_FILE).exists() else {},
     )
 

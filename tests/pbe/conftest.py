@@ -1,23 +1,29 @@
 """Tiny random models and batches, and diffusers' own Paint by Example as the oracle."""
 
+import importlib.util
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import diffusers.pipelines
-import diffusers.pipelines.deprecated.paint_by_example as deprecated
 import pytest
 import torch
 import transformers
 
 from pbe.batch import Batch
 from pbe.model import ModelConfig, PaintByExample, model_config
-from pbe.unet import UNET_SIZES, UNetSize
+from pbe.unet import UNET_SIZES, UNetSize, build_unet
 
-# diffusers 0.38 moved this module and its loader does not find it any more
-diffusers.pipelines.paint_by_example = deprecated
-sys.modules["diffusers.pipelines.paint_by_example"] = deprecated
+MOVED = "diffusers.pipelines.deprecated.paint_by_example"
+if importlib.util.find_spec(MOVED):  # diffusers 0.38 moved this module and its loader does not find it any more
+    deprecated = importlib.import_module(MOVED)
+    diffusers.pipelines.paint_by_example = deprecated
+    sys.modules["diffusers.pipelines.paint_by_example"] = deprecated
+else:
+    deprecated = diffusers.pipelines.paint_by_example
 
 CHANNELS = 4
 WIDTH = 64  # of the exemplar vectors
@@ -96,6 +102,10 @@ def diffusers_encoder(*, layers: int = 4, seed: int = 1) -> Any:
 
 @pytest.fixture(scope="session")
 def ldm_vae_module() -> Any:
+    return tiny_vae()
+
+
+def tiny_vae() -> Any:
     """An AutoencoderKL like Stable Diffusion's, tiny: two levels, two residual blocks a level."""
     torch.manual_seed(2)
     return diffusers.AutoencoderKL(
@@ -106,3 +116,58 @@ def ldm_vae_module() -> Any:
         latent_channels=CHANNELS,
         norm_num_groups=4,
     ).eval()
+
+
+def diffusers_pipeline(vae: Any) -> Any:
+    """diffusers' whole Paint by Example pipeline on a tiny random UNet and encoder."""
+    pipeline = deprecated.PaintByExamplePipeline(
+        vae=vae,
+        image_encoder=diffusers_encoder(),
+        unet=build_unet(random_model(tiny_config()).unet.config, one_token=False).eval(),
+        scheduler=diffusers.PNDMScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            skip_prk_steps=True,
+            steps_offset=1,
+        ),
+        safety_checker=None,
+        feature_extractor=transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32),
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def save_published(pipeline: Any, folder: Path, **options: Any) -> str:
+    """Save as published folders are, which name the image encoder's module as versions before 0.38 did."""
+    pipeline.save_pretrained(folder, **options)
+    index = json.loads((folder / "model_index.json").read_text())
+    index["image_encoder"] = ["paint_by_example", "PaintByExampleImageEncoder"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return str(folder)
+
+
+def paint(pipeline: Any, *, output_type: str) -> Any:
+    """Edit a fixed picture in few steps by diffusers' pipeline: latents [1, 4, 8, 8] or pixels [1, 16, 16, 3]."""
+    pipeline.set_progress_bar_config(disable=True)
+    g = torch.Generator().manual_seed(7)
+    image, exemplar = torch.rand(1, 3, 16, 16, generator=g) * 2 - 1, torch.randn(1, 3, 32, 32, generator=g)
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 4:12, 4:12] = 1
+    return pipeline(
+        example_image=exemplar,
+        image=image,
+        mask_image=mask,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        generator=g,
+        output_type=output_type,
+    ).images
+
+
+def assert_same(actual: Any, expected: Any) -> None:
+    """Equal names and equal tensors, bit by bit, precision included."""
+    assert actual.keys() == expected.keys()
+    for key in actual:
+        assert actual[key].dtype == expected[key].dtype and torch.equal(actual[key], expected[key]), key

@@ -1,0 +1,231 @@
+"""Conversion changes no tensor and no picture, and destroys nothing."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pbe.convert_command import main
+from pbe.export import export_model
+from pbe.parts import load_parts
+from pbe.weights import Weights, read_weights
+from tests.pbe.conftest import (
+    assert_same,
+    deprecated,
+    diffusers_encoder,
+    diffusers_pipeline,
+    paint,
+    random_model,
+    save_published,
+    tiny_config,
+)
+
+
+@pytest.fixture(scope="module")
+def pipeline(ldm_vae_module: Any) -> Any:
+    return diffusers_pipeline(ldm_vae_module)
+
+
+@pytest.fixture
+def published(pipeline: Any, tmp_path: Path) -> Path:
+    return Path(save_published(pipeline, tmp_path / "published"))
+
+
+def _convert(source: Path | str, out: Path, *flags: str) -> None:
+    assert main(["--model", str(source), "--out", str(out), *flags]) == 0
+
+
+def _assert_same_weights(actual: Weights, expected: Weights) -> None:
+    for part in ("unet", "conditioner", "tower", "vae"):
+        assert_same(getattr(actual, part), getattr(expected, part))
+
+
+def _files(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("output_type", ["latent", "np"])
+def test_the_picture_of_diffusers_pipeline_is_the_same_after_conversion(
+    tmp_path: Path, published: Path, pipeline: Any, output_type: str
+) -> None:
+    _convert(published, tmp_path / "ours", "--layout", "pbe")
+    _convert(tmp_path / "ours", tmp_path / "back")
+    before = torch.as_tensor(paint(pipeline, output_type=output_type))
+    assert torch.isfinite(before).all() and before.std() > 0
+    for folder in (published, tmp_path / "back"):
+        again = deprecated.PaintByExamplePipeline.from_pretrained(str(folder))
+        assert torch.equal(torch.as_tensor(paint(again, output_type=output_type)), before)
+        assert again.components.keys() == pipeline.components.keys() and again.safety_checker is None
+
+
+def test_scheduler_and_preprocessing_are_those_of_the_published_folder(tmp_path: Path, published: Path) -> None:
+    _convert(published, tmp_path / "out")
+    before, after = (
+        deprecated.PaintByExamplePipeline.from_pretrained(str(folder)) for folder in (published, tmp_path / "out")
+    )
+    for part in ("scheduler", "unet", "vae"):
+        configs = [dict(getattr(p, part).config) for p in (before, after)]
+        assert _visible(configs[0]).items() <= _visible(configs[1]).items()
+    processors = [p.feature_extractor.to_dict() for p in (before, after)]
+    assert processors[0] == processors[1]
+
+
+def _visible(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if not key.startswith("_")}
+
+
+@pytest.mark.parametrize("through", ["pbe", "diffusers"])
+def test_each_tensor_keeps_its_bits_and_its_precision(tmp_path: Path, published: Path, through: str) -> None:
+    for part, dtype in (("unet", torch.float16), ("vae", torch.bfloat16)):
+        path = published / part / "diffusion_pytorch_model.safetensors"
+        save_file({key: value.to(dtype) for key, value in load_file(path).items()}, path)
+    path = published / "image_encoder" / "model.safetensors"
+    mixed = {k: v.half() if k.startswith("mapper") else v for k, v in load_file(path).items()}
+    save_file({key: value * float("nan") if key == "uncond_vector" else value for key, value in mixed.items()}, path)
+    before = read_weights(str(published))
+    _convert(published, tmp_path / "first", "--layout", through)
+    _convert(tmp_path / "first", tmp_path / "second")
+    for folder in ("first", "second"):
+        after = read_weights(str(tmp_path / folder))
+        bits = [{key: value.view(torch.uint8) for key, value in w.conditioner.items()} for w in (before, after)]
+        assert_same(*bits)  # NaN included
+        for part in ("unet", "tower", "vae"):
+            assert_same(getattr(after, part), getattr(before, part))
+
+
+def test_what_the_training_recorded_stays_recorded(tmp_path: Path, pipeline: Any) -> None:
+    model, recorded = random_model(tiny_config()), {"vae": "a", "clip": "b"}
+    export_model(
+        tmp_path / "run/model", model.state_dict(), model.config, vae=pipeline.vae, tower=diffusers_encoder().model,
+        weights="ema", step=9, encoders=recorded,
+    )  # fmt: skip
+    _convert(tmp_path / "run", tmp_path / "out", "--layout", "pbe")
+    note = json.loads((tmp_path / "out" / "pbe.json").read_text())
+    assert (note["weights"], note["step"], note["encoders"], note["layout"]) == ("ema", 9, recorded, "pbe")
+    _assert_same_weights(read_weights(str(tmp_path / "out")), read_weights(str(tmp_path / "run")))
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+def test_half_precision_is_rounding_once(tmp_path: Path, published: Path, dtype: str) -> None:
+    torch_dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[dtype]
+    _convert(published, tmp_path / "half", "--dtype", dtype)
+    _convert(tmp_path / "half", tmp_path / "whole", "--dtype", "fp32")
+    before, half, whole = (read_weights(str(folder)) for folder in (published, tmp_path / "half", tmp_path / "whole"))
+    for part in ("unet", "conditioner", "tower", "vae"):
+        rounded = {key: value.to(torch_dtype) for key, value in getattr(before, part).items()}
+        assert_same(getattr(half, part), rounded)
+        assert_same(getattr(whole, part), {key: value.float() for key, value in rounded.items()})
+    painted = paint(deprecated.PaintByExamplePipeline.from_pretrained(str(tmp_path / "half")), output_type="latent")
+    assert torch.isfinite(painted).all()
+
+
+def test_running_the_same_command_again_changes_nothing(tmp_path: Path, published: Path) -> None:
+    _convert(published, tmp_path / "out")
+    first = _files(tmp_path / "out")
+    _convert(published, tmp_path / "out")
+    assert _files(tmp_path / "out") == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "published"]
+
+
+def test_parts_that_are_absent_are_named_and_may_be_given(
+    tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = random_model(tiny_config())
+    export_model(tmp_path / "bare", model.state_dict(), model.config, vae=None, tower=None, weights="raw", step=1)
+    _convert(tmp_path / "bare", tmp_path / "still")
+    said = capsys.readouterr().out
+    assert "VAE               absent" in said
+    assert "our own layout, since the VAE is absent, not AutoencoderKL; the exemplar encoder is absent" in said
+    _convert(tmp_path / "bare", tmp_path / "whole", "--vae", str(published), "--clip", str(published))
+    assert f"{tmp_path / 'whole'}: diffusers layout" in capsys.readouterr().out
+    parts, source = load_parts(str(tmp_path / "whole")), load_parts(str(published))
+    assert_same(parts.model.state_dict(), model.state_dict())
+    assert_same(parts.vae.state_dict(), source.vae.state_dict())
+    assert_same(parts.tower.state_dict(), source.tower.state_dict())
+    assert main(["--model", str(tmp_path / "bare"), "--out", str(tmp_path / "no"), "--layout", "diffusers"]) == 2
+    assert "holds no VAE tensors; name a VAE with --vae" in capsys.readouterr().err
+
+
+def test_the_summary_counts_every_part(tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _convert(published, tmp_path / "out", "--dtype", "fp16")
+    lines = capsys.readouterr().out.splitlines()
+    weights = read_weights(str(published))
+    assert lines[0] == f"reading {published}" and lines[1].startswith("writing ")
+    for name, part in (
+        ("UNet", "unet"),
+        ("conditioner", "conditioner"),
+        ("CLIP vision tower", "tower"),
+        ("VAE", "vae"),
+    ):
+        tensors = getattr(weights, part).values()
+        numel = sum(value.numel() for value in tensors)
+        (line,) = [line for line in lines if line.strip().startswith(f"{name} ")]
+        assert f"{numel:,} parameters in {len(tensors):3} tensors, float16, {2 * numel / 1e6:,.1f} MB" in line
+
+
+def _refuse(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and len(said.splitlines()) == 1
+    assert message in said
+
+
+def test_places_that_are_taken_are_refused_and_kept(
+    tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("five years")
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    taken = "holds something other than a model of this project; give a new folder"
+    for out in ("mine", "file", "published"):
+        before = _files(tmp_path)
+        _refuse(["--model", str(published), "--out", str(tmp_path / out)], taken, capsys)
+        assert _files(tmp_path) == before
+    _convert(published, tmp_path / "empty")
+    _refuse(["--model", str(tmp_path / "empty"), "--out", str(tmp_path / "empty" / ".")], "is the model itself", capsys)
+    _refuse(["--model", str(published), "--out", "s3://bucket/model"], "--out s3://bucket/model: give a folder", capsys)
+    _refuse(["--model", str(published), "--out", ""], "--model and --out: give both", capsys)
+    _refuse(["--model", str(published), "--out", str(tmp_path / "file" / "x")], "cannot be written (", capsys)
+    (tmp_path / "theirs.ckpt").write_text("x")
+    for flags, message in (
+        (["--out", str(tmp_path / "theirs.ckpt")], "theirs.ckpt: exists already; remove it"),
+        (["--out", "m.ckpt", "--layout", "pbe"], "--out m.ckpt: for --layout pbe, give a folder, not a .ckpt"),
+        (["--out", "m", "--layout", "ckpt"], "--out m: for --layout ckpt, give a file that ends in .ckpt"),
+        (["--out", str(tmp_path / "m.ckpt")], "original code cannot hold this model: the UNet has other tensors"),
+    ):
+        _refuse(["--model", str(published), *flags], message, capsys)
+    assert not (tmp_path / "m.ckpt").exists()
+
+
+def test_what_cannot_be_converted_is_refused_before_anything_is_written(
+    tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (published / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    out = ["--out", str(tmp_path / "out")]
+    _refuse(["--model", str(published), *out], "has no exemplar conditioner", capsys)
+    _refuse(["--model", str(tmp_path / "absent"), *out], "absent: no such folder or file", capsys)
+    _refuse(["--model", "no-one/nothing", *out], "no-one/nothing: neither a folder nor to be had from the hub", capsys)
+    (published / "model_index.json").write_text('{"_class_name": "PaintByExamplePipeline"}')
+    path = published / "vae" / "diffusion_pytorch_model.safetensors"
+    save_file({key: value * 1e9 for key, value in load_file(path).items()}, path)
+    _refuse(["--model", str(published), *out, "--dtype", "fp16"], "--dtype fp16: the VAE holds numbers", capsys)
+    path.write_bytes(path.read_bytes()[:1000])
+    _refuse(["--model", str(published), *out], "is no whole safetensors file", capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_ends_with_0_or_2_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pbe.convert"]
+    helped = subprocess.run([*command, "--help"], capture_output=True, text=True)
+    assert helped.returncode == 0 and "--layout" in helped.stdout and "Fantasy-Studio" in helped.stdout
+    for flags in (["--model", str(tmp_path), "--out", str(tmp_path / "out")], [], ["--layout", "onnx"]):
+        refused = subprocess.run([*command, *flags], capture_output=True, text=True)
+        assert refused.returncode == 2 and "Traceback" not in refused.stderr
