@@ -39,6 +39,8 @@ class EditConfig:
     """pndm: the paper's (PLMS); dpmpp: DPM-Solver++ 2M, made for fewer steps, such as 20."""
     n: int = 1
     """Pictures for every guidance scale."""
+    batch: int = 8
+    """Pictures made at once, those of neighbouring cases together. Another number may give other last bits."""
     paste_back: bool = False
     """Leave every pixel outside the mask as it is, bit for bit: --blend paste."""
     blend: Literal["auto", "hole", "crop", "paste"] = "auto"
@@ -65,6 +67,8 @@ class EditConfig:
         Raises:
             InputError: naming the flag, the value and what is allowed.
         """
+        if not 1 <= self.batch <= 1000:
+            raise InputError(f"--batch {self.batch}: give a number from 1 to 1000")
         for scale in parse_scales(self.guidance):
             refuse_bad_numbers(guidance=scale, steps=self.steps, n=self.n, seed=self.seed)
 

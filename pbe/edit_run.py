@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -13,76 +13,134 @@ from pbe.edit_config import Case, EditConfig
 from pbe.edit_figure import draw_pictures
 from pbe.edit_inputs import box_mask, read_mask, read_picture
 from pbe.edit_outputs import Outputs, unfinished
-from pbe.editing import AT_ONCE, Editor, Step, Task, load_editor, paint, prepare
+from pbe.editing import Editor, Progress, Task, load_editor, paint, prepare
 from pbe.sampler import make_scheduler
 from pipeline.errors import InputError
 from pipeline.photos import Pixels
 from pipeline.redaction import redact
 
 EXIT_DONE, EXIT_FAILED = 0, 1
+Prepared = tuple[Task, Pixels]  # with the exemplar
 
 
 def edit_cases(config: EditConfig, cases: Sequence[Case], outputs: Outputs) -> int:
-    """Load the model and edit; returns the exit code: 1 where a case of a table could not be edited."""
-    how = config.how
+    """Load the model and edit; returns the exit code: 1 where a case of a table could not be edited.
+
+    Which pictures share a batch depends on the table alone, not on what is finished, so that a run that was stopped
+    ends with the same bytes.
+
+    Raises:
+        InputError: the model or the only case is no good, or the GPU's memory too small.
+    """
     editor = _load(config)
     settings = _settings(config, editor)
-    todo = unfinished(outputs, cases, settings, overwrite=config.overwrite) if config.cases else list(cases)
-    failed, calls, began = 0, sum(_calls(config, case) for case in todo), time.perf_counter()
-    with tqdm(total=calls, desc="edit", unit="step", mininterval=1, dynamic_ncols=True) as bar:
-        for case in todo:
-            try:
-                edit_case(editor, case, config, outputs, how=how, on_step=bar.update)
-                if config.cases:
+    table = bool(config.cases)
+    todo = unfinished(outputs, cases, settings, overwrite=config.overwrite) if table else list(cases)
+    names = {case.name for case in todo}
+    groups = [group for group in _groups(cases, config) if any(case.name in names for case in group)]
+    began, failed = time.perf_counter(), 0
+    with _progress(config, groups) as bar:
+        for group in groups:
+            ready = []
+            for case in group:
+                try:
+                    ready.append((case, prepare_case(editor, case, compat=config.compat)))
+                except InputError as error:
+                    if not table:
+                        raise
+                    failed += case.name in names
+                    tqdm.write(redact(f"{case.name}: {error}"))
+            if ready:
+                edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update)
+            if table:
+                for case in (case for case, _ in ready if case.name in names):
                     outputs.finish(case, settings)
-            except InputError as error:
-                if not config.cases:
-                    raise
-                failed += 1
-                calls -= _calls(config, case)
-                bar.total = calls
-                tqdm.write(redact(f"{case.name}: {error}"))
-    _summarise(cases, todo, failed, outputs, calls=calls, seconds=time.perf_counter() - began)
+    _summarise(cases, todo, failed, outputs, seconds=time.perf_counter() - began)
     return EXIT_FAILED if failed else EXIT_DONE
 
 
-def edit_case(
-    editor: Editor, case: Case, config: EditConfig, outputs: Outputs, *, how: Any, on_step: Step | None = None
-) -> None:
-    """Make a case's pictures, and of several a labelled figure.
+def prepare_case(editor: Editor, case: Case, *, compat: bool) -> Prepared:
+    """Read and encode a case.
 
     Raises:
-        InputError: an input of the case is no good, or the GPU's memory too small.
+        InputError: an input is no good.
     """
     source = read_picture(case.source, "source")
     mask = read_mask(case.mask, source) if case.mask else box_mask(case.box, source)
     exemplar = read_picture(case.exemplar, "exemplar")
-    if config.compat:
-        task = prepare_as_diffusers(editor, source, mask, exemplar, seed=case.seeds[0], n=len(case.seeds))
-    else:
-        task = prepare(editor, source, mask, exemplar, seeds=case.seeds)
-    pictures: dict[tuple[float, int], Pixels] = {}
-    for scale in case.guidance:
-        for seed, picture in zip(case.seeds, _paint(editor, task, config, scale, how, on_step), strict=True):
-            pictures[scale, seed] = picture
+    if compat:
+        return prepare_as_diffusers(editor, source, mask, exemplar, seed=case.seeds[0], n=len(case.seeds)), exemplar
+    return prepare(editor, source, mask, exemplar, seeds=case.seeds), exemplar
+
+
+def edit_group(
+    editor: Editor,
+    ready: Sequence[tuple[Case, Prepared]],
+    config: EditConfig,
+    outputs: Outputs,
+    *,
+    wanted: Collection[str],
+    on_pictures: Progress | None = None,
+) -> None:
+    """Make the pictures of cases with the same guidance scales, and of several of a case a labelled figure.
+
+    Args:
+        wanted: names of the cases whose pictures are written; the others only fill the batch.
+
+    Raises:
+        InputError: the GPU's memory is too small.
+    """
+    scales = ready[0][0].guidance
+    made = [_paint(editor, [task for _, (task, _) in ready], config, scale, on_pictures) for scale in scales]
+    for number, (case, (task, exemplar)) in enumerate(ready):
+        if case.name not in wanted:
+            continue
+        pictures = {
+            (scale, seed): picture
+            for scale, by_case in zip(scales, made, strict=True)
+            for seed, picture in zip(case.seeds, by_case[number], strict=True)
+        }
+        for (scale, seed), picture in pictures.items():
             outputs.write(case.file(scale, seed, outputs.suffix), picture)
-    if len(pictures) > 1:
-        note = f"{editor.parts.source} ({_weights(editor)}), {config.scheduler} {config.steps} steps"
-        figure = draw_pictures(source, mask, task.crop, exemplar, pictures, note=note)
-        outputs.write(f"{outputs.figure or case.name}{outputs.suffix}", figure)
+        if len(pictures) > 1:
+            note = f"{editor.parts.source} ({_weights(editor)}), {config.scheduler} {config.steps} steps"
+            figure = draw_pictures(task.source, task.mask, task.crop, exemplar, pictures, note=note)
+            outputs.write(f"{outputs.figure or case.name}{outputs.suffix}", figure)
+
+
+def _groups(cases: Sequence[Case], config: EditConfig) -> list[list[Case]]:
+    """Cut the cases into groups that are made together: neighbours with the same guidance, a batch at most.
+
+    With --compat each by itself, since sizes differ.
+    """
+    most = 1 if config.compat else max(1, config.batch // config.n)
+    groups: list[list[Case]] = []
+    for case in cases:
+        if groups and len(groups[-1]) < most and groups[-1][0].guidance == case.guidance:
+            groups[-1].append(case)
+        else:
+            groups.append([case])
+    return groups
 
 
 def _paint(
-    editor: Editor, task: Task, config: EditConfig, scale: float, how: Any, on_step: Step | None
-) -> list[Pixels]:
+    editor: Editor, tasks: Sequence[Task], config: EditConfig, scale: float, on_pictures: Progress | None
+) -> list[list[Pixels]]:
     try:
         return paint(
-            editor, task, guidance=scale, steps=config.steps, scheduler=config.scheduler, how=how, on_step=on_step
+            editor,
+            tasks,
+            guidance=scale,
+            steps=config.steps,
+            scheduler=config.scheduler,
+            how=config.how,
+            at_once=config.batch,
+            on_pictures=on_pictures,
         )
     except torch.OutOfMemoryError as error:
         raise InputError(
-            f"the GPU's memory is too small for {min(len(task.noise), AT_ONCE)} pictures at a time of "
-            f"{editor.resolution} px; give a smaller --n or --resolution, or --dtype float16"
+            f"--batch {config.batch}: the GPU's memory is too small for so many pictures of {editor.resolution} px at "
+            "once; give a smaller --batch or --resolution, or --dtype float16"
         ) from error
 
 
@@ -103,7 +161,7 @@ def _load(config: EditConfig) -> Editor:
 
 def _settings(config: EditConfig, editor: Editor) -> dict[str, Any]:
     """Tell what decides the pictures besides the case."""
-    settings = {name: getattr(config, name) for name in ("steps", "scheduler", "compat")}
+    settings = {name: getattr(config, name) for name in ("steps", "scheduler", "compat", "batch")}
     dtype = str(editor.parts.model.conditioner.proj_out.weight.dtype).removeprefix("torch.")
     return {
         **settings,
@@ -129,25 +187,22 @@ def _weights(editor: Editor) -> str:
     return "weights as published" if step is None else f"{note['weights']} weights of step {step}"
 
 
-def _calls(config: EditConfig, case: Case) -> int:
-    """Count the calls of the UNet that a case takes."""
-    batches = -(-len(case.seeds) // AT_ONCE)
-    return len(make_scheduler(config.scheduler, steps=config.steps).timesteps) * batches * len(case.guidance)
+def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any]":
+    """Show the steps of all pictures."""
+    steps = len(make_scheduler(config.scheduler, steps=config.steps).timesteps)
+    total = steps * sum(case.pictures for group in groups for case in group)
+    return tqdm(total=total, desc="edit", unit="step", mininterval=1, dynamic_ncols=True)
 
 
-def _summarise(
-    cases: Sequence[Case], todo: Sequence[Case], failed: int, outputs: Outputs, *, calls: int, seconds: float
-) -> None:
-    made = sum(case.pictures for case in todo) if not failed else 0
-    rate = f", {seconds / calls:.2f} s a step" if calls else ""
+def _summarise(cases: Sequence[Case], todo: Sequence[Case], failed: int, outputs: Outputs, *, seconds: float) -> None:
     if len(cases) == 1 and not failed:
-        figure = outputs.figure if made > 1 and outputs.figure else cases[0].name
-        print(f"{made} pictures in {seconds:.0f} s{rate}: {outputs.place(figure + outputs.suffix)}")
+        [case] = cases
+        figure = outputs.figure if case.pictures > 1 and outputs.figure else case.name
+        print(f"{case.pictures} pictures in {seconds:.0f} s: {outputs.place(figure + outputs.suffix)}")
         return
-    done = len(todo) - failed
     print(
-        f"{len(cases)} cases: {len(cases) - len(todo)} were finished, {done} made, {failed} failed, in {seconds:.0f} s"
-        f"{rate}: {outputs.folder.url}"
+        f"{len(cases)} cases: {len(cases) - len(todo)} were finished, {len(todo) - failed} made, {failed} failed, in "
+        f"{seconds:.0f} s: {outputs.folder.url}"
     )
     if failed:
         print("mend what the messages name, and run the same command again: it makes those that are missing")

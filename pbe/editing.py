@@ -7,6 +7,7 @@ the masked crop's posterior mean; the exemplar squashed to 224 px.
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ from pipeline.photos import Pixels
 from schemas.samples import EXEMPLAR_PX
 
 AT_ONCE = 8  # pictures in one batch, which guidance doubles
-Step = Callable[[], object]
+Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,8 @@ def edit(
         read_picture(exemplar, "exemplar"),
         seeds=range(seed, seed + n),
     )
-    return paint(editor, task, guidance=guidance, steps=steps, scheduler=scheduler, how=blend)
+    [pictures] = paint(editor, [task], guidance=guidance, steps=steps, scheduler=scheduler, how=blend)
+    return pictures
 
 
 def prepare(editor: Editor, source: Pixels, mask: Mask, exemplar: Pixels, *, seeds: Sequence[int]) -> Task:
@@ -197,37 +199,64 @@ def encode_exemplar(editor: Editor, pixels: torch.Tensor) -> tuple[torch.Tensor,
 
 def paint(
     editor: Editor,
-    task: Task,
+    tasks: Sequence[Task],
     *,
     guidance: float,
     steps: int,
     scheduler: SchedulerName,
     how: Blend,
-    on_step: Step | None = None,
-) -> list[Pixels]:
-    """Make the task's pictures: sample, decode, blend into the source."""
-    pictures: list[Pixels] = []
-    for noise in torch.split(task.noise, AT_ONCE):
-        latents = denoise(editor, task, noise, guidance=guidance, steps=steps, scheduler=scheduler, on_step=on_step)
+    at_once: int = AT_ONCE,
+    on_pictures: Progress | None = None,
+) -> list[list[Pixels]]:
+    """Make the tasks' pictures, batch by batch: sample, decode, blend into the sources.
+
+    Args:
+        tasks: whose latents have one size.
+        at_once: pictures in one batch, which guidance doubles.
+        on_pictures: called after every step with the number of pictures that took it.
+
+    Returns:
+        By task, its pictures.
+    """
+    made: list[list[Pixels]] = [[] for _ in tasks]
+    slots = [(number, row) for number, task in enumerate(tasks) for row in range(len(task.noise))]
+    for first in range(0, len(slots), at_once):
+        batch = slots[first : first + at_once]
+        latents = denoise(
+            editor,
+            [(tasks[number], row) for number, row in batch],
+            guidance=guidance,
+            steps=steps,
+            scheduler=scheduler,
+            on_step=partial(on_pictures, len(batch)) if on_pictures else None,
+        )
         decoded = decode(editor.vae, latents)
         edited = (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        pictures += [blend(task.source, picture, task.mask, task.crop, how=how) for picture in edited]
-    return pictures
+        for (number, _), picture in zip(batch, edited, strict=True):
+            task = tasks[number]
+            made[number].append(blend(task.source, picture, task.mask, task.crop, how=how))
+    return made
 
 
 def denoise(
     editor: Editor,
-    task: Task,
-    noise: torch.Tensor,
+    slots: Sequence[tuple[Task, int]],
     *,
     guidance: float,
     steps: int,
     scheduler: SchedulerName,
-    on_step: Step | None = None,
+    on_step: Callable[[], object] | None = None,
 ) -> torch.Tensor:
-    """Sample latents [b, c, h, w] for some of the task's noise."""
-    conditions = task.conditions.repeated(len(noise))
+    """Sample the latents [b, c, h, w] of some pictures: tasks with the number of one of their noises."""
+    parts = [vars(task.conditions) for task, _ in slots]
+    conditions = Conditions(*(torch.cat([part[name] for part in parts]) for name in parts[0]))
+    noise = torch.stack([task.noise[row] for task, row in slots])
     unet = editor.parts.model.unet
     made = make_scheduler(scheduler, steps=steps, device=conditions.context.device)
-    with attention_everywhere(unet) if task.stock_bits else nullcontext():
+    with attention_everywhere(unet) if slots[0][0].stock_bits else nullcontext():
         return sample(unet, made, noise, conditions, guidance=guidance, on_step=on_step)
+
+
+def slots_of(task: Task) -> list[tuple[Task, int]]:
+    """List a task's pictures."""
+    return [(task, row) for row in range(len(task.noise))]

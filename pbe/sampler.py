@@ -41,10 +41,6 @@ class Conditions:
     masks: torch.Tensor
     """[b, 1, h, w] float32 in [0, 1], latent size."""
 
-    def repeated(self, times: int) -> "Conditions":
-        """Repeat a batch of one for so many pictures."""
-        return Conditions(*(value.repeat_interleave(times, dim=0) for value in vars(self).values()))
-
 
 def make_scheduler(name: SchedulerName, *, steps: int, device: torch.device | str = "cpu") -> Any:
     """Make a diffusers scheduler with Stable Diffusion v1's noise schedule, its timesteps set.

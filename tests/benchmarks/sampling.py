@@ -27,7 +27,7 @@ import transformers
 from PIL import Image
 
 from pbe.compat import prepare_as_diffusers
-from pbe.editing import Editor, Task, denoise
+from pbe.editing import Editor, Task, denoise, slots_of
 from pbe.export import PNDM_CONFIG
 from pbe.parts import Parts
 from pbe.unet import compile_unet
@@ -144,7 +144,7 @@ class Bench:
         task: Task = prepare_as_diffusers(self.editor, self.source, self.mask, self.exemplar, seed=SEED, n=case.batch)
         task = dataclasses.replace(task, stock_bits=False)
         latents = denoise(
-            self.editor, task, task.noise, guidance=GUIDANCE, steps=self.steps, scheduler="pndm", on_step=clock.tick
+            self.editor, slots_of(task), guidance=GUIDANCE, steps=self.steps, scheduler="pndm", on_step=clock.tick
         )
         return latents, clock.steps
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pbe.compat import prepare_as_diffusers
-from pbe.editing import Editor, denoise, load_editor, paint
+from pbe.editing import Editor, denoise, load_editor, paint, slots_of
 from pipeline.errors import InputError
 from tests.pbe.conftest import deprecated
 from tests.pbe.editing import random_picture, write_model
@@ -64,7 +64,7 @@ def test_latents_are_those_of_diffusers_pipeline(
         output_type="latent",
     ).images
     task = prepare_as_diffusers(editor, source, mask, exemplar, seed=seed, n=n)
-    found = denoise(editor, task, task.noise, guidance=guidance, steps=steps, scheduler="pndm")
+    found = denoise(editor, slots_of(task), guidance=guidance, steps=steps, scheduler="pndm")
     assert (found - expected).abs().max() <= 1e-5
 
 
@@ -77,7 +77,7 @@ def test_pictures_are_those_of_diffusers_pipeline(editor: Editor, oracle: Any) -
         generator=torch.Generator("cpu").manual_seed(3),
     ).images
     task = prepare_as_diffusers(editor, source, mask, exemplar, seed=3, n=1)
-    [found] = paint(editor, task, guidance=5, steps=50, scheduler="pndm", how="crop")
+    [[found]] = paint(editor, [task], guidance=5, steps=50, scheduler="pndm", how="crop")
     assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
 
 

@@ -160,6 +160,17 @@ def test_cases_go_on_where_they_stopped(
     assert json.loads((out / "c.json").read_text())["settings"]["steps"] == 2
 
 
+def test_what_was_lost_of_a_batch_is_made_again_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    table = _write_cases(tmp_path, [f"source.png,mask.png,exemplar.png,{name}" for name in "abcde"])
+    for out, batch in (("whole", "3"), ("cut", "3")):
+        assert main(_cases(folder, table, tmp_path / out, "--batch", batch)) == 0
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
+    for name in ("b.json", "b.png", "d.json"):
+        (tmp_path / "cut" / name).unlink()
+    assert main(_cases(folder, table, tmp_path / "cut", "--batch", "3")) == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "cut").iterdir()} == whole
+
+
 def test_cases_with_other_settings_are_refused_unless_overwritten(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
