@@ -269,7 +269,15 @@ def _is_archived_photo(member: tarfile.TarInfo) -> bool:
     return member.isfile() and not member.issparse() and is_text and Path(member.name).suffix in SUFFIXES
 
 
-def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_pixels: int, min_px: int) -> Photo:
+def decode_photo(
+    data: bytes,
+    *,
+    rotation: float | None,
+    boxes_frame: str,
+    max_pixels: int,
+    min_px: int,
+    backdrop: str = "white",
+) -> Photo:
     """Decode a photo and turn it upright.
 
     CMYK goes through its own colour profile, alpha lies on white, 16 bits become 8.
@@ -283,6 +291,7 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
             silent: then EXIF turns the photo, and its boxes unless `boxes_frame` is `exif`.
         max_pixels: larger photos are refused before they are decoded.
         min_px: the shortest side allowed.
+        backdrop: the colour that shows where the photo is transparent.
 
     Raises:
         PhotoError: with the reason.
@@ -293,7 +302,7 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
             turn, box_turn, orientation = _orientation(image, rotation, boxes_frame)
             # TIFF is the one format that Pillow turns upright by itself: turn it back.
             undo = _INVERSE_TURN[_exif_orientation(image)] if image.format == "TIFF" else 1
-            stored = _TURN_PIXELS[undo](_decode(image, data))
+            stored = _TURN_PIXELS[undo](_decode(image, data, backdrop))
             image.close()  # frees its own copy before the next one is made
             return Photo(np.ascontiguousarray(_TURN_PIXELS[turn](stored)), orientation, box_turn)
 
@@ -399,7 +408,7 @@ def _exif_in_text(image: Image.Image) -> bytes:
     return bytes.fromhex("".join(text.split("\n")[3:]))
 
 
-def _decode(image: Image.Image, data: bytes) -> Pixels:
+def _decode(image: Image.Image, data: bytes, backdrop: str) -> Pixels:
     """Decode to [h, w, 3] uint8 RGB as stored."""
     profile = image.info.get("icc_profile")
     plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not is_table(profile)
@@ -419,4 +428,4 @@ def _decode(image: Image.Image, data: bytes) -> Pixels:
             if "truncated" not in str(error).lower():
                 raise
             raise PhotoError("truncated", str(error)[:200]) from error
-        return to_rgb(image, profile)
+        return to_rgb(image, profile, backdrop=backdrop)
