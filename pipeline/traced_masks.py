@@ -1,43 +1,51 @@
 """Traced masks: a mask picture -> the pixels to repaint -> the polygon of a crop.
 
-White = repaint = 1. The polygon goes round the mask as it is at the encoding resolution, so that `raster_mask` gives
-just that back, pixel for pixel, with all its pieces and holes.
+White = repaint = 1, unless it is told otherwise. The polygon goes round the mask as it is at the encoding resolution,
+so that `raster_mask` gives just that back, pixel for pixel, with all its pieces and holes.
 """
+
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.crops import Crop
-from pipeline.errors import DrawError, PhotoError
+from pipeline.errors import DrawError
 from pipeline.masks import Polygon, Sides
 from pipeline.photos import decode_photo
 from pipeline.rings import join_rings
 
 Mask = NDArray[np.uint8]  # [h, w], 1 = repaint
+Repaint = Literal["white", "black"]
 
 BLACK, GREY, WHITE = 64, 128, 192  # darker is black, brighter white, and half of it a mask's edge
 ASPECT_TOLERANCE = 0.01
 MAX_POINTS = 20_000  # 160 KB of an index row; hair and foliage at 512 px have about 3,000
 
 
-def decode_mask(data: bytes, *, max_pixels: int) -> Mask:
+def decode_mask(data: bytes, *, max_pixels: int, repaint: Repaint = "white") -> Mask:
     """Decode a mask of any mode, upright; transparent parts are black.
 
-    Where no pixel is brighter than 1 of 255 a mask is taken for one of numbers, 1 = repaint.
+    A mask of which no pixel is brighter than 1 of 255 is taken for one of numbers: 1 is white.
+
+    Args:
+        repaint: the colour that is repainted.
 
     Raises:
-        PhotoError: it cannot be decoded, or is `not_a_mask`: mostly neither black nor white.
+        PhotoError: it cannot be decoded.
+        DrawError: `not_a_mask`: mostly neither black nor white; `empty_mask`: nothing is to be repainted.
     """
     opened = decode_photo(data, rotation=None, boxes_frame="exif", max_pixels=max_pixels, min_px=1, backdrop="black")
     grey = cv2.cvtColor(opened.pixels, cv2.COLOR_RGB2GRAY)
-    if grey.max() == 1:
-        return grey.astype(np.uint8)
+    white = grey >= (GREY if grey.max() > 1 else 1)
     bright, between = int((grey >= BLACK).sum()), int(((grey >= BLACK) & (grey < WHITE)).sum())
     if between > bright / 2:
-        share = between / grey.size
-        raise PhotoError("not_a_mask", f"{share:.0%} of it is neither black nor white; white = repaint, black = keep")
-    return (grey >= GREY).astype(np.uint8)
+        raise DrawError("not_a_mask", f"{between / grey.size:.0%} of it is neither black nor white")
+    mask = white if repaint == "white" else ~white
+    if not mask.any():
+        raise DrawError("empty_mask", f"nothing of it is {repaint}, which marks what is repainted")
+    return mask.astype(np.uint8)
 
 
 def fit_mask(mask: Mask, width: int, height: int) -> Mask:
@@ -55,14 +63,14 @@ def fit_mask(mask: Mask, width: int, height: int) -> Mask:
 
 
 def mask_box(mask: Mask) -> Sides:
-    """Find the box around a mask, in px.
+    """Find the box around a mask of the photo's size, in px.
 
     Raises:
         DrawError: `empty_mask`.
     """
     left, top, width, height = cv2.boundingRect(mask)
     if not width:
-        raise DrawError("empty_mask", "all black; white marks what is repainted")
+        raise DrawError("empty_mask", "nothing of it is left at the photo's size")
     return left, top, left + width, top + height
 
 
