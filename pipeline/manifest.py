@@ -342,7 +342,7 @@ def card(manifest: Json) -> str:
 
 {totals["samples"]:,} samples of {totals["photos_planned"] - totals["photos_lost"]:,} photos in {manifest["shards"]:,}
 shards, {recipe["resolution"]} px, {manifest["draws"]} draws a photo, seed {recipe["seed"]}, filters
-{" ".join(recipe["filters"])}. Recipe `{manifest["recipe_digest"][:16]}`.
+{" ".join(recipe["filters"]) or "none"}. Recipe `{manifest["recipe_digest"][:16]}`.
 
 | split | samples |
 |---|---|
