@@ -31,7 +31,7 @@ from pipeline.lock import Hold, locked
 from pipeline.manifest import count_totals, read_records
 from pipeline.pair_config import PairConfig
 from pipeline.pair_folder import read_pairs
-from pipeline.pair_report import drop_lines, not_drawn_line
+from pipeline.pair_report import drop_lines, next_command, not_drawn_line
 from pipeline.pair_store import PairStore, pair_drawer
 from pipeline.pair_table import describe_changes, keep_table, tabulate
 from pipeline.photos import Photo
@@ -101,7 +101,7 @@ def _shard(config: PairConfig, folder: Folder, table: pa.Table, hold: Hold) -> i
         clear_leftovers(job.out)
         return EXIT_FAILED
     made = sum(task.photos * len(task.draws) for task in tasks)
-    samples = _finish(job, table, seconds=seconds, made=made, wall=time.monotonic() - began)
+    samples = _finish(job, table, model=config.model, seconds=seconds, made=made, wall=time.monotonic() - began)
     clear_leftovers(job.out)
     return 0 if samples else EXIT_FAILED
 
@@ -183,13 +183,16 @@ def _make_all(
     return errors, seconds
 
 
-def _finish(job: Prepared, table: pa.Table, *, seconds: Counter[str], made: int, wall: float) -> int:
+def _finish(job: Prepared, table: pa.Table, *, model: str, seconds: Counter[str], made: int, wall: float) -> int:
     """Write tables, pictures and the manifest, sum up, and tell how many samples there are."""
     records = read_records(job.out)
     totals = count_totals(job.plan, records, job.config.draws)
     end_dataset(job, records, totals)
     sum_up(job, totals, seconds=seconds, made=made, wall=wall)
-    for line in (*drop_lines(job.out, records, table), not_drawn_line(table, draws=job.config.draws)):
+    lines = [*drop_lines(job.out, records, table), not_drawn_line(table, draws=job.config.draws)]
+    if totals["samples"]:
+        lines.append(next_command(job.config, model, records))
+    for line in lines:
         if line:
             print(redact(line))
     return int(totals["samples"])
