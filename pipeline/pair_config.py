@@ -65,7 +65,7 @@ class PairConfig:
         """
         for flag, value in {"--pairs": self.pairs, "--out": self.out}.items():
             if not value:
-                raise InputError(f"{flag}: give a folder")
+                raise InputError(f"{flag}: give a folder; --help tells its form")
         if not self.model and not (self.vae and self.clip):
             raise InputError(
                 "--model: give the model that will be fine-tuned, whose VAE and CLIP tower must encode its data; or "
@@ -113,7 +113,7 @@ def _part_of(model: str, part: str) -> str:
     if not model or model == UNTRAINED:
         return model
     if path.is_file():
-        raise InputError(f"--model {model}: is a file; give a diffusers folder, or --vae and --clip")
+        raise InputError(f"--model {model}: is a file; give a folder, such as pbe.convert makes of it, or --vae and --clip")
     if not path.exists():
         return f"{model}:{part}"
     export = path if (path / "unet").is_dir() else path / "model"  # what a training leaves

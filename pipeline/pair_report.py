@@ -51,7 +51,12 @@ def next_command(config: ShardConfig, model: str, records: list[UnitRecord]) -> 
         sum(record.samples for record in records if (record.draw, record.split) == (draw, SPLITS[0]))
         for draw in range(config.draws)
     )
-    size = f" --batch-size {smallest} --lanes {smallest}" if smallest < USUAL_BATCH else ""
+    size = ""
+    if smallest < USUAL_BATCH:  # an epoch must fill a batch
+        size = (
+            f" --batch-size {smallest - smallest % 2}" if smallest > 1 else " --batch-size 1 --lanes 1 --micro-batch 1"
+        )
     encoders = f"--vae {config.vae} --clip {config.clip}"
     start = f" --init-from {model}" if model else ""
-    return f"fine-tune: python pbe/train.py 24gb --data {config.out}{start} {encoders}{size} --out RUN"
+    short = "--steps 2000 --warmup-steps 100"
+    return f"fine-tune: python pbe/train.py 24gb --data {config.out}{start} {encoders} {short}{size} --out RUN"

@@ -324,7 +324,7 @@ def test_a_flag_that_cannot_work_is_refused(folder: Path, tmp_path: Path) -> Non
         (("--resolution", "60"), "multiple of the VAE's factor"),
         (("--split-shares", "0", "1", "0"), "give --split-shares 1 0 0"),
         (("--model", str(folder)), "has no vae/; give the folder of a whole model, or name it with --vae"),
-        (("--model", str(folder / "images/a.jpg")), "is a file; give a diffusers folder"),
+        (("--model", str(folder / "images/a.jpg")), "is a file; give a folder, such as pbe.convert makes"),
         (("--workers", "-1"), "--workers -1"),
     ):
         with pytest.raises(InputError) as refusal:
