@@ -38,8 +38,8 @@ def join_rings(rings: Sequence[Points]) -> Points:
 
 def split_rings(polygon: Points) -> list[Points]:
     """Part a polygon into the rings it was joined of; any other polygon is one ring."""
-    points = np.ascontiguousarray(polygon, np.float64).view(np.complex128).ravel()
-    if not (points[1:] == points[0]).any():
+    points = np.ascontiguousarray(polygon, np.float64).view(np.complex128)[:, 0]
+    if np.count_nonzero(points == points[0]) == 1:
         return [polygon]
     rings, begun, at = [], [], 0
     while at < len(points) and len(again := np.flatnonzero(points[at + 1 :] == points[at])):

@@ -25,6 +25,7 @@ from pipeline.masks import raster_mask, reduce_mask
 from pipeline.pairs import shard_pairs
 from pipeline.shards import read_sample
 from pipeline.storage import Folder
+from tests.object_storage import Proxy
 from tests.pipeline.conftest import files_of, problems
 from tests.pipeline.test_traced_masks import blobs, iou
 
@@ -109,6 +110,15 @@ def test_equal_inputs_give_equal_bytes_on_any_number_of_workers(folder: Path, tm
     for out, workers in (("one", "1"), ("three", "3")):
         make(folder, tmp_path / out, "--photos-per-unit", "2", "--workers", workers)
     assert contents(tmp_path / "one") == contents(tmp_path / "three")
+
+
+def test_pairs_on_object_storage_give_the_same_bytes(folder: Path, tmp_path: Path, s3: Proxy) -> None:
+    make(folder, tmp_path / "out")
+    place, out = Folder("s3://bucket/own"), Folder("s3://bucket/out")
+    for path in folder.rglob("*.*"):
+        place.write(str(path.relative_to(folder)), path.read_bytes())
+    assert shard_pairs(["--pairs", place.url, "--out", out.url, *SMALL]) == 0
+    assert all(out.read(name) == content for name, content in contents(tmp_path / "out").items())
 
 
 def test_more_draws_add_shards_and_change_none(folder: Path, tmp_path: Path) -> None:
