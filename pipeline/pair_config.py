@@ -113,7 +113,9 @@ def _part_of(model: str, part: str) -> str:
     if not model or model == UNTRAINED:
         return model
     if path.is_file():
-        raise InputError(f"--model {model}: is a file; give a folder, such as pbe.convert makes of it, or --vae and --clip")
+        raise InputError(
+            f"--model {model}: is a file; give a folder, such as pbe.convert makes of it, or --vae and --clip"
+        )
     if not path.exists():
         return f"{model}:{part}"
     export = path if (path / "unet").is_dir() else path / "model"  # what a training leaves
