@@ -114,7 +114,7 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
         raise InputError(f"{url}/{SHARDS_TABLE}: its sha256 is not the one in {MANIFEST}; run the shard job again")
     by_draw = _by_draw(pq.read_table(pa.BufferReader(content), schema=SHARDS), split, manifest["draws"])
     if not any(by_draw):
-        raise InputError(f"{url}: no sample in the {split} split; see --split-shares of shard_openimages.py")
+        raise InputError(f"{url}: no sample in the {split} split; see --split-shares of the command that made it")
     shards_a_block = max(-(-block * len(shards) // sum(s.samples for s in shards)) for shards in by_draw if shards)
     recipe = manifest["recipe"]
     return Dataset(

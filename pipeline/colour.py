@@ -1,7 +1,7 @@
 """Colour: an opened image of any mode -> [h, w, 3] uint8 RGB.
 
-CMYK goes through its own profile, alpha lies on white, 16 bits become 8. All of this happens strip by strip, so that a
-large photo is held once as its file has it and once as RGB, never as several intermediate copies.
+CMYK goes through its own profile, alpha lies on white (on black in masks), 16 bits become 8. All of this happens strip
+by strip, so that a large photo is held once as its file has it and once as RGB, never as several intermediate copies.
 """
 
 import functools
@@ -26,11 +26,12 @@ def is_table(profile: bytes | None) -> bool:
     return profile is not None and b"A2B0" in profile[128:4096]
 
 
-def to_rgb(image: Image.Image, profile: bytes | None) -> NDArray[np.uint8]:
+def to_rgb(image: Image.Image, profile: bytes | None, *, backdrop: str = "white") -> NDArray[np.uint8]:
     """Turn a loaded image into [h, w, 3] uint8 RGB, writable.
 
     Args:
         profile: its colour profile.
+        backdrop: the colour that shows where the image is transparent.
     """
     width, height = image.size
     deep = image.mode.startswith(("I", "F"))
@@ -38,7 +39,7 @@ def to_rgb(image: Image.Image, profile: bytes | None) -> NDArray[np.uint8]:
     pixels = np.empty((height, width, 3), np.uint8)
     for row, strip in _strips(image):
         shallow = _to_8_bit(strip, top_value) if deep else strip
-        pixels[row : row + strip.height] = np.asarray(_strip_to_rgb(shallow, profile))
+        pixels[row : row + strip.height] = np.asarray(_strip_to_rgb(shallow, profile, backdrop))
     return pixels
 
 
@@ -66,10 +67,10 @@ def _to_8_bit(image: Image.Image, top_value: float) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(values / top_value * 255), 0, 255).astype(np.uint8))
 
 
-def _strip_to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def _strip_to_rgb(image: Image.Image, profile: bytes | None, backdrop: str) -> Image.Image:
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, backdrop), rgba).convert("RGB")
     if image.mode == "LAB":
         return ImageCms.applyTransform(image, _lab_transform()) or image.convert("RGB")
     if profile is not None and (image.mode == "CMYK" or (image.mode == "RGB" and is_table(profile))):

@@ -18,7 +18,7 @@ from pipeline.masks import Polygon, Sides, draw_bezier_mask, raster_mask, rectan
 from pipeline.photos import Box, Photo, Pixels
 from pipeline.rng import rng_for
 
-MaskShape = Literal["rectangle", "bezier"]
+MaskShape = Literal["rectangle", "bezier", "traced"]
 
 BEZIER_SHARE = 0.5
 GREY = 128  # the masked source's hole in pictures; for the encoder it is exactly 0 in [-1, 1]
@@ -42,7 +42,7 @@ class Draw:
     box_px: Sides
     extended_px: PixelBox
     crop: Crop
-    exemplar_px: PixelBox
+    exemplar_px: PixelBox  # empty: the exemplar is no part of the photo
     mask_shape: MaskShape
     mask_polygon: Polygon
 
@@ -52,6 +52,7 @@ class DrawnSample:
     """A draw as pixels.
 
     Args:
+        box_source: the table's values.
         source: [resolution, resolution, 3] uint8 RGB.
         mask: [resolution, resolution] uint8, 1 = repaint.
         exemplar_jpeg: the stored exemplar, 224 x 224.
@@ -59,6 +60,7 @@ class DrawnSample:
     """
 
     draw: Draw
+    box_source: Box
     source: Pixels
     mask: NDArray[np.uint8]
     exemplar_jpeg: bytes
@@ -80,12 +82,7 @@ def choose_draw(
     """
     rng = rng_for(recipe.seed, "draw", image_id, box_id, draw)
     box_px = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
-    shortest = min(box_px[2] - box_px[0], box_px[3] - box_px[1])
-    if shortest < recipe.min_box_px:
-        raise DrawError("box_too_small", f"{shortest:.1f} px")
-    inner = outer_px(box_px, width, height)
-    extended = extend_box(inner, width, height, rng)
-    crop = crop_around(extended, width, height, rng, long_boxes=recipe.long_boxes)
+    inner, extended, crop = choose_crop(box_px, width=width, height=height, recipe=recipe, rng=rng)
     shape: MaskShape = "bezier" if rng.random() < BEZIER_SHARE else "rectangle"
     bezier = shape == "bezier"
     polygon = rectangle(extended)
@@ -93,6 +90,25 @@ def choose_draw(
         polygon = draw_bezier_mask(box_px, extended, max(width, height), rng, bounds=crop.box)
     in_crop = np.clip(crop.shares(polygon), 0, 1).astype(np.float32)
     return Draw(box, box_px, extended, crop, exemplar_box(inner, width, height), shape, in_crop)
+
+
+def choose_crop(
+    box_px: Sides, *, width: int, height: int, recipe: DrawRecipe, rng: np.random.Generator
+) -> tuple[PixelBox, PixelBox, Crop]:
+    """Choose the crop around a box.
+
+    Returns:
+        The box in whole px, the extended box, and the crop.
+
+    Raises:
+        DrawError: see choose_draw.
+    """
+    shortest = min(box_px[2] - box_px[0], box_px[3] - box_px[1])
+    if shortest < recipe.min_box_px:
+        raise DrawError("box_too_small", f"{shortest:.1f} px")
+    inner = outer_px(box_px, width, height)
+    extended = extend_box(inner, width, height, rng)
+    return inner, extended, crop_around(extended, width, height, rng, long_boxes=recipe.long_boxes)
 
 
 def draw_sample(photo: Photo, box: Box, *, recipe: DrawRecipe, image_id: str, box_id: int, draw: int) -> DrawnSample:
@@ -109,6 +125,24 @@ def draw_sample(photo: Photo, box: Box, *, recipe: DrawRecipe, image_id: str, bo
         photo.turn_box(box), width=width, height=height, recipe=recipe, image_id=image_id, box_id=box_id, draw=draw
     )
     exemplar_jpeg = crop_exemplar(photo.pixels, chosen.exemplar_px)
+    return render_draw(photo, chosen, exemplar_jpeg, box_source=box, recipe=recipe, image_id=image_id, draw=draw)
+
+
+def render_draw(
+    photo: Photo,
+    chosen: Draw,
+    exemplar_jpeg: bytes,
+    *,
+    box_source: Box,
+    recipe: DrawRecipe,
+    image_id: str,
+    draw: int,
+) -> DrawnSample:
+    """Turn what was chosen into pixels.
+
+    Raises:
+        DrawError: the hole is empty.
+    """
     exemplar, augmentation = augment_exemplar(
         decode_jpeg(exemplar_jpeg), seed=recipe.seed, image_id=image_id, draw=draw
     )
@@ -116,7 +150,7 @@ def draw_sample(photo: Photo, box: Box, *, recipe: DrawRecipe, image_id: str, bo
     mask = raster_mask(chosen.mask_polygon, recipe.resolution)
     if not mask.any():
         raise DrawError("empty_mask", "the hole has no pixel at this resolution")
-    return DrawnSample(chosen, source, mask, exemplar_jpeg, exemplar, augmentation)
+    return DrawnSample(chosen, box_source, source, mask, exemplar_jpeg, exemplar, augmentation)
 
 
 def blank(source: Pixels, mask: NDArray[np.uint8]) -> Pixels:

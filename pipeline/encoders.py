@@ -31,6 +31,7 @@ transformers.utils.logging.disable_progress_bar()
 
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 _CLIP_TYPES = ("clip", "clip_vision_model")
+_PBE_ENCODER = "PaintByExampleImageEncoder"
 LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError)
 _NO_WEIGHTS = "give a folder that holds the model (config.json and .safetensors weights), or `untrained`"
 
@@ -155,7 +156,7 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
     """Load a CLIP vision tower.
 
     Args:
-        name: a folder, a hub id (`id:subfolder`), or `untrained`.
+        name: a folder, a hub id (`id:subfolder`), or `untrained`; also a Paint by Example image encoder, which has one.
 
     Raises:
         InputError: it cannot be had, or is no CLIP.
@@ -166,18 +167,19 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
         source = _locate("--clip", name, "image_encoder")
         source["subfolder"] = source["subfolder"] or ""
         try:
-            model_type = transformers.AutoConfig.from_pretrained(**source).model_type
-            if model_type not in _CLIP_TYPES:
-                raise InputError(f"--clip {name}: model type {model_type}; give a CLIP model")
+            config = transformers.AutoConfig.from_pretrained(**source)
+            if config.model_type not in _CLIP_TYPES:
+                raise InputError(f"--clip {name}: model type {config.model_type}; give a CLIP model")
+            inside = {"key_mapping": _tower_names(config)} if _PBE_ENCODER in (config.architectures or ()) else {}
             model, loaded = transformers.CLIPVisionModel.from_pretrained(
-                **source, use_safetensors=True, output_loading_info=True
+                **source, **inside, use_safetensors=True, output_loading_info=True
             )
             _refuse_gaps(f"--clip {name}", loaded["missing_keys"])
         except LOADING_ERRORS as error:
             raise InputError(f"--clip {name}: cannot be loaded ({_first_line(error)}); {_NO_WEIGHTS}") from error
     volatile = ("transformers_version", "architectures", "dtype", "torch_dtype")
-    config = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in volatile}
-    fingerprint = _fingerprint("CLIPVisionModel", config, model, dtype)
+    facts = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in volatile}
+    fingerprint = _fingerprint("CLIPVisionModel", facts, model, dtype)
     torch_dtype = getattr(torch, dtype)
     model = model.to(device=device, dtype=torch_dtype).eval().requires_grad_(False)
     return ClipEncoder(name, fingerprint, model.config.hidden_size, model, device, torch_dtype)
@@ -231,6 +233,15 @@ def _untrained_clip() -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
         return transformers.CLIPVisionModel(config)
+
+
+def _tower_names(config: Any) -> dict[str, str]:
+    """Map the names in a Paint by Example image encoder, `model.*`, to those that this transformers gives a tower."""
+    with torch.device("meta"):
+        names = transformers.CLIPVisionModel(config).state_dict()
+    prefix = "vision_model."
+    nested = any(name.startswith(prefix) for name in names)
+    return {r"^model\.(vision_model\.)?": prefix if nested else ""}
 
 
 def _refuse_gaps(what: str, missing: Iterable[str]) -> None:

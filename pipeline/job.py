@@ -68,13 +68,16 @@ class Inputs:
         return [*(folder.url for folder in self.store.folders), *self.store.archives, *models]
 
 
-def check_inputs(config: ShardConfig, *, guard: Callable[[], None] = lambda: None) -> Inputs:
+def check_inputs(
+    config: ShardConfig, *, guard: Callable[[], None] = lambda: None, store: PhotoStore | None = None
+) -> Inputs:
     """Check a job's flags, tables and photo folders, and list what is finished.
 
     Takes seconds, writes nothing but the sample photos, and clears away what a killed job left half written.
 
     Args:
         guard: called before each change of the output; may raise to forbid it.
+        store: where photos are; None: where `config.images` says.
 
     Raises:
         InputError: anything is wrong that its user can mend.
@@ -91,7 +94,7 @@ def check_inputs(config: ShardConfig, *, guard: Callable[[], None] = lambda: Non
         tables=tables,
         image_info=list_tables(config.image_info, anonymous=config.anonymous),
         class_names=read_class_names(config.classes, anonymous=config.anonymous) if config.classes else {},
-        store=PhotoStore(config.images, anonymous=config.anonymous),
+        store=store or PhotoStore(config.images, anonymous=config.anonymous),
         finished=frozenset(name for name in out.names("units") if RECORD_NAME.fullmatch(name)),
     )
 

@@ -342,7 +342,7 @@ def card(manifest: Json) -> str:
 
 {totals["samples"]:,} samples of {totals["photos_planned"] - totals["photos_lost"]:,} photos in {manifest["shards"]:,}
 shards, {recipe["resolution"]} px, {manifest["draws"]} draws a photo, seed {recipe["seed"]}, filters
-{" ".join(recipe["filters"])}. Recipe `{manifest["recipe_digest"][:16]}`.
+{" ".join(recipe["filters"]) or "none"}. Recipe `{manifest["recipe_digest"][:16]}`.
 
 | split | samples |
 |---|---|
@@ -397,7 +397,7 @@ def read_manifest(out: Folder) -> Json:
         if out.local and not Path(out.path("")).exists():
             raise InputError(f"{out.url}: no such folder; give a dataset's") from error
         raise InputError(
-            f"{out.url}: no {MANIFEST}; it is no finished dataset: run the same shard_openimages.py command again"
+            f"{out.url}: no {MANIFEST}; it is no finished dataset: run the command that makes it again"
         ) from error
     except IsADirectoryError as error:
         raise _damaged_manifest(out, "a folder") from error
@@ -424,8 +424,8 @@ def _is_as_written(content: bytes, manifest: Json) -> bool:
 
 def _damaged_manifest(out: Folder, what: str) -> InputError:
     return InputError(
-        f"{out.url}/{MANIFEST}: damaged ({what}); remove it and run the same shard_openimages.py command again, which "
-        "writes it anew"
+        f"{out.url}/{MANIFEST}: damaged ({what}); remove it and run the command that made it again, which writes it "
+        "anew"
     )
 
 

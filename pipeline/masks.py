@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.rings import split_rings
+
 Polygon = NDArray[np.float32]  # [n, 2] x y
 Sides = tuple[float, float, float, float]  # x_min y_min x_max y_max
 
@@ -88,21 +90,22 @@ def cover(polygon: NDArray[np.float64], box: Sides, *, grid: int = _GRID) -> flo
         grid: cells along a side of the box.
     """
     unit = (polygon - box[:2]) / (box[2] - box[0], box[3] - box[1])
-    return float(_fill(unit, grid).mean())
+    return float(_fill([unit], grid).mean())
 
 
 def raster_mask(polygon: Polygon, resolution: int) -> NDArray[np.uint8]:
     """Turn a stored polygon into pixels: the one raster of the project.
 
-    A pixel that the outline touches belongs to the hole, which so grows by half a pixel at most.
+    A pixel that the outline touches belongs to the hole, which so grows by half a pixel at most. Where the polygon
+    joins several rings, pieces or holes of a traced mask, they are filled by the even-odd rule.
 
     Args:
-        polygon: [n, 2] x y, shares of the crop.
+        polygon: [n, 2] x y, shares of the crop; see pipeline.rings.
 
     Returns:
         [resolution, resolution] uint8, 1 = repaint.
     """
-    return _fill(np.asarray(polygon, np.float64), resolution)
+    return _fill(split_rings(np.asarray(polygon, np.float64)), resolution)
 
 
 def latent_mask(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -133,11 +136,12 @@ def reduce_mask(mask: NDArray[np.uint8], factor: int) -> NDArray[np.float32]:
     return summed * np.float32(0.25)
 
 
-def _fill(unit_polygon: NDArray[np.float64], resolution: int) -> NDArray[np.uint8]:
-    """Fill a polygon in shares of a square; a point p lies p * resolution - 0.5 px from the first pixel's centre."""
-    steps = np.clip(unit_polygon, -4, 5) * (resolution << _SHIFT) - (1 << _SHIFT >> 1)
+def _fill(unit_rings: list[NDArray[np.float64]], resolution: int) -> NDArray[np.uint8]:
+    """Fill rings in shares of a square; a point p lies p * resolution - 0.5 px from the first pixel's centre."""
+    scale, half = resolution << _SHIFT, 1 << _SHIFT >> 1
+    steps = [np.rint(np.clip(ring, -4, 5) * scale - half).astype(np.int32) for ring in unit_rings]
     mask = np.zeros((resolution, resolution), np.uint8)
-    cv2.fillPoly(mask, [np.rint(steps).astype(np.int32)], (1,), shift=_SHIFT)
+    cv2.fillPoly(mask, steps, (1,), shift=_SHIFT)
     return mask
 
 

@@ -159,33 +159,15 @@ class PhotoStore:
         return read_bytes(fs, path, start=offset, end=offset + size) if size else b""
 
     def _read_file(self, image_id: str) -> bytes:
-        if not image_id.isprintable() or any(part in ("", ".", "..") for part in image_id.split("/")):
-            raise PhotoError("unsafe_id", repr(image_id[:100]))
+        _refuse_unsafe(image_id)
         whole = image_id.endswith(SUFFIXES)
         for folder in self.folders:
             for prefix in self._prefixes(folder.url, image_id):
                 for suffix in ("", *SUFFIXES) if whole else SUFFIXES:
-                    data = self._read_if_there(folder, f"{prefix}{image_id}{suffix}")
+                    data = _read_if_there(folder, f"{prefix}{image_id}{suffix}")
                     if data is not None:
                         return data
         raise PhotoError("missing", "")
-
-    def _read_if_there(self, folder: Folder, name: str) -> bytes | None:
-        try:
-            if folder.local:
-                return _read_local(Path(folder.path(name)))
-            path = folder.path(quote(name) if folder.url.startswith(("http://", "https://")) else name)
-            if len(path.encode()) > MAX_PATH_BYTES or "?versionId=" in name:  # which s3fs would cut off
-                return None
-            return _read_remote(folder.fs, path)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return None
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                return None
-            if error.errno == errno.ELOOP:
-                raise PhotoError("not_a_file", f"{name}: a link that leads to itself") from error
-            raise
 
     def _prefixes(self, url: str, image_id: str) -> Iterator[str]:
         """Where in a folder to look: in itself, then, listed only if need be, its sub-folders, likeliest first.
@@ -195,6 +177,50 @@ class PhotoStore:
         yield ""
         names = _subfolders_of(url, self.anonymous)
         yield from sorted(names, key=lambda name: not name.rstrip("/").endswith(f"_{image_id[:1]}"))
+
+
+def read_picture(folder: Folder, name: str) -> bytes:
+    """Read a picture's bytes by its exact name in a folder.
+
+    Raises:
+        PhotoError: it is absent, empty, too large or no file, or its name would leave the folder.
+        OSError: storage failed for a passing cause, after all retries.
+    """
+    _refuse_unsafe(name)
+    data = _read_if_there(folder, name)
+    if data is None:
+        raise PhotoError("missing", name)
+    if not data:
+        raise PhotoError("empty", "0 bytes")
+    return data
+
+
+def _refuse_unsafe(name: str) -> None:
+    """Refuse an id or name that would leave its folder, or that no file should have.
+
+    Raises:
+        PhotoError: `unsafe_id`.
+    """
+    if not name.isprintable() or any(part in ("", ".", "..") for part in name.split("/")):
+        raise PhotoError("unsafe_id", repr(name[:100]))
+
+
+def _read_if_there(folder: Folder, name: str) -> bytes | None:
+    try:
+        if folder.local:
+            return _read_local(Path(folder.path(name)))
+        path = folder.path(quote(name) if folder.url.startswith(("http://", "https://")) else name)
+        if len(path.encode()) > MAX_PATH_BYTES or "?versionId=" in name:  # which s3fs would cut off
+            return None
+        return _read_remote(folder.fs, path)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        if error.errno == errno.ELOOP:
+            raise PhotoError("not_a_file", f"{name}: a link that leads to itself") from error
+        raise
 
 
 def _read_local(path: Path) -> bytes:
@@ -269,7 +295,15 @@ def _is_archived_photo(member: tarfile.TarInfo) -> bool:
     return member.isfile() and not member.issparse() and is_text and Path(member.name).suffix in SUFFIXES
 
 
-def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_pixels: int, min_px: int) -> Photo:
+def decode_photo(
+    data: bytes,
+    *,
+    rotation: float | None,
+    boxes_frame: str,
+    max_pixels: int,
+    min_px: int,
+    backdrop: str = "white",
+) -> Photo:
     """Decode a photo and turn it upright.
 
     CMYK goes through its own colour profile, alpha lies on white, 16 bits become 8.
@@ -283,6 +317,7 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
             silent: then EXIF turns the photo, and its boxes unless `boxes_frame` is `exif`.
         max_pixels: larger photos are refused before they are decoded.
         min_px: the shortest side allowed.
+        backdrop: the colour that shows where the photo is transparent.
 
     Raises:
         PhotoError: with the reason.
@@ -293,7 +328,7 @@ def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_p
             turn, box_turn, orientation = _orientation(image, rotation, boxes_frame)
             # TIFF is the one format that Pillow turns upright by itself: turn it back.
             undo = _INVERSE_TURN[_exif_orientation(image)] if image.format == "TIFF" else 1
-            stored = _TURN_PIXELS[undo](_decode(image, data))
+            stored = _TURN_PIXELS[undo](_decode(image, data, backdrop))
             image.close()  # frees its own copy before the next one is made
             return Photo(np.ascontiguousarray(_TURN_PIXELS[turn](stored)), orientation, box_turn)
 
@@ -399,7 +434,7 @@ def _exif_in_text(image: Image.Image) -> bytes:
     return bytes.fromhex("".join(text.split("\n")[3:]))
 
 
-def _decode(image: Image.Image, data: bytes) -> Pixels:
+def _decode(image: Image.Image, data: bytes, backdrop: str) -> Pixels:
     """Decode to [h, w, 3] uint8 RGB as stored."""
     profile = image.info.get("icc_profile")
     plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not is_table(profile)
@@ -419,4 +454,4 @@ def _decode(image: Image.Image, data: bytes) -> Pixels:
             if "truncated" not in str(error).lower():
                 raise
             raise PhotoError("truncated", str(error)[:200]) from error
-        return to_rgb(image, profile)
+        return to_rgb(image, profile, backdrop=backdrop)

@@ -17,6 +17,7 @@ from pipeline.exemplars import augment_exemplar
 from pipeline.manifest import funnel_rows
 from pipeline.masks import raster_mask
 from pipeline.photos import Pixels
+from pipeline.rings import split_rings
 from pipeline.shards import Row, Sample, read_index, read_sample
 from pipeline.storage import Folder
 from schemas.samples import EXEMPLAR_PX
@@ -109,9 +110,11 @@ def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int) -> None:
 
 
 def _place_exemplar(sample: Sample) -> Pixels:
-    """Put the stored exemplar where it lies in the crop, on grey: what can be seen without the source."""
+    """Put the stored exemplar where it lies in the crop, if it does, on grey: what can be seen without the source."""
     row = sample.row
     canvas = np.full((TILE_PX, TILE_PX, 3), 200, np.uint8)
+    if not any(row["exemplar_box"]):
+        return canvas
     crop, place = np.array(row["crop"]), np.array(row["exemplar_box"], np.float64)
     share = (place - crop[[0, 1, 0, 1]]) / (crop[2:] - crop[:2])[[0, 1, 0, 1]] * TILE_PX
     matrix = np.array(
@@ -125,7 +128,8 @@ def _outline(source: Pixels, row: Row, polygon: NDArray[np.float32]) -> Pixels:
     shown = source.copy()
     corners = np.rint(np.array(row["box_in_crop"]) * TILE_PX).astype(int).tolist()
     cv2.rectangle(shown, corners[:2], corners[2:], BOX_COLOR, 2)
-    cv2.polylines(shown, [np.rint(polygon * TILE_PX).astype(np.int32)], True, MASK_COLOR, 2, cv2.LINE_AA)
+    rings = [np.rint(ring * TILE_PX).astype(np.int32) for ring in split_rings(polygon)]
+    cv2.polylines(shown, rings, True, MASK_COLOR, 2, cv2.LINE_AA)
     return shown
 
 

@@ -41,7 +41,7 @@ def how_to_mend(problems: Iterable[Problem]) -> str:
     """Say what to do about problems."""
     remove = sorted({name for problem in problems for name in problem.remove})
     first = f"remove {' '.join(remove)}, then " if remove else ""
-    return f"to mend: {first}run the same shard_openimages.py command again; it makes only what is missing"
+    return f"to mend: {first}run the command that made it again; it makes only what is missing"
 
 
 def read_file(out: Folder, name: str, sha256: str | None) -> bytes:

@@ -7,7 +7,7 @@ threads nor the order in which units run changes a byte.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -77,6 +77,19 @@ class PlannedPhoto:
         return self.boxes[draw % len(self.boxes)]
 
 
+Drawer = Callable[[Photo, PlannedPhoto, int, DrawRecipe], DrawnSample]
+
+
+def draw_planned_box(photo: Photo, planned: PlannedPhoto, draw: int, recipe: DrawRecipe) -> DrawnSample:
+    """Draw one sample around the box that the plan gives the draw.
+
+    Raises:
+        DrawError: the draw cannot be made.
+    """
+    box = planned.box_of(draw)
+    return draw_sample(photo, box["box"], recipe=recipe, image_id=planned.image_id, box_id=box["box_id"], draw=draw)
+
+
 class OutputTakenError(Exception):
     """Another job writes this output now."""
 
@@ -124,6 +137,7 @@ class UnitWriter:
         store: where photos are.
         class_names: label -> name.
         recipe_digest: of the dataset, stamped on each record.
+        drawer: makes one draw of a photo.
     """
 
     config: ShardConfig
@@ -134,6 +148,7 @@ class UnitWriter:
     class_names: dict[str, str]
     recipe_digest: str
     threads: int
+    drawer: Drawer = draw_planned_box
 
     def write(self, task: UnitTask) -> tuple[list[UnitRecord], dict[str, float]]:
         """Make the shards of a unit, publish them, and their records last.
@@ -228,8 +243,14 @@ class UnitWriter:
             return DrawnPhoto(photo, lost=error, seconds=clock.seconds)
         recipe = DrawRecipe(config.seed, config.resolution, config.long_boxes, config.min_box_px)
         with clock.stage("draw"):
-            outcomes = {draw: _try_draw(upright, photo, draw, recipe) for draw in draws}
+            outcomes = {draw: self._try_draw(upright, photo, draw, recipe) for draw in draws}
         return DrawnPhoto(photo, facts, outcomes, seconds=clock.seconds)
+
+    def _try_draw(self, photo: Photo, planned: PlannedPhoto, draw: int, recipe: DrawRecipe) -> DrawnSample | PhotoError:
+        try:
+            return self.drawer(photo, planned, draw, recipe)
+        except DrawError as error:
+            return error
 
 
 class _Shard:
@@ -367,7 +388,7 @@ class _Shard:
             "split": self._task.split,
             "unit": self._task.unit,
             "draw": self._draw,
-            "box_source": _float32(box["box"]),
+            "box_source": _float32(sample.box_source),
             "box": _float32(draw.box),
             "crop": list(draw.crop.box),
             "extended_box": _float32(extended),
@@ -411,14 +432,6 @@ def _photo_facts(data: bytes, photo: Photo) -> Row:
         "photo_sha256": photo_sha256(data),
         "photo_phash": perceptual_hash(photo.pixels),
     }
-
-
-def _try_draw(photo: Photo, planned: PlannedPhoto, draw: int, recipe: DrawRecipe) -> DrawnSample | PhotoError:
-    box = planned.box_of(draw)
-    try:
-        return draw_sample(photo, box["box"], recipe=recipe, image_id=planned.image_id, box_id=box["box_id"], draw=draw)
-    except DrawError as error:
-        return error
 
 
 def _float32(values: Iterable[float]) -> list[np.float32]:

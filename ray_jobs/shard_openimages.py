@@ -18,7 +18,7 @@ if __name__ == "__main__":
     if sys.prefix == sys.base_prefix and OWN_PYTHON.exists():
         os.execv(OWN_PYTHON, [str(OWN_PYTHON), *sys.argv])
 
-    from ray_jobs.command import run_command
+    from pipeline.command import run_command
     from ray_jobs.sharding import shard_openimages
 
     sys.exit(run_command(shard_openimages))

@@ -1,40 +1,30 @@
 """Sharding: a command line -> a dataset. The steps of the shard job, in order."""
 
 import errno
-import json
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 from tqdm import tqdm
 
-from pipeline.config import UNTRAINED, ShardConfig
-from pipeline.errors import InputError
+from pipeline.command import EXIT_FAILED, GO_ON, describe_code, describe_room, stop_on_sigterm
+from pipeline.config import ShardConfig
+from pipeline.ending import end_dataset, is_complete, log_run, report_errors, sum_up
 from pipeline.job import Prepared, check_inputs, clear_leftovers, pending_tasks, prepare
 from pipeline.lock import Hold, locked
-from pipeline.manifest import count_totals, finish_dataset, funnel_rows, read_manifest, read_records
-from pipeline.pictures import write_funnel, write_overview
+from pipeline.manifest import count_totals, read_records
 from pipeline.redaction import redact
 from pipeline.storage import Folder, is_full
 from pipeline.units import UnitTask
 from ray_jobs.cluster import ClusterLostError, Slots, connect, lay_out_slots, refuse_hidden_paths
-from ray_jobs.command import (
-    EXIT_FAILED,
-    GO_ON,
-    describe_code,
-    describe_room,
-    parse_shard_config,
-    stop_on_sigterm,
-)
+from ray_jobs.command import parse_shard_config
 from ray_jobs.units_on_ray import make_units
-from schemas.shards import MANIFEST, UnitRecord, json_bytes
+from schemas.shards import MANIFEST, UnitRecord
 
 JUDGED_PHOTOS = 200
-SHOWN_ERRORS = 5
 
 
 class TooManyFailuresError(Exception):
@@ -82,14 +72,14 @@ def _shard(config: ShardConfig, hold: Hold) -> int:
                 progress=lambda rows: rows_bar.update(rows - rows_bar.n),
             )
         tasks, done = pending_tasks(job)
-        _log_run(job, tasks, done)
+        log_run(job, tasks, done)
         print(
             f"{job.plan.photos_planned:,} photos in {job.plan.units:,} units, {config.draws} draws: "
             f"{done:,} unit draws finished, {sum(len(task.draws) for task in tasks):,} to make "
             f"on {slots.count} x {slots.device} with {slots.cpus} thread{'s' if slots.cpus > 1 else ''}",
             flush=True,
         )
-        if not tasks and _is_complete(job):
+        if not tasks and is_complete(job):
             print("nothing to do: the dataset is complete")
             return 0
         job.out.delete(MANIFEST)  # while shards are added the dataset is not complete
@@ -104,7 +94,7 @@ def _shard(config: ShardConfig, hold: Hold) -> int:
     finally:
         ray.shutdown()
     if errors:
-        _report_errors(job.out, errors)
+        report_errors(job.out, errors)
         clear_leftovers(job.out)
         return EXIT_FAILED
     made = sum(task.photos * len(task.draws) for task in tasks)
@@ -115,15 +105,6 @@ def _shard(config: ShardConfig, hold: Hold) -> int:
 
 def _rows_bar() -> Any:
     return tqdm(desc="box rows", unit=" rows", unit_scale=True, leave=False, mininterval=1, delay=2)
-
-
-def _is_complete(job: Prepared) -> bool:
-    """Tell whether the manifest already speaks of just these draws."""
-    try:
-        manifest = read_manifest(job.out)
-    except InputError:  # none yet, or a damaged one, which the end of the job writes anew
-        return False
-    return bool(manifest["draws"] == job.config.draws and manifest["recipe"] == job.recipe)
 
 
 def _make_all(
@@ -174,17 +155,6 @@ def _judge(job: Prepared, lost: int, photos: int, records: list[UnitRecord]) -> 
         )
 
 
-def _report_errors(out: Folder, errors: dict[int, tuple[str, str]]) -> None:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    name = f"run/errors-{stamp}.txt"
-    traces = [f"unit {unit}: {error}\n{trace}\n" for unit, (error, trace) in sorted(errors.items())]
-    out.write(name, "".join(traces).encode())
-    units = f"{len(errors)} unit{'s' if len(errors) > 1 else ''}"
-    print(f"{units} failed; run the same command again to retry (all: {out.url}/{name})")
-    for unit, (error, _) in sorted(errors.items())[:SHOWN_ERRORS]:
-        print(f"  unit {unit}: {error[:300]}")
-
-
 def _finish(job: Prepared, seconds: Counter[str], made: int, began: float) -> int:
     """Judge the photos, write tables, pictures and the manifest, and sum up."""
     records = read_records(job.out)
@@ -194,27 +164,6 @@ def _finish(job: Prepared, seconds: Counter[str], made: int, began: float) -> in
     except TooManyFailuresError as error:
         print(f"stopped: {error}")
         return EXIT_FAILED
-    write_overview(job.out, records, seed=job.config.seed)
-    write_funnel(job.out, totals)
-    finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=job.config.draws, names=job.names)
-    for stage, reason, count in funnel_rows(totals):
-        if count or stage == "samples":
-            print(f"  {stage:>14}  {reason:<24} {count:>14,}")
-    wall = time.monotonic() - began
-    samples = totals["samples"]
-    print(f"{samples:,} samples in {wall:.0f} s, start-up included")
-    if seconds:
-        stages = ", ".join(f"{name} {value:.1f} s ({made / value:,.0f}/s)" for name, value in seconds.items() if value)
-        print(f"thread time by stage for {made:,} draws made in this run: {stages}")
-    if UNTRAINED in (job.config.vae, job.config.clip):
-        print("the encoders are untrained: these latents and vectors serve to try the system, not to train a model")
-    print(f"dataset: {redact(job.out.url)}  (look at {job.out.url}/overview.png and funnel.png)")
+    end_dataset(job, records, totals)
+    sum_up(job, totals, seconds=seconds, made=made, wall=time.monotonic() - began)
     return 0
-
-
-def _log_run(job: Prepared, tasks: list[UnitTask], done: int) -> None:
-    """Leave the effective config and a line about this run under run/."""
-    job.out.write("run/config.json", redact(json_bytes(asdict(job.config)).decode()).encode())
-    line = {"started": time.time(), "units_to_make": len(tasks), "unit_draws_finished": done}
-    earlier = job.out.read_if_there("run/runs.jsonl") or b""
-    job.out.write("run/runs.jsonl", earlier + json.dumps(line).encode() + b"\n")

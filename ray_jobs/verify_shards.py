@@ -5,7 +5,7 @@ python ray_jobs/verify_shards.py DATASET [--fraction f]
 
 import sys
 
-from ray_jobs.command import run_command
+from pipeline.command import run_command
 from ray_jobs.verifying import verify_shards
 
 if __name__ == "__main__":

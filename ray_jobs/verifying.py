@@ -9,6 +9,7 @@ import ray
 import tyro
 from tqdm import tqdm
 
+from pipeline.command import EXIT_FAILED, stop_on_sigterm
 from pipeline.errors import InputError
 from pipeline.manifest import Json, read_manifest
 from pipeline.problems import Problem, how_to_mend
@@ -17,7 +18,6 @@ from pipeline.storage import Folder, absolute
 from pipeline.verify import list_files, verify_listing, verify_whole
 from pipeline.verify_units import verify_unit
 from ray_jobs.cluster import connect
-from ray_jobs.command import EXIT_FAILED, stop_on_sigterm
 from schemas.shards import UnitRecord
 
 UNITS_A_TASK = 8

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import diffusers
@@ -59,6 +60,19 @@ def test_a_whole_pipelines_folder_is_entered_at_its_part(vae: VaeEncoder, clip: 
     vae.model.save_pretrained(tmp_path / "vae")
     clip.model.save_pretrained(tmp_path / "image_encoder")
     assert load_vae(str(tmp_path), device="cpu", dtype="float32").fingerprint == vae.fingerprint
+    assert load_clip(str(tmp_path), device="cpu", dtype="float32").fingerprint == clip.fingerprint
+
+
+@pytest.mark.parametrize("nesting", ["model.", "model.vision_model."])  # as transformers 5 and 4 name the tower
+def test_a_paint_by_example_image_encoder_gives_its_tower(clip: ClipEncoder, tmp_path: Path, nesting: str) -> None:
+    tower = {name.removeprefix("vision_model."): value for name, value in clip.model.state_dict().items()}
+    mapper = {"mapper.blocks.0.norm1.weight": torch.ones(4), "uncond_vector": torch.zeros(1, 1, 4)}
+    clip.model.config.save_pretrained(tmp_path / "image_encoder")
+    config = json.loads((tmp_path / "image_encoder/config.json").read_text())
+    config["architectures"] = ["PaintByExampleImageEncoder"]
+    (tmp_path / "image_encoder/config.json").write_text(json.dumps(config))
+    weights = {**{nesting + name: value for name, value in tower.items()}, **mapper}
+    safetensors.torch.save_file(weights, tmp_path / "image_encoder/model.safetensors", metadata={"format": "pt"})
     assert load_clip(str(tmp_path), device="cpu", dtype="float32").fingerprint == clip.fingerprint
 
 

@@ -31,7 +31,7 @@ def test_an_earlier_and_a_later_schema_version_are_explained(dataset: Path) -> N
 
 def test_an_unfinished_dataset_is_told_apart(dataset: Path) -> None:
     (dataset / "manifest.json").unlink()
-    with pytest.raises(InputError, match=r"run the same shard_openimages\.py command again"):
+    with pytest.raises(InputError, match=r"run the command that makes it again"):
         read_manifest(Folder(str(dataset)))
 
 

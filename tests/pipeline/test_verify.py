@@ -356,7 +356,7 @@ def test_the_advice_names_what_to_remove_and_doing_so_mends(make: Make, dataset:
     found = find_problems(dataset)
     names = sorted({name for problem in found for name in problem.remove})
     assert names == ["manifest.json", "run/plan", "stray", "units/000000-d01.json"]
-    assert f"remove {' '.join(names)}, then run the same shard_openimages.py command again" in how_to_mend(found)
+    assert f"remove {' '.join(names)}, then run the command that made it again" in how_to_mend(found)
     for name in names:
         Folder(str(dataset)).remove(name)
     finish_with_pictures(make(dataset, finish=False))

@@ -27,7 +27,7 @@ def test_doing_what_verify_advises_mends_the_dataset(
     told = run("verify_shards.py", dataset)
     assert told.returncode == 1 and "Traceback" not in told.stdout + told.stderr
     assert all(name in told.stdout for name in (*damaged, "units/000001-d00.json", "index/stray.parquet"))
-    advice = re.search(r"to mend: remove (.*), then run the same shard_openimages\.py command again", told.stdout)
+    advice = re.search(r"to mend: remove (.*), then run the command that made it again", told.stdout)
     for name in advice[1].split():
         Folder(str(dataset)).remove(name)
 

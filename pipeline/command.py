@@ -1,0 +1,76 @@
+"""Commands: a user's mistake or a fault of storage -> one message and an exit code."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pipeline
+from pipeline.errors import InputError, LockLostError
+from pipeline.redaction import redact
+from pipeline.storage import StorageError, is_full, is_local
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+GO_ON = "finished units are kept: run the same command again to go on"
+
+
+def run_command(command: Callable[[list[str]], int], *, go_on: str = GO_ON) -> int:
+    """Run a command on the process's arguments; report mistakes and storage's faults without a traceback.
+
+    Args:
+        go_on: said of a command that was stopped: what is kept, and what to do.
+    """
+    stop_on_sigterm()
+    try:
+        return command(sys.argv[1:])
+    except InputError as error:
+        print(f"error: {redact(str(error))}", file=sys.stderr)
+        return EXIT_USAGE
+    except LockLostError as error:
+        print(f"stopped: {error}; {go_on}", file=sys.stderr)
+        return EXIT_FAILED
+    except OSError as error:
+        cause = type(error).__name__
+        if is_full(error) or isinstance(error, StorageError):
+            cause = f"a disk is full ({describe_room()})" if is_full(error) else "storage went on failing"
+        print(f"stopped: {cause}: {redact(str(error))}; mend that; {go_on}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        terminated = _sigterm_came.is_set()
+        print(f"\n{'terminated' if terminated else 'interrupted'}; {go_on}", file=sys.stderr)
+        return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
+
+
+_sigterm_came = threading.Event()  # Ray turns whatever a handler raises inside its calls into KeyboardInterrupt
+
+
+def stop_on_sigterm() -> None:
+    """End orderly on SIGTERM; to be called again after Ray has started, which sets a handler that aborts."""
+
+    def stop(number: int, frame: Any) -> None:
+        _sigterm_came.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def describe_code() -> str:
+    """Say which copy of the code runs, and its commit."""
+    place = Path(pipeline.__file__).parent.parent
+    git = ["git", "-C", str(place), "rev-parse", "--short", "HEAD"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "no commit known"
+    return f"code: {place} ({commit})"
+
+
+def describe_room(*paths: str) -> str:
+    """Say how much room is left where the job writes: at local paths, and where temporary files go."""
+    places = [Path(path) for path in (*paths, tempfile.gettempdir()) if is_local(path) and Path(path).exists()]
+    return ", ".join(f"{place}: {shutil.disk_usage(place).free / 2**20:,.0f} MiB left" for place in places)
