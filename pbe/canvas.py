@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.crops import Crop, PixelBox, resize
+from pipeline.mask_files import resize_mask
 from pipeline.photos import Pixels
 
 Mask = NDArray[np.bool_]
@@ -48,17 +49,16 @@ def crop_for_editing(mask: Mask, resolution: int) -> Crop:
 def cut_mask(mask: Mask, crop: Crop, resolution: int) -> NDArray[np.uint8]:
     """Bring a mask to the model's picture: [resolution, resolution] uint8, 1 = repaint.
 
-    A pixel that the hole touches belongs to it, as in the raster of stored polygons.
+    A pixel of which half is to be repainted is repainted, as in masks of one's own that are trained on; of a hole too
+    thin for that, every pixel that it touches.
     """
     left, top, right, bottom = crop.box
-    part = mask[top:bottom, left:right].astype(np.float32)
-    if part.shape == (resolution, resolution):
-        return part.astype(np.uint8)
-    shrinks = min(part.shape) > resolution
-    scaled = cv2.resize(
-        part, (resolution, resolution), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST_EXACT
-    )
-    return (scaled > 0).astype(np.uint8)
+    part = mask[top:bottom, left:right].astype(np.uint8)
+    scaled = resize_mask(part, resolution, resolution)
+    if scaled.any():
+        return scaled
+    area = cv2.resize(part.astype(np.float32), (resolution, resolution), interpolation=cv2.INTER_AREA)
+    return (area > 0).astype(np.uint8)
 
 
 def blend(source: Pixels, edited: Pixels, mask: Mask, crop: Crop, *, how: Blend) -> Pixels:

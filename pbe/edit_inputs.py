@@ -5,19 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pbe.mask_images import Mask, fit_mask, mask_from_image
-from pipeline.errors import InputError, PhotoError
-from pipeline.photo_headers import check_header
-from pipeline.photos import FORMATS, MAX_PHOTO_BYTES, Pixels, decode_photo
+from pbe.canvas import Mask
+from pipeline.errors import DrawError, InputError, PhotoError
+from pipeline.mask_files import cut_at_half, decode_grey, fit_mask
+from pipeline.photos import MAX_PHOTO_BYTES, Pixels, decode_photo
 from pipeline.storage import filesystem, read_bytes
 
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
 PixelBox = tuple[int, int, int, int]
 
 MAX_PIXELS = 180_000_000
-_READING_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
 
 
 def read_picture(picture: Picture, what: str) -> Pixels:
@@ -47,25 +48,29 @@ def read_mask(mask: Picture, source: Pixels) -> Mask:
     """Read the mask of a source: [h, w] bool in the source's size, True = repaint.
 
     Args:
-        mask: white = repaint; a path or URL, a PIL image of any mode, or an array [h, w] of bool, 0/1 or 0..255. One of
-            another size but the source's aspect is scaled.
+        mask: white = repaint, cut at half brightness; a path or URL, a PIL image of any mode, or an array [h, w] of
+            bool, 0/1 or 0..255. One of another size but the source's aspect is scaled.
 
     Raises:
         InputError: it cannot be read, is empty, or has another aspect than the source.
     """
-    image, name = _open_mask(mask)
-    levels = mask_from_image(image)
+    name = f"mask {mask}" if isinstance(mask, str | Path) else "mask"
+    data = _mask_bytes(mask)
     height, width = source.shape[:2]
-    fitted = fit_mask(levels, height, width)
-    if fitted is None:
-        turned = fit_mask(levels.T, height, width) is not None
-        hint = (
-            "turned by 90 degrees it would fit: make it on the upright picture" if turned else "make it on the source"
-        )
-        raise InputError(f"{name}: {levels.shape[1]} x {levels.shape[0]} px for a source of {width} x {height}; {hint}")
-    if not fitted.any():
+    try:
+        found = cut_at_half(decode_grey(data, max_pixels=MAX_PIXELS))
+    except PhotoError as error:
+        raise InputError(f"{name}: cannot be read as a picture ({error}); give a PNG, white = repaint") from error
+    if not found.any():
         raise InputError(f"{name}: marks nothing to repaint; paint what is to be repainted white, the rest black")
-    return fitted
+    try:
+        fitted = fit_mask(found, width, height)
+    except DrawError as error:
+        size = f"{found.shape[1]} x {found.shape[0]} px for a source of {width} x {height}"
+        raise InputError(f"{name}: {size}; {_remedy(found, width, height)}") from error
+    if not fitted.any():
+        raise InputError(f"{name}: nothing of it is left at the source's {width} x {height} px; make it at that size")
+    return fitted.astype(bool)
 
 
 def box_mask(box: str, source: Pixels) -> Mask:
@@ -86,25 +91,30 @@ def box_mask(box: str, source: Pixels) -> Mask:
     return mask
 
 
-def _open_mask(mask: Picture) -> tuple[Image.Image, str]:
-    """Open a mask; its pixels are decoded."""
+def _mask_bytes(mask: Picture) -> bytes:
+    """Give a mask as the bytes of a picture file."""
+    if isinstance(mask, str | Path):
+        return read_file(str(mask), "mask")
     if isinstance(mask, Image.Image):
-        return ImageOps.exif_transpose(mask), "mask"
-    if isinstance(mask, np.ndarray):
+        image = mask
+    else:
         plain = mask[..., 0] if mask.ndim == 3 and mask.shape[2] == 1 else mask
         if plain.ndim != 2 or plain.dtype not in (np.bool_, np.uint8):
             raise InputError(f"mask: array of {mask.dtype} {list(mask.shape)}; give [h, w] of bool or uint8")
-        return Image.fromarray(plain), "mask"
-    name = f"mask {mask}"
-    data = read_file(str(mask), "mask")
+        image = Image.fromarray(plain)
+    content = io.BytesIO()
+    upright = ImageOps.exif_transpose(image)
+    (upright if upright.mode in _PNG_MODES else upright.convert("RGB")).save(content, "PNG", compress_level=1)
+    return content.getvalue()
+
+
+def _remedy(mask: NDArray[np.uint8], width: int, height: int) -> str:
+    """Tell whether a mask of another shape was made on the picture as it is stored, not as it is shown."""
     try:
-        check_header(data, max_pixels=MAX_PIXELS)
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise PhotoError("bomb", f"{image.width} x {image.height} px")
-        return ImageOps.exif_transpose(image), name
-    except (PhotoError, *_READING_ERRORS) as error:
-        raise InputError(f"{name}: cannot be read as a picture ({error}); give a PNG, white = repaint") from error
+        fit_mask(np.ascontiguousarray(mask.T), width, height)
+    except DrawError:
+        return "make it on the source"
+    return "turned by 90 degrees it would fit: make it on the upright picture"
 
 
 def read_file(path: str, what: str) -> bytes:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pipeline.config import UNTRAINED, ShardConfig
 from pipeline.errors import InputError
+from pipeline.mask_files import Repaint
 from pipeline.storage import absolute
-from pipeline.traced_masks import Repaint
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import numpy as np
 
 from pipeline.draws import Draw, DrawnSample, DrawRecipe, choose_crop, render_draw
 from pipeline.exemplars import crop_exemplar, exemplar_box
+from pipeline.mask_files import Mask, fit_mask
 from pipeline.photos import Photo, Pixels
 from pipeline.rng import rng_for
-from pipeline.traced_masks import Mask, fit_mask, mask_box, trace_mask
+from pipeline.traced_masks import mask_box, trace_mask
 
 NOWHERE = (0, 0, 0, 0)  # the place of an exemplar that is a picture of its own
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from pipeline.draws import DrawnSample, DrawRecipe
 from pipeline.errors import DrawError, PhotoError
+from pipeline.mask_files import decode_mask
 from pipeline.pair_draws import Given, draw_pair
 from pipeline.photos import Photo, PhotoStore, decode_photo, read_picture
 from pipeline.storage import Folder
-from pipeline.traced_masks import decode_mask
 from pipeline.units import Drawer, PlannedPhoto
 from schemas.boxes import ID_COLUMN
 

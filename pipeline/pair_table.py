@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, PhotoError
 from pipeline.manifest import read_recipe
+from pipeline.mask_files import Repaint
 from pipeline.pair_folder import FORMS, Pair
 from pipeline.photos import read_picture
 from pipeline.storage import Folder
-from pipeline.traced_masks import Repaint
 from schemas.boxes import COORDINATE_COLUMNS, ID_COLUMN, LABEL_COLUMN
 from schemas.pairs import FILES, PAIRS
 

@@ -11,10 +11,11 @@ from PIL import Image
 
 from pipeline.crops import Crop
 from pipeline.errors import DrawError, PhotoError
+from pipeline.mask_files import decode_mask, fit_mask
 from pipeline.masks import draw_bezier_mask, raster_mask
 from pipeline.rings import join_rings, split_rings
 from pipeline.rng import rng_for
-from pipeline.traced_masks import decode_mask, fit_mask, trace_mask
+from pipeline.traced_masks import trace_mask
 
 MAX_PIXELS = 1_000_000
 LAMBDA = np.array([[0, 0, 1, 0, 0], [0, 1, 0, 1, 0], [1, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.uint8)
