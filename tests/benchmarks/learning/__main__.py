@@ -48,9 +48,9 @@ class Config:
     """Photos to take. 0: all."""
     steps: int = 4000
     """Steps of the training."""
-    batch_size: int = 16
+    batch_size: int = 32
     """Samples of a step."""
-    lr: float = 1.5e-3
+    lr: float = 2e-3
     """Learning rate."""
     ema: float = 0.998
     """Decay of the moving average of the weights."""
