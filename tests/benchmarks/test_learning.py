@@ -39,7 +39,7 @@ def test_a_dataset_can_be_made_with_encoders_given_in_code(tmp_path: Path, clip:
     feed = FeedConfig(str(tmp_path), split="validation", batch_size=2, lanes=1, workers=0)
     batch = next(iter(fixed_batches(feed)))
     assert batch.latents.shape == (2, 3, 8, 8)
-    assert batch.latents.abs().max() <= 1
+    assert batch.latents.abs().max() <= 2
     hole = (batch.masks == 1).expand_as(batch.latents)
     outside = (batch.masks == 0).expand_as(batch.latents)
     assert hole.any()
