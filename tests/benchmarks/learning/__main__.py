@@ -46,7 +46,7 @@ class Config:
     """Draws a photo."""
     limit: int = 0
     """Photos to take. 0: all."""
-    steps: int = 4000
+    steps: int = 2000
     """Steps of the training."""
     batch_size: int = 32
     """Samples of a step."""
