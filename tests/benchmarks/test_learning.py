@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from pbe.feed import FeedConfig, fixed_batches
@@ -13,7 +14,7 @@ from pipeline.job import check_inputs, pending_tasks, prepare
 from pipeline.manifest import finish_dataset, read_records
 from pipeline.units import UnitWriter
 from tests.benchmarks.learning.__main__ import leave_out
-from tests.benchmarks.learning.encoders import PixelEncoder
+from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
 from tests.benchmarks.learning.leaks import find_twins
 
 
@@ -39,10 +40,19 @@ def test_a_dataset_can_be_made_with_encoders_given_in_code(tmp_path: Path, clip:
     feed = FeedConfig(str(tmp_path), split="validation", batch_size=2, lanes=1, workers=0)
     batch = next(iter(fixed_batches(feed)))
     assert batch.latents.shape == (2, 3, 8, 8)
-    assert batch.latents.abs().max() <= 1
+    assert batch.latents.abs().max() <= 2
     hole = (batch.masks == 1).expand_as(batch.latents)
     outside = (batch.masks == 0).expand_as(batch.latents)
     assert hole.any()
     assert batch.masked_latents[hole].abs().mean() < 0.1  # masks are sampled inside a cell, pixels averaged over it
     assert (batch.masked_latents - batch.latents)[outside].abs().mean() < 0.1
     assert leave_out(batch, {batch.keys[0]}).weights.equal(torch.tensor([0.0, 1.0]))
+
+
+def test_an_exemplar_vector_is_as_long_as_it_is_said_and_of_unit_scale() -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    encoder = EfficientNetEncoder()
+    exemplars = np.random.default_rng(0).integers(256, size=(2, 224, 224, 3), dtype=np.uint8)
+    vectors = encoder.encode(exemplars)
+    assert vectors.shape == (2, encoder.dimension)
+    assert 0.1 < vectors.astype(float).std() < 10

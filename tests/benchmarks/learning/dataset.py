@@ -11,7 +11,7 @@ from pipeline.manifest import finish_dataset, read_records
 from pipeline.units import UnitWriter
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
 
-RESOLUTION = 128  # px; latents of 16 x 16
+RESOLUTION = 64  # px; latents of 8 x 8
 SPLIT_SHARES = (0.85, 0.15, 0.0)
 
 
