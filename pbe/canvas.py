@@ -3,6 +3,7 @@
 Sources are [h, w, 3] uint8 RGB, masks [h, w] bool with True = repaint. Only pixels of the crop ever change.
 """
 
+import math
 from typing import Literal
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.crops import Crop, PixelBox, resize
-from pipeline.mask_files import resize_mask
+from pipeline.mask_files import cut_shares, repainted_shares
 from pipeline.photos import Pixels
 
 Mask = NDArray[np.bool_]
@@ -18,8 +19,10 @@ Alpha = NDArray[np.float32]
 Blend = Literal["hole", "crop", "paste"]
 
 LEAST_CONTEXT, MOST_CONTEXT = 2, 8  # the crop's side, in longest sides of the hole
+SQUASH_CONTEXT = 4 / 3  # and the least for which a square is cut
 FEATHER_SHARE = 1 / 16  # of the crop's side, around the hole or along the crop's sides
-INNER_FEATHER_SHARE = 1 / 64  # inside the hole, where nothing outside it may change
+INNER_FEATHER_SHARE = 1 / 64  # inside the hole, where nothing outside it may change; no more than half its thickness
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def hole_box(mask: Mask) -> PixelBox:
@@ -29,36 +32,37 @@ def hole_box(mask: Mask) -> PixelBox:
 
 
 def crop_for_editing(mask: Mask, resolution: int) -> Crop:
-    """Choose the square around the hole that goes to the model.
+    """Choose the part of the source around the hole that goes to the model.
 
-    As large as the model's picture where that gives the hole between an eighth and a half of its side, as in training;
-    never larger than the source's short side. A hole longer than that takes the whole source, squashed to a square, as
-    training does.
+    A square, as large as the model's picture where that gives the hole between an eighth and a half of its side, as in
+    training; never larger than the source's short side. Where this leaves the hole more than 3/4 of the side, all of
+    the short side and 4/3 of the hole along the long one, squashed to a square, as training does with whole photos.
     """
     height, width = mask.shape
     left, top, right, bottom = hole_box(mask)
     longest, short = max(right - left, bottom - top), min(width, height)
-    if longest > short:
-        return Crop((0, 0, width, height), "squash")
-    side = min(max(LEAST_CONTEXT * longest, min(resolution, MOST_CONTEXT * longest)), short)
-    x = min(max((left + right - side) // 2, 0), width - side)
-    y = min(max((top + bottom - side) // 2, 0), height - side)
-    return Crop((x, y, x + side, y + side), "crop")
+    wanted = max(LEAST_CONTEXT * longest, min(resolution, MOST_CONTEXT * longest))
+    least = math.ceil(SQUASH_CONTEXT * longest)
+    side = min(wanted, short) if least <= short else least
+    columns, rows = min(side, width), min(side, height)
+    x = min(max((left + right - columns) // 2, 0), width - columns)
+    y = min(max((top + bottom - rows) // 2, 0), height - rows)
+    return Crop((x, y, x + columns, y + rows), "crop" if columns == rows else "squash")
 
 
 def cut_mask(mask: Mask, crop: Crop, resolution: int) -> NDArray[np.uint8]:
     """Bring a mask to the model's picture: [resolution, resolution] uint8, 1 = repaint.
 
-    A pixel of which half is to be repainted is repainted, as in masks of one's own that are trained on; of a hole too
-    thin for that, every pixel that it touches.
+    A pixel of which half is to be repainted is repainted, as in masks of one's own that are trained on; of parts too
+    thin for that, every pixel that they touch.
     """
     left, top, right, bottom = crop.box
     part = mask[top:bottom, left:right].astype(np.uint8)
-    scaled = resize_mask(part, resolution, resolution)
-    if scaled.any():
-        return scaled
-    area = cv2.resize(part.astype(np.float32), (resolution, resolution), interpolation=cv2.INTER_AREA)
-    return (area > 0).astype(np.uint8)
+    shares = repainted_shares(part, resolution, resolution)
+    scaled = cut_shares(shares)
+    thin = (shares > 0) & (cv2.dilate(scaled, _NEIGHBOURS) == 0)
+    seen: NDArray[np.uint8] = scaled | thin.astype(np.uint8)
+    return seen
 
 
 def blend(source: Pixels, edited: Pixels, mask: Mask, crop: Crop, *, how: Blend) -> Pixels:
@@ -86,9 +90,12 @@ def seam(mask: Mask, crop: Crop, *, how: Blend) -> Alpha:
     side = min(right - left, bottom - top)
     if how == "paste":
         depth = _distance(hole)  # px to the nearest pixel outside
-        feather = min(INNER_FEATHER_SHARE * side, float(depth.max()) / 2)
-        inner: Alpha = np.minimum(depth / np.float32(feather + 1), 1)
-        return np.ones_like(inner) if hole.all() else inner
+        if hole.all():
+            return np.ones_like(depth)
+        feather = round(INNER_FEATHER_SHARE * side)
+        thickness = cv2.dilate(depth, np.ones((2 * feather + 1, 2 * feather + 1), np.uint8))
+        inner: Alpha = np.minimum(depth / np.minimum(thickness / 2, feather).clip(1), 1)
+        return inner
     ramp = _ramp_inward(mask.shape, crop, hole_box(mask), FEATHER_SHARE * side)
     if how == "crop":
         return ramp
@@ -130,4 +137,5 @@ def _scale_to(pixels: Pixels, width: int, height: int) -> Pixels:
         return pixels
     if width == height and width < len(pixels):
         return resize(pixels, width)
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+    method = cv2.INTER_AREA if min(width, height) < len(pixels) else cv2.INTER_CUBIC
+    return cv2.resize(pixels, (width, height), interpolation=method)  # type: ignore[return-value]

@@ -81,7 +81,7 @@ def exemplar_features(tower: Any, pixels: torch.Tensor, *, all_tokens: bool) -> 
 
     Args:
         tower: a transformers CLIPVisionModel, of version 4 or 5.
-        pixels: [b, 3, s, s]; resized with antialias where s is not the tower's image size.
+        pixels: [b, 3, s, s] float32; resized with antialias where s is not the tower's image size.
         all_tokens: every token instead of the class token: the bottleneck is off.
 
     Returns:
@@ -90,7 +90,7 @@ def exemplar_features(tower: Any, pixels: torch.Tensor, *, all_tokens: bool) -> 
     size = tower.config.image_size
     if pixels.shape[-1] != size:
         pixels = torch.nn.functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
-    output = tower(pixel_values=pixels)
+    output = tower(pixel_values=pixels.to(tower.dtype))
     if not all_tokens:
         return output.pooler_output  # type: ignore[no-any-return]
     inner = getattr(tower, "vision_model", tower)

@@ -6,7 +6,7 @@ import tyro
 
 from pbe.edit_cases import read_cases, single_case
 from pbe.edit_config import EditConfig
-from pbe.edit_outputs import find_outputs
+from pbe.edit_outputs import find_outputs, refuse_overlaps
 from pipeline.errors import InputError
 from pipeline.redaction import redact
 
@@ -19,6 +19,7 @@ def main(arguments: list[str]) -> int:
         config = tyro.cli(EditConfig, args=arguments, prog="python -m pbe.edit")
         outputs = find_outputs(config)
         cases = read_cases(config) if config.cases else [single_case(config, name=outputs.stem)]
+        refuse_overlaps(outputs, cases)
         from pbe.edit_run import edit_cases  # torch takes seconds, which --help and refusals need not wait for
 
         return edit_cases(config, cases, outputs)

@@ -1,11 +1,13 @@
 """Edit config: the flags of `python -m pbe.edit`."""
 
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Literal
 
 from pipeline.errors import InputError
 
 MAX_SCALES = 20
+MAX_RESOLUTION = 4096
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class EditConfig:
     n: int = 1
     """Pictures for every guidance scale."""
     batch: int = 8
-    """Pictures made at once, those of neighbouring cases together. Another number may give other last bits."""
+    """Pictures made at once, those of neighbouring cases together. Another number may give other last bits. With
+    --compat all of a case, as diffusers does."""
     paste_back: bool = False
     """Leave every pixel outside the mask as it is, bit for bit: --blend paste."""
     blend: Literal["auto", "hole", "crop", "paste"] = "auto"
@@ -71,6 +74,8 @@ class EditConfig:
             raise InputError(f"--batch {self.batch}: give a number from 1 to 1000")
         for scale in parse_scales(self.guidance):
             refuse_bad_numbers(guidance=scale, steps=self.steps, n=self.n, seed=self.seed)
+        if not 0 <= self.resolution <= MAX_RESOLUTION:
+            raise InputError(f"--resolution {self.resolution}: give px up to {MAX_RESOLUTION}; 0 is the model's own")
 
     @property
     def how(self) -> Literal["hole", "crop", "paste"]:
@@ -98,6 +103,8 @@ class Case:
     exemplar: str
     mask: str = ""
     box: str = ""
+    table: str = ""
+    """The CSV, to which paths are relative."""
     guidance: tuple[float, ...] = field(default=(5.0,))
     seeds: tuple[int, ...] = field(default=(0,))
 
@@ -105,11 +112,25 @@ class Case:
     def pictures(self) -> int:
         return len(self.guidance) * len(self.seeds)
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Where its files are, by what they are."""
+        given = {"source": self.source, "mask": self.mask, "exemplar": self.exemplar}
+        return {what: _beside(self.table, path) for what, path in given.items() if path}
+
     def file(self, scale: float, seed: int, suffix: str) -> str:
         """Name a picture's file."""
         if self.pictures == 1:
             return f"{self.name}{suffix}"
         return f"{self.name}-g{scale:g}-s{seed}{suffix}"
+
+
+def _beside(table: str, path: str) -> str:
+    """Find a path that is relative to a table's folder."""
+    if "://" in path or path.startswith("/"):
+        return path
+    folder, slash, _ = table.rpartition("/")
+    return f"{folder}{slash}{path}"
 
 
 def parse_scales(text: str) -> tuple[float, ...]:
@@ -128,16 +149,17 @@ def parse_scales(text: str) -> tuple[float, ...]:
 
 
 def refuse_bad_numbers(*, guidance: float, steps: int, n: int, seed: int) -> None:
-    """Refuse numbers out of range.
+    """Refuse numbers of another kind or out of range.
 
     Raises:
         InputError: naming the flag, the value and what is allowed.
     """
-    for flag, value, least, most in (
-        ("--guidance", guidance, 1, 1000),
-        ("--steps", steps, 1, 1000),
-        ("--n", n, 1, 1000),
-        ("--seed", seed, 0, 2**32 - 1000),  # torch's generator takes 32 bits
+    for flag, value, kind, least, most in (
+        ("--guidance", guidance, Real, 1, 1000),
+        ("--steps", steps, Integral, 1, 500),  # beyond, some schedulers leave their own table
+        ("--n", n, Integral, 1, 1000),
+        ("--seed", seed, Integral, 0, 2**32 - 1000),  # torch's generator takes 32 bits
     ):
-        if not least <= value <= most:
-            raise InputError(f"{flag} {value}: give a number from {least} to {most}")
+        if not isinstance(value, kind) or not least <= value <= most:
+            whole = "a whole number" if kind is Integral else "a number"
+            raise InputError(f"{flag} {value}: give {whole} from {least} to {most}")

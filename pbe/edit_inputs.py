@@ -1,6 +1,5 @@
 """Edit inputs: files, URLs, PIL images or arrays -> source, mask and exemplar, or a message that says what is wrong."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from pbe.canvas import Mask
+from pipeline.colour import to_rgb
 from pipeline.errors import DrawError, InputError, PhotoError
-from pipeline.mask_files import cut_at_half, decode_grey, fit_mask
+from pipeline.mask_files import brightness, cut_at_half, fit_mask
 from pipeline.photos import MAX_PHOTO_BYTES, Pixels, decode_photo
 from pipeline.storage import filesystem, read_bytes
 
@@ -18,11 +18,10 @@ Picture = str | Path | Image.Image | np.ndarray[Any, Any]
 PixelBox = tuple[int, int, int, int]
 
 MAX_PIXELS = 180_000_000
-_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
 
 
 def read_picture(picture: Picture, what: str) -> Pixels:
-    """Read a source or an exemplar: [h, w, 3] uint8 RGB, upright by its EXIF orientation.
+    """Read a source or an exemplar: [h, w, 3] uint8 RGB, upright by its EXIF orientation, on white where transparent.
 
     Args:
         picture: a path or URL, a PIL image, or an array [h, w, 3] or [h, w] uint8.
@@ -31,38 +30,28 @@ def read_picture(picture: Picture, what: str) -> Pixels:
     Raises:
         InputError: it is not there, no picture, damaged, or an array of another kind.
     """
-    if isinstance(picture, str | Path):
-        data = read_file(str(picture), what)
-        try:
-            return decode_photo(data, rotation=None, boxes_frame="stored", max_pixels=MAX_PIXELS, min_px=1).pixels
-        except PhotoError as error:
-            raise InputError(f"{what} {picture}: cannot be read as a picture ({error}); give another file") from error
-    if isinstance(picture, Image.Image):
-        return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3):
-        raise InputError(f"{what}: array of {picture.dtype} {list(picture.shape)}; give uint8 [h, w, 3] RGB, 0..255")
-    return np.ascontiguousarray(picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2))
+    return _read_pixels(picture, what, backdrop="white")
 
 
 def read_mask(mask: Picture, source: Pixels) -> Mask:
     """Read the mask of a source: [h, w] bool in the source's size, True = repaint.
 
     Args:
-        mask: white = repaint, cut at half brightness; a path or URL, a PIL image of any mode, or an array [h, w] of
-            bool, 0/1 or 0..255. One of another size but the source's aspect is scaled.
+        mask: white = repaint, cut at half brightness, transparent = black; a path or URL, a PIL image of any mode, or
+            an array [h, w] of bool, 0/1 or 0..255. One of another size but the source's aspect is scaled.
 
     Raises:
         InputError: it cannot be read, is empty, or has another aspect than the source.
     """
     name = f"mask {mask}" if isinstance(mask, str | Path) else "mask"
-    data = _mask_bytes(mask)
+    grey = _read_grey(mask)
     height, width = source.shape[:2]
-    try:
-        found = cut_at_half(decode_grey(data, max_pixels=MAX_PIXELS))
-    except PhotoError as error:
-        raise InputError(f"{name}: cannot be read as a picture ({error}); give a PNG, white = repaint") from error
+    found = cut_at_half(grey)
     if not found.any():
-        raise InputError(f"{name}: marks nothing to repaint; paint what is to be repainted white, the rest black")
+        raise InputError(
+            f"{name}: marks nothing to repaint, its brightest pixel has {grey.max()} of 255; paint what is to be "
+            "repainted white, the rest black"
+        )
     try:
         fitted = fit_mask(found, width, height)
     except DrawError as error:
@@ -91,21 +80,36 @@ def box_mask(box: str, source: Pixels) -> Mask:
     return mask
 
 
-def _mask_bytes(mask: Picture) -> bytes:
-    """Give a mask as the bytes of a picture file."""
-    if isinstance(mask, str | Path):
-        return read_file(str(mask), "mask")
-    if isinstance(mask, Image.Image):
-        image = mask
-    else:
-        plain = mask[..., 0] if mask.ndim == 3 and mask.shape[2] == 1 else mask
-        if plain.ndim != 2 or plain.dtype not in (np.bool_, np.uint8):
-            raise InputError(f"mask: array of {mask.dtype} {list(mask.shape)}; give [h, w] of bool or uint8")
-        image = Image.fromarray(plain)
-    content = io.BytesIO()
-    upright = ImageOps.exif_transpose(image)
-    (upright if upright.mode in _PNG_MODES else upright.convert("RGB")).save(content, "PNG", compress_level=1)
-    return content.getvalue()
+def _read_grey(mask: Picture) -> NDArray[np.uint8]:
+    """Read a mask's brightness: [h, w]."""
+    if isinstance(mask, np.ndarray) and mask.dtype in (np.bool_, np.uint8):
+        plain = mask[..., 0] if mask.ndim == len("hwc") and mask.shape[2] == 1 else mask
+        if plain.ndim == len("hw") and plain.size:
+            return plain.astype(np.uint8)
+    return brightness(_read_pixels(mask, "mask", backdrop="black"))
+
+
+def _read_pixels(picture: Picture, what: str, *, backdrop: str) -> Pixels:
+    if isinstance(picture, str | Path):
+        data = read_file(str(picture), what)
+        try:
+            photo = decode_photo(
+                data, rotation=None, boxes_frame="stored", max_pixels=MAX_PIXELS, min_px=1, backdrop=backdrop
+            )
+        except PhotoError as error:
+            raise InputError(f"{what} {picture}: cannot be read as a picture ({error}); give another file") from error
+        return photo.pixels
+    if isinstance(picture, Image.Image):
+        try:
+            upright = ImageOps.exif_transpose(picture)
+            return to_rgb(upright, upright.info.get("icc_profile"), backdrop=backdrop)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InputError(f"{what}: cannot be read as a picture ({error}); give another one") from error
+    if not isinstance(picture, np.ndarray):
+        raise InputError(f"{what}: is a {type(picture).__name__}; give a path or URL, a PIL image, or an array")
+    if picture.dtype != np.uint8 or picture.shape[2:] not in ((), (3,)) or picture.ndim < len("hw") or not picture.size:
+        raise InputError(f"{what}: array of {picture.dtype} {list(picture.shape)}; give uint8 [h, w, 3] RGB, 0..255")
+    return np.ascontiguousarray(picture if picture.ndim == len("hwc") else np.repeat(picture[..., None], 3, axis=2))
 
 
 def _remedy(mask: NDArray[np.uint8], width: int, height: int) -> str:

@@ -12,7 +12,8 @@ from pbe.compat import prepare_as_diffusers
 from pbe.edit_config import Case, EditConfig
 from pbe.edit_figure import draw_pictures
 from pbe.edit_inputs import box_mask, read_mask, read_picture
-from pbe.edit_outputs import Outputs, unfinished
+from pbe.edit_outputs import Outputs
+from pbe.edit_records import digest_inputs, unfinished, write_record
 from pbe.editing import Editor, Progress, Task, load_editor, paint, prepare
 from pbe.sampler import make_scheduler
 from pipeline.errors import InputError
@@ -41,8 +42,9 @@ def edit_cases(config: EditConfig, cases: Sequence[Case], outputs: Outputs) -> i
     began, failed = time.perf_counter(), 0
     with _progress(config, groups) as bar:
         for group in groups:
-            ready = []
+            ready, digests = [], {}
             for case in group:
+                digests[case.name] = digest_inputs(case) if table else {}
                 try:
                     ready.append((case, prepare_case(editor, case, compat=config.compat)))
                 except InputError as error:
@@ -54,7 +56,7 @@ def edit_cases(config: EditConfig, cases: Sequence[Case], outputs: Outputs) -> i
                 edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update)
             if table:
                 for case in (case for case, _ in ready if case.name in names):
-                    outputs.finish(case, settings)
+                    write_record(outputs, case, settings, digests[case.name])
     _summarise(cases, todo, failed, outputs, seconds=time.perf_counter() - began)
     return EXIT_FAILED if failed else EXIT_DONE
 
@@ -65,9 +67,10 @@ def prepare_case(editor: Editor, case: Case, *, compat: bool) -> Prepared:
     Raises:
         InputError: an input is no good.
     """
-    source = read_picture(case.source, "source")
-    mask = read_mask(case.mask, source) if case.mask else box_mask(case.box, source)
-    exemplar = read_picture(case.exemplar, "exemplar")
+    inputs = case.inputs
+    source = read_picture(inputs["source"], "source")
+    mask = read_mask(inputs["mask"], source) if case.mask else box_mask(case.box, source)
+    exemplar = read_picture(inputs["exemplar"], "exemplar")
     if compat:
         return prepare_as_diffusers(editor, source, mask, exemplar, seed=case.seeds[0], n=len(case.seeds)), exemplar
     return prepare(editor, source, mask, exemplar, seeds=case.seeds), exemplar
@@ -105,7 +108,7 @@ def edit_group(
         if len(pictures) > 1:
             note = f"{editor.parts.source} ({_weights(editor)}), {config.scheduler} {config.steps} steps"
             figure = draw_pictures(task.source, task.mask, task.crop, exemplar, pictures, note=note)
-            outputs.write(f"{outputs.figure or case.name}{outputs.suffix}", figure)
+            outputs.write(outputs.figure_of(case), figure)
 
 
 def _groups(cases: Sequence[Case], config: EditConfig) -> list[list[Case]]:
@@ -134,7 +137,7 @@ def _paint(
             steps=config.steps,
             scheduler=config.scheduler,
             how=config.how,
-            at_once=config.batch,
+            at_once=config.n if config.compat else config.batch,
             on_pictures=on_pictures,
         )
     except torch.OutOfMemoryError as error:
@@ -148,7 +151,7 @@ def _load(config: EditConfig) -> Editor:
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         kind = torch.device(device).type
-        torch.empty(0, device=device)
+        torch.empty(0, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {device}: is not to be had here; give cpu") from error
     dtype = config.dtype if config.dtype != "auto" else "float16" if kind == "cuda" else "float32"
@@ -173,10 +176,12 @@ def _settings(config: EditConfig, editor: Editor) -> dict[str, Any]:
 
 
 def _digest(editor: Editor) -> str:
-    """Tell weights from those of another step: 16 hex digits over tensors that every step changes."""
+    """Tell weights from those of another step, and encoders from others: 16 hex digits over a few of their tensors."""
     model = editor.parts.model
+    trained = model.conditioner.uncond_vector, model.conditioner.proj_out.weight, model.unet.conv_out.weight
+    frozen = [list(part.parameters())[place] for part in (editor.vae, editor.tower) for place in (0, -1)]
     digest = hashlib.sha256()
-    for tensor in (model.conditioner.uncond_vector, model.conditioner.proj_out.weight, model.unet.conv_out.weight):
+    for tensor in (*trained, *frozen):
         digest.update(tensor.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
@@ -195,10 +200,9 @@ def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any
 
 
 def _summarise(cases: Sequence[Case], todo: Sequence[Case], failed: int, outputs: Outputs, *, seconds: float) -> None:
-    if len(cases) == 1 and not failed:
+    if not cases[0].table:
         [case] = cases
-        figure = outputs.figure if case.pictures > 1 and outputs.figure else case.name
-        print(f"{case.pictures} pictures in {seconds:.0f} s: {outputs.place(figure + outputs.suffix)}")
+        print(f"{case.pictures} pictures in {seconds:.0f} s: {outputs.place(outputs.figure_of(case))}")
         return
     print(
         f"{len(cases)} cases: {len(cases) - len(todo)} were finished, {len(todo) - failed} made, {failed} failed, in "

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -151,9 +151,13 @@ def edit(
         n arrays [h, w, 3] uint8 RGB in the source's size.
 
     Raises:
-        InputError: an input cannot be read, the mask is empty or of another shape, or a number is out of range.
+        InputError: an input cannot be read, the mask is empty or of another shape, a number is out of range, or a name
+            is unknown.
     """
     refuse_bad_numbers(guidance=guidance, steps=steps, n=n, seed=seed)
+    for name, value, allowed in (("scheduler", scheduler, SchedulerName), ("blend", blend, Blend)):
+        if value not in get_args(allowed):
+            raise InputError(f"{name} {value!r}: give {', '.join(get_args(allowed))}")
     pixels = read_picture(source, "source")
     task = prepare(
         editor,
@@ -190,9 +194,9 @@ def prepare(editor: Editor, source: Pixels, mask: Mask, exemplar: Pixels, *, see
 
 @torch.inference_mode()
 def encode_exemplar(editor: Editor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn normalised exemplar pixels [1, 3, s, s] into the context and the unconditional one, [1, n, cross_dim]."""
+    """Turn normalised exemplar pixels [1, 3, s, s] float32 into contexts [1, n, cross_dim], its and the empty one."""
     tower, model = editor.tower, editor.parts.model
-    features = exemplar_features(tower, pixels.to(tower.device, tower.dtype), all_tokens=not model.config.bottleneck)
+    features = exemplar_features(tower, pixels.to(tower.device), all_tokens=not model.config.bottleneck)
     context = model.conditioner(features)
     return context, model.conditioner.unconditional(context)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pbe.edit import Editor, edit, load_editor
 from pbe.edit_command import main
-from pbe.edit_inputs import box_mask
+from pbe.edit_inputs import box_mask, read_mask, read_picture
 from pipeline.errors import InputError
 from tests.pbe.editing import random_picture, write_model, write_pictures
 
@@ -186,6 +186,38 @@ def test_cases_with_other_settings_are_refused_unless_overwritten(
     assert (out / "a.png").read_bytes() != before
 
 
+def test_a_picture_that_was_deleted_or_a_record_that_was_cut_is_made_again(folder: Path, tmp_path: Path) -> None:
+    table = _write_cases(tmp_path, [f"source.png,mask.png,exemplar.png,{name}" for name in "abc"])
+    out = tmp_path / "out"
+    assert main(_cases(folder, table, out)) == 0
+    whole = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / "a.png").unlink()
+    (out / "b.json").write_bytes(whole["b.json"][:20])
+    assert main(_cases(folder, table, out)) == 0
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+
+
+def test_a_changed_input_is_told_and_another_way_to_write_a_path_is_none(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = _write_cases(tmp_path, ["source.png,mask.png,exemplar.png,a"])
+    out = tmp_path / "out"
+    assert main(_cases(folder, table, out)) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(_cases(folder, Path("in/cases.csv"), Path("out"))) == 0
+    assert "1 were finished, 0 made" in capsys.readouterr().out
+    Image.fromarray(random_picture(30, 30, seed=9)).save(tmp_path / "in" / "exemplar.png")
+    assert main(_cases(folder, table, out)) == 2
+    assert "a (exemplar " in capsys.readouterr().err
+
+
+def test_tables_from_spreadsheets_are_understood(folder: Path, tmp_path: Path) -> None:
+    table = _write_cases(tmp_path, [])
+    table.write_bytes("\ufeffSource, Mask ,exemplar,name,\r\n source.png,mask.png ,exemplar.png,a,\r\n\r\n".encode())
+    assert main(_cases(folder, table, tmp_path / "out")) == 0
+    assert (tmp_path / "out" / "a.png").exists()
+
+
 @pytest.mark.parametrize(
     ("header", "rows", "expected"),
     [
@@ -193,12 +225,19 @@ def test_cases_with_other_settings_are_refused_unless_overwritten(
         ("source,mask,exemplar,gudance", ["a,b,c,5"], "does not know gudance"),
         ("source,exemplar", ["a,c"], "needs mask or box"),
         ("source,mask,exemplar", [], "no rows"),
-        ("source,mask,exemplar", ["a,b"], "row 2: has another number of fields"),
-        ("source,mask,exemplar", ["a,,c"], "row 2: mask, box: give one"),
-        ("source,mask,exemplar", ["a.png,b,c", "a.png,d,c"], "several cases are named a-c"),
-        ("source,mask,exemplar,name", ["a,b,c,../x"], "row 2: name '../x'"),
-        ("source,mask,exemplar,guidance", ["a,b,c,five"], "row 2: --guidance five"),
-        ("source,mask,exemplar,seed", ["a,b,c,1.5"], "row 2"),
+        ("source,mask,exemplar", ["a,b"], "line 2: has another number of fields"),
+        ("source,mask,exemplar", ["a,,c"], "line 2: mask, box: give one"),
+        ("source,mask,exemplar", ["a.png,b,c", "a.png,d,c"], "cases a-c and a-c would both write a-c.png"),
+        ("source,mask,exemplar,name", ["a,b,c,../x"], "line 2: name '../x'"),
+        ("source,mask,exemplar,guidance", ["a,b,c,five"], "line 2: --guidance five"),
+        ("source,mask,exemplar,seed", ["a,b,c,1.5"], "line 2: seed 1.5: give a whole number"),
+        ("source,mask,exemplar,source", ["a,b,c,a"], "names a column twice"),
+        ("source,mask,exemplar,name", ["a,b,c,x", "a,b,c,X"], "cases x and X would both write X.png"),
+        (
+            "source,mask,exemplar,name,guidance",
+            ['a,b,c,x,"1,5"', "a,b,c,x-g5-s0,5"],
+            "cases x and x-g5-s0 would both write x-g5-s0.png",
+        ),
     ],
 )
 def test_wrong_tables_of_cases_are_refused_by_place_and_value(
@@ -234,14 +273,95 @@ def test_mistakes_are_told_by_flag_and_value_without_a_traceback(
         ({}, ("--n", "0"), "--n 0"),
         ({}, ("--resolution", "10"), "--resolution 10"),
         ({}, ("--device", "cuda:99"), "--device cuda:99"),
+        ({}, ("--resolution", "100000000"), "--resolution 100000000"),
+        ({}, ("--steps", "1000"), "--steps 1000"),
+        ({}, ("--device", "meta"), "--device meta"),
         ({}, ("--paste-back", "--blend", "crop"), "--paste-back and --blend crop"),
         ({}, ("--model", str(tmp_path / "nothing")), "nothing: no such folder"),
     ):
         assert main(flags(folder, {**pictures, **changed}, out, *more)) == 2, expected
         assert expected in capsys.readouterr().err
-    assert main(flags(folder, pictures, tmp_path / "out.gif")) == 2
-    assert "out.gif: ends in .gif" in capsys.readouterr().err
-    assert not out.exists()
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    before = pictures["source"].read_bytes()
+    for place, more, expected in (
+        (tmp_path / "out.gif", (), "out.gif: ends in .gif"),
+        (tmp_path / "folder.png", (), "folder.png: is a folder"),
+        (tmp_path / "file" / "out.png", (), "file is a file"),
+        (tmp_path / "file", (), "file is a file"),
+        (tmp_path / "out.jpg", ("--paste-back",), "JPEG changes the pixels"),
+        (pictures["source"], (), "would replace an input"),
+    ):
+        assert main(flags(folder, pictures, place, *more)) == 2, expected
+        assert expected in capsys.readouterr().err
+    assert not out.exists() and pictures["source"].read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_paste_back_writes_files_that_lose_nothing(
+    folder: Path, pictures: dict[str, Path], tmp_path: Path, suffix: str
+) -> None:
+    out = tmp_path / f"out{suffix}"
+    assert main(flags(folder, pictures, out, "--paste-back")) == 0
+    outside = pixels(pictures["mask"]) == 0
+    assert np.array_equal(pixels(out)[outside], pixels(pictures["source"])[outside])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_edits_about_the_same(
+    folder: Path, pictures: dict[str, Path], tmp_path: Path, dtype: str
+) -> None:
+    for name, more in (("full", ()), ("half", ("--dtype", dtype))):
+        assert main(flags(folder, pictures, tmp_path / f"{name}.png", *more)) == 0
+    full, half = (pixels(tmp_path / f"{name}.png").astype(int) for name in ("full", "half"))
+    assert np.abs(full - half).mean() < 8
+
+
+def _unlike_files() -> dict[str, Image.Image]:
+    """Pictures in modes that a PIL image and a file might mean different things in."""
+    colours = random_picture(40, 56)
+    clear = np.dstack([colours, np.tile(np.linspace(0, 255, 56).astype(np.uint8), (40, 1))])
+    return {
+        "deep.png": Image.fromarray(colours[..., 0].astype(np.uint16) * 200),
+        "clear.png": Image.fromarray(clear),
+        "palette.png": Image.fromarray(colours).convert("P"),
+        "inks.tif": Image.fromarray(colours).convert("CMYK"),
+        "shares.tif": Image.fromarray(colours[..., 0].astype(np.float32) / 255),
+    }
+
+
+@pytest.mark.parametrize("name", _unlike_files())
+def test_a_pil_image_means_what_its_file_means(tmp_path: Path, name: str) -> None:
+    image = _unlike_files()[name]
+    image.save(tmp_path / name)
+    read = read_picture(str(tmp_path / name), "source")
+    assert np.array_equal(read_picture(image, "source"), read)
+    assert np.array_equal(read_mask(image, read), read_mask(str(tmp_path / name), read))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"scheduler": "euler"},
+        {"blend": "past"},
+        {"steps": 2.5},
+        {"n": 1.5},
+        {"seed": None},
+        {"guidance": "5"},
+        {"source": [[1]]},
+        {"source": np.zeros((0, 9, 3), np.uint8)},
+        {"exemplar": np.zeros((0, 0, 3), np.uint8)},
+        {"mask": np.zeros((0, 0), bool)},
+        {"mask": None},
+        {"mask": np.ones((40, 56), np.float32)},
+    ],
+)
+def test_the_function_refuses_what_it_cannot_use(
+    editor: Editor, pictures: dict[str, Path], changed: dict[str, Any]
+) -> None:
+    given: dict[str, Any] = {name: str(path) for name, path in pictures.items()}
+    with pytest.raises(InputError, match=next(iter(changed))):
+        edit(editor, **{**given, "steps": 2, **changed})
 
 
 @pytest.mark.parametrize("box", ["1,2,3", "5,5,5,9", "-1,0,5,5", "0,0,57,9", "a,b,c,d"])

@@ -75,7 +75,7 @@ def test_a_photos_mask_covers_what_pillow_makes_of_it(
     method = Image.Resampling.BOX if resolution < side else Image.Resampling.BILINEAR
     expected = np.asarray(Image.fromarray(part * 255).resize((resolution, resolution), method)) >= 128
     found = raster_mask(trace_mask(mask, crop, resolution), resolution).astype(bool)
-    assert iou(found, expected) > 0.95
+    assert iou(found, expected) > {64: 0.9, 256: 0.95, 512: 0.98}[resolution]  # the edge is a share of small masks
 
 
 @given(st.integers(0, 2**32))
