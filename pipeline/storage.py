@@ -35,6 +35,7 @@ ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 0.5
 PERMANENT = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_PATH = errno.ENAMETOOLONG, errno.ELOOP
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 HTTP_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
 SCRATCH_LOCK = ".in-use"
@@ -120,7 +121,7 @@ def with_retries(action: Callable[[], T]) -> T:
                 raise FileNotFoundError(str(error)) from error
             if status in (401, 403):
                 raise PermissionError(str(error)) from error
-            if is_full(error) or status == 416:
+            if is_full(error) or status == 416 or getattr(error, "errno", None) in NO_PATH:
                 raise
             if attempt == ATTEMPTS:
                 raise StorageError(f"{type(error).__name__}: {error}") from error

@@ -360,13 +360,15 @@ def test_pairs_feed_the_trainer(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_model_trained_on_pairs_is_fine_tuned_on_others_with_its_own_encoders(
+def test_a_model_trained_on_pairs_is_fine_tuned_on_others_with_its_own_encoders_and_edits(
     folder: Path, tmp_path: Path, jpeg: Jpeg
 ) -> None:
-    def train(data: str, out: str, *more: str) -> None:
-        command = [sys.executable, str(ROOT / "pbe/train.py"), "tiny", "--data", data, "--out", out, "--steps", "2"]
-        done = subprocess.run([*command, "--workers", "0", *more], cwd=tmp_path, capture_output=True, text=True)
+    def run(*command: str) -> None:
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def train(data: str, out: str, *more: str) -> None:
+        run(str(ROOT / "pbe/train.py"), "tiny", "--data", data, "--out", out, "--steps", "2", "--workers", "0", *more)
 
     make(folder, tmp_path / "first")
     train("first", "run")
@@ -379,6 +381,15 @@ def test_a_model_trained_on_pairs_is_fine_tuned_on_others_with_its_own_encoders(
     losses = [json.loads(line)["loss"] for line in (tmp_path / "tuned/metrics.jsonl").read_text().splitlines()]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
+
+    given = {"source": "others/images/x.jpg", "mask": "others/masks/x.png", "exemplar": "others/images/y.jpg"}
+    flags = [part for name, path in given.items() for part in (f"--{name}", path)]
+    run("-m", "pbe.edit", "--model", "tuned", *flags, "--out", "edited.png", "--steps", "2", "--paste-back")
+    photo = decode_jpeg((others / "images/x.jpg").read_bytes())
+    mask = np.asarray(Image.open(others / "masks/x.png")) > 0
+    edited = np.asarray(Image.open(tmp_path / "edited.png"))
+    assert np.array_equal(edited[~mask], photo[~mask])
+    assert (edited[mask] != photo[mask]).any(axis=1).mean() > 0.5
 
 
 def test_instance_masks_of_open_images_become_samples(real_data: Path, tmp_path: Path) -> None:
