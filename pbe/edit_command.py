@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> int:
         print(f"error: {redact(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except OSError as error:
-        print(f"stopped: {type(error).__name__}: {redact(str(error))}; finished pictures are kept", file=sys.stderr)
+        reason = f"{type(error).__name__}: {redact(str(error))}"
+        print(f"stopped: {reason}; finished pictures are kept: mend it and run the same command again", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("\ninterrupted; finished pictures are kept: run the same command again to go on", file=sys.stderr)

@@ -59,7 +59,7 @@ class Outputs:
         target = self.folder.path(name)
         if self.folder.local:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-            write_aside(Path(target), content)
+            write_aside(Path(target), content, suffix=f".{os.getpid()}.partial")
         else:
             with_retries(lambda: self.folder.fs.pipe_file(target, content))
 

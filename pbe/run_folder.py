@@ -58,9 +58,13 @@ def find_commit() -> str:
         return "unknown"
 
 
-def write_aside(path: Path, content: bytes) -> None:
-    """Put a whole file in place of an older one."""
-    aside = path.with_name(path.name + ".partial")
+def write_aside(path: Path, content: bytes, *, suffix: str = ".partial") -> None:
+    """Put a whole file in place of an older one.
+
+    Args:
+        suffix: of the file while it is written; where several processes may write the same one, each needs its own.
+    """
+    aside = path.with_name(path.name + suffix)
     with aside.open("wb") as file:
         file.write(content)
         file.flush()
