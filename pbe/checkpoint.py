@@ -22,9 +22,9 @@ from safetensors.torch import load_file, save_file
 from pbe.engine import Engine
 from pbe.moving_average import MovingAverage
 from pbe.ranks import Ranks
-from pbe.run_folder import sync_folder, write_aside
+from pbe.run_folder import write_aside
 from pipeline.errors import InputError
-from pipeline.storage import sha256_of
+from pipeline.storage import sha256_of, sync_folder
 from schemas.shards import json_bytes
 
 FOLDER, LATEST, HASHES, STATE = "checkpoints", "latest", "hashes.json", "state.json"

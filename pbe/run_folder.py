@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from pbe.train_config import TrainConfig
 from pipeline.errors import InputError
+from pipeline.storage import sync_folder
 from schemas.shards import json_bytes
 
 RECORD, LOCK = "run.json", "lock"
@@ -71,15 +72,6 @@ def write_aside(path: Path, content: bytes, *, suffix: str = ".partial") -> None
         os.fsync(file.fileno())
     aside.replace(path)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _version(package: str) -> str:

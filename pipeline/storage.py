@@ -260,7 +260,7 @@ class Folder:
             return
         place = _synced(built, Path(target))
         built.replace(place)
-        _sync_folder(place.parent)
+        sync_folder(place.parent)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -340,7 +340,7 @@ class Folder:
             if place.exists():  # the job's lock keeps others away
                 return False
             built.replace(place)
-        _sync_folder(place.parent)
+        sync_folder(place.parent)
         return True
 
     def _put_new(self, name: str, content: bytes) -> bool:
@@ -367,7 +367,8 @@ def _synced(built: Path, place: Path) -> Path:
     return place
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
