@@ -1,6 +1,7 @@
 """Loading: weights by name -> modules: a model to train on, or model and encoders to edit with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import diffusers
@@ -46,7 +47,7 @@ def initialise(model: PaintByExample, weights: Weights) -> list[str]:
         One line a loaded part, for the log.
 
     Raises:
-        InputError: tensors are missing, unexpected or of another shape; names them.
+        InputError: tensors are missing, unexpected or of another kind; names them.
     """
     unet, said = _grown(weights, channels=model.unet.config.in_channels, latent_channels=model.unet.config.out_channels)
     load_exactly(model.unet, unet, f"{weights.source}: UNet")
@@ -63,7 +64,7 @@ def build_model(weights: Weights) -> PaintByExample:
         InputError: the weights have no conditioner, or do not fit together.
     """
     config = described_config(weights)
-    with torch.device("meta"):
+    with described(f"{weights.source}: UNet"), torch.device("meta"):
         model = PaintByExample(config)
     adopt(model.unet, weights.unet, f"{weights.source}: UNet")
     adopt(model.conditioner, weights.conditioner, f"{weights.source}: conditioner")
@@ -79,7 +80,8 @@ def described_config(weights: Weights) -> ModelConfig:
     if "proj_out.weight" not in weights.conditioner:
         raise InputError(f"{weights.source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
     unet = dict(weights.unet_config or unet_config(UNET_SIZES["sd-v1"], latent_channels=4))
-    cross_dim, width = weights.conditioner["proj_out.weight"].shape
+    with described(f"{weights.source}: conditioner"):
+        cross_dim, width = weights.conditioner["proj_out.weight"].shape
     blocks = {key.split(".")[2] for key in weights.conditioner if key.startswith("mapper.blocks.")}
     conditioner = ConditionerConfig(width=width, cross_dim=cross_dim, blocks=len(blocks))
     return ModelConfig(unet, conditioner, bottleneck=weights.note.get("bottleneck", True))
@@ -93,10 +95,16 @@ def build_tower(weights: Weights) -> Any:
     """
     if not weights.tower:
         raise InputError(f"{weights.source}: holds no CLIP vision tower; name one with --clip")
-    tower = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**(weights.tower_config or VIT_L_14)))
-    nested = any(key.startswith("vision_model.") for key in tower.state_dict())
+    what = f"{weights.source}: CLIP vision tower"
+    with described(what):
+        config = transformers.CLIPVisionConfig(**(weights.tower_config or VIT_L_14))
+        with torch.device("meta"):
+            sketch = transformers.CLIPVisionModel(config)
+    nested = any(key.startswith("vision_model.") for key in sketch.state_dict())
     state = {f"vision_model.{key}": value for key, value in weights.tower.items()} if nested else weights.tower
-    adopt(tower, state, f"{weights.source}: CLIP vision tower")
+    _refuse_differences(sketch, state, what)  # before memory is taken for what may be no model at all
+    tower = transformers.CLIPVisionModel(config)  # with its buffers, which no file holds
+    adopt(tower, state, what)
     return tower.eval().requires_grad_(False)
 
 
@@ -112,10 +120,26 @@ def build_vae(weights: Weights) -> Any:
     name = config.get("_class_name", VAE_CLASSES[0])
     if name not in VAE_CLASSES:
         raise InputError(f"{weights.source}: its VAE is {name}; name one of {', '.join(VAE_CLASSES)} with --vae")
-    with torch.device("meta"):
+    with described(f"{weights.source}: VAE"), torch.device("meta"):
         vae = getattr(diffusers, name).from_config(config)
     adopt(vae, weights.vae, f"{weights.source}: VAE")
     return vae.eval().requires_grad_(False)
+
+
+@contextmanager
+def described(what: str) -> Iterator[None]:
+    """Make a reason of whatever a library raises on a config that describes no model.
+
+    Raises:
+        InputError: naming the part.
+    """
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"{what}: its config describes no model ({reason}); copy it again") from error
 
 
 def adopt(module: nn.Module, state: Tensors, what: str) -> None:
@@ -132,19 +156,20 @@ def load_exactly(module: nn.Module, state: Tensors, what: str) -> None:
     """Load a state dict that must cover the module, no more and no less.
 
     Raises:
-        InputError: naming what is missing, unexpected or of another shape.
+        InputError: naming what is missing, unexpected or of another kind.
     """
     _refuse_differences(module, state, what)
     module.load_state_dict(dict(state))
 
 
 def differences(module: nn.Module, state: Tensors) -> list[str]:
-    """Say which tensors of a state dict are missing, unexpected or of another shape for the module; empty: none."""
+    """Say which tensors of a state dict are missing, unexpected or of another kind for the module; empty: none."""
     expected = module.state_dict()
     return [
         *_listed("missing", expected.keys() - state.keys()),
         *_listed("unexpected", state.keys() - expected.keys()),
         *_listed("of another shape", _misshapen(expected, state)),
+        *_listed("of whole numbers", _whole(expected, state)),
     ]
 
 
@@ -188,6 +213,14 @@ def _misshapen(expected: Tensors, state: Tensors) -> list[str]:
         f"{key} {tuple(state[key].shape)} for {tuple(expected[key].shape)}"
         for key in expected.keys() & state.keys()
         if state[key].shape != expected[key].shape
+    ]
+
+
+def _whole(expected: Tensors, state: Tensors) -> list[str]:
+    return [
+        f"{key} {state[key].dtype}"
+        for key in expected.keys() & state.keys()
+        if expected[key].is_floating_point() > state[key].is_floating_point()
     ]
 
 

@@ -62,6 +62,9 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: it is not there or no JSON.
     """
     try:
-        return json.loads(path.read_text())  # type: ignore[no-any-return]
+        found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); {FORMS}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds a {type(found).__name__}, no config; {FORMS}")
+    return found

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -220,6 +221,35 @@ def test_what_cannot_be_converted_is_refused_before_anything_is_written(
     path.write_bytes(path.read_bytes()[:1000])
     _refuse(["--model", str(published), *out], "is no whole safetensors file", capsys)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "image_encoder"])
+@pytest.mark.parametrize("value", [10**6, -3, "x", None, [1]])
+def test_a_config_that_describes_no_model_is_told_by_its_part(
+    tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str], part: str, value: object
+) -> None:
+    folder = Path(shutil.copytree(published, tmp_path / "damaged"))
+    path = folder / part / "config.json"
+    config = json.loads(path.read_text())
+    numbers = {name: value for name, old in config.items() if type(old) is int}
+    path.write_text(json.dumps([1] if value == [1] else {**config, **numbers}))
+    assert main(["--model", str(folder), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and str(folder) in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "image_encoder"])
+def test_quantised_weights_are_refused_by_name(
+    tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str], part: str
+) -> None:
+    folder = Path(shutil.copytree(published, tmp_path / "quantised"))
+    (path,) = (folder / part).glob("*.safetensors")
+    state = load_file(path)
+    name = sorted(state)[0]
+    save_file({**state, name: state[name].to(torch.int8)}, path, metadata={"format": "pt"})
+    assert main(["--model", str(folder), "--out", str(tmp_path / "out")]) == 2
+    assert "1 of whole numbers" in capsys.readouterr().err
 
 
 def test_the_command_line_ends_with_0_or_2_and_no_traceback(tmp_path: Path) -> None:
