@@ -16,6 +16,7 @@ import torch
 from pipeline.errors import InputError
 
 _LOADING_ERRORS = (
+    AssertionError,
     UnpicklingError,
     struct.error,
     OSError,
