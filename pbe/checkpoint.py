@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from pbe.engine import Engine
 from pbe.moving_average import MovingAverage
 from pbe.ranks import Ranks
 from pbe.run_folder import write_aside
+from pbe.tensor_files import disk_errors, write_tensors
 from pipeline.errors import InputError
 from pipeline.storage import sha256_of, sync_folder
 from schemas.shards import json_bytes
@@ -59,10 +60,11 @@ def save_checkpoint(
             shutil.rmtree(left)
         partial.mkdir(parents=True)
     ranks.barrier()
-    engine.deepspeed.save_checkpoint(str(root), tag=partial.name, save_latest=False)
+    with disk_errors(partial):
+        engine.deepspeed.save_checkpoint(str(root), tag=partial.name, save_latest=False)
     if average:
         average.save(partial, ranks)
-    save_file(_random_states(ranks), partial / f"rng-{ranks.rank:05d}.safetensors")
+    write_tensors(partial / f"rng-{ranks.rank:05d}.safetensors", _random_states(ranks))
     if ranks.first:
         (partial / STATE).write_bytes(json_bytes(state))
     ranks.barrier()

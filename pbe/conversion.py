@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
 
 from pbe.convert_command import ConvertConfig
@@ -96,7 +95,7 @@ def _write(out: Path, config: ConvertConfig, parts: Parts) -> str:
     """
     try:
         return _write_checkpoint(out, parts) if config.to_checkpoint else _write_folder(out, config, parts)
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:  # what a full disk is to each library
+    except (OSError, RuntimeError) as error:  # what a full disk is to each library
         raise InputError(f"--out {config.out}: cannot be written ({error}); make room or give another place") from error
 
 

@@ -1,16 +1,13 @@
 """Convert command: a command line -> a model folder, and a user's mistake -> one message and an exit code."""
 
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
 import tyro
 
+from pipeline.command import guard
 from pipeline.errors import InputError
-from pipeline.redaction import redact
 from pipeline.storage import is_local
-
-EXIT_DONE, EXIT_USAGE, EXIT_INTERRUPTED = 0, 2, 130
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,12 @@ class ConvertConfig:
 
 def main(arguments: list[str]) -> int:
     """Convert as the command line says; returns the exit code."""
-    try:
-        config = tyro.cli(ConvertConfig, args=arguments, prog="python -m pbe.convert")
-        from pbe.conversion import convert  # torch takes seconds, which --help and refusals need not wait for
+    return guard(lambda: _convert(arguments), go_on="--out is as it was")
 
-        convert(config, say=lambda line: print(line, flush=True))
-        return EXIT_DONE
-    except InputError as error:
-        print(f"error: {redact(str(error))}", file=sys.stderr, flush=True)
-    except KeyboardInterrupt:
-        print("\ninterrupted; --out is as it was", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return EXIT_USAGE
+
+def _convert(arguments: list[str]) -> int:
+    config = tyro.cli(ConvertConfig, args=arguments, prog="python -m pbe.convert")
+    from pbe.conversion import convert  # torch takes seconds, which --help and refusals need not wait for
+
+    convert(config, say=lambda line: print(line, flush=True))
+    return 0

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import diffusers
 import torch
 import transformers
-from safetensors.torch import save_file
 
 from pbe.diffusion import BETA_END, BETA_START, TIMESTEPS
 from pbe.loading import differences
 from pbe.model import ModelConfig, PaintByExample
+from pbe.tensor_files import disk_errors, write_tensors
 from pbe.unet import build_unet
 from pbe.weights import NOTE_FILE, Tensors
 from pipeline.encoders import CLIP_MEAN, CLIP_STD
@@ -58,6 +58,7 @@ def export_model(
     Raises:
         InputError: diffusers' layout was asked for and cannot hold the model; says why.
         ValueError: `state` is not the whole state of such a model.
+        OSError: it cannot be written; what was there stays.
     """
     _refuse_partial(out, state, config)
     reasons = misfits(config, vae=vae, tower=tower)
@@ -67,13 +68,14 @@ def export_model(
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    _write_unet(partial / "unet", _under(state, "unet."), config)
-    if vae is not None:
-        vae.save_pretrained(partial / "vae", safe_serialization=True)
-    if written == "diffusers":
-        _write_diffusers_parts(partial, _under(state, "conditioner."), config, tower)
-    else:
-        _write_own_parts(partial, _under(state, "conditioner."), tower)
+    with disk_errors(out):
+        _write_unet(partial / "unet", _under(state, "unet."), config)
+        if vae is not None:
+            vae.save_pretrained(partial / "vae", safe_serialization=True)
+        if written == "diffusers":
+            _write_diffusers_parts(partial, _under(state, "conditioner."), config, tower)
+        else:
+            _write_own_parts(partial, _under(state, "conditioner."), tower)
     note = {"format": FORMAT_VERSION, "layout": written, "weights": weights, "step": step}
     _write_json(partial / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
     _replace(out, partial)
@@ -194,7 +196,7 @@ def _class_name(part: Any | None) -> str:
 def _write_tensors(path: Path, state: Tensors) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-    save_file(whole, path, metadata={"format": "pt"})
+    write_tensors(path, whole, metadata={"format": "pt"})
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

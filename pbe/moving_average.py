@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from pbe.engine import Engine
 from pbe.ranks import Ranks
+from pbe.tensor_files import write_tensors
 
 _CHUNK = 1 << 24  # numbers exchanged at a time
 
@@ -60,7 +60,7 @@ class MovingAverage:
                 whole = self.engine.full(name)
                 if number % ranks.world == ranks.rank:
                     own[name] = whole.cpu().clone()
-        save_file(own, folder / f"ema-{ranks.rank:05d}.safetensors")
+        write_tensors(folder / f"ema-{ranks.rank:05d}.safetensors", own)
 
     def load(self, folder: Path) -> None:
         """Read what any number of ranks wrote."""

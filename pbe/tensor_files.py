@@ -1,12 +1,16 @@
-"""Tensor files: a part of a model, a folder of weights and config -> tensors by name. Unpickles nothing else."""
+"""Tensor files: a part of a model, a folder of weights and config <-> tensors by name. Unpickles nothing else."""
 
+import errno
 import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from pbe.pickles import load_pickled_tensors
 from pipeline.errors import InputError
@@ -53,6 +57,34 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix in _PICKLED:
         return load_pickled_tensors(path)
     raise InputError(f"{path}: ends neither in .safetensors nor in {', '.join(_PICKLED)}; {FORMS}")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: the disk is full, say.
+    """
+    with disk_errors(path):
+        save_file(dict(tensors), path, metadata=metadata)
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Make errors of the disk of what safetensors and torch.save raise when they cannot write.
+
+    Raises:
+        OSError: with the number that the system gave, where it was told.
+    """
+    try:
+        yield
+    except safetensors.SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error), str(place)) from error
+    except RuntimeError as error:
+        if not re.search("inline_container|PytorchStreamWriter", str(error)):
+            raise
+        raise OSError(errno.ENOSPC, "torch could not write all of a file", str(place)) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,37 +2,29 @@
 
 import os
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import tyro
 
 from pbe.train_config import PRESETS, TrainConfig, switched
+from pipeline.command import guard
 from pipeline.errors import InputError
-from pipeline.redaction import redact
 from pipeline.storage import absolute, is_local
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 GO_ON = "run the same command again to go on from the newest checkpoint"
 
 
 def main(arguments: list[str]) -> int:
     """Train as the command line says; returns the exit code."""
-    try:
-        config = parse_train_config(arguments)
-        from pbe.training import train  # torch and DeepSpeed take seconds, which --help and refusals need not wait for
+    return guard(lambda: _train(arguments), go_on=GO_ON)
 
-        return train(config)
-    except InputError as error:
-        print(f"error: {redact(str(error))}", file=sys.stderr, flush=True)
-    except OSError as error:
-        print(f"stopped: {type(error).__name__}: {redact(str(error))}; {GO_ON}", file=sys.stderr, flush=True)
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; {GO_ON}", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return EXIT_USAGE
+
+def _train(arguments: list[str]) -> int:
+    config = parse_train_config(arguments)
+    from pbe.training import train  # torch and DeepSpeed take seconds, which --help and refusals need not wait for
+
+    return train(config)
 
 
 def parse_train_config(arguments: list[str]) -> TrainConfig:

@@ -20,16 +20,21 @@ GO_ON = "finished units are kept: run the same command again to go on"
 
 
 def run_command(command: Callable[[list[str]], int], *, go_on: str = GO_ON) -> int:
-    """Run a command on the process's arguments; report mistakes and storage's faults without a traceback.
+    """Run a command on the process's arguments, until SIGTERM at the latest; see `guard`."""
+    stop_on_sigterm()
+    return guard(lambda: command(sys.argv[1:]), go_on=go_on)
+
+
+def guard(action: Callable[[], int], *, go_on: str) -> int:
+    """Give a command's exit code; report mistakes and storage's faults without a traceback.
 
     Args:
         go_on: said of a command that was stopped: what is kept, and what to do.
     """
-    stop_on_sigterm()
     try:
-        return command(sys.argv[1:])
+        return action()
     except InputError as error:
-        print(f"error: {redact(str(error))}", file=sys.stderr)
+        print(f"error: {redact(str(error))}", file=sys.stderr, flush=True)
         return EXIT_USAGE
     except LockLostError as error:
         print(f"stopped: {error}; {go_on}", file=sys.stderr)
@@ -37,13 +42,18 @@ def run_command(command: Callable[[list[str]], int], *, go_on: str = GO_ON) -> i
     except OSError as error:
         cause = type(error).__name__
         if is_full(error) or isinstance(error, StorageError):
-            cause = f"a disk is full ({describe_room()})" if is_full(error) else "storage went on failing"
-        print(f"stopped: {cause}: {redact(str(error))}; mend that; {go_on}", file=sys.stderr)
+            cause = f"a disk is full ({describe_room(*_place(error))})" if is_full(error) else "storage went on failing"
+        print(f"stopped: {cause}: {redact(str(error))}; mend that; {go_on}", file=sys.stderr, flush=True)
         return EXIT_FAILED
     except KeyboardInterrupt:
         terminated = _sigterm_came.is_set()
         print(f"\n{'terminated' if terminated else 'interrupted'}; {go_on}", file=sys.stderr)
         return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
+
+
+def _place(error: OSError) -> list[str]:
+    """The folder of the file that an error names."""
+    return [str(Path(str(error.filename)).parent)] if error.filename else []
 
 
 _sigterm_came = threading.Event()  # Ray turns whatever a handler raises inside its calls into KeyboardInterrupt

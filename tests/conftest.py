@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipeline.units import UnitWriter
 from tests.object_storage import Proxy, reached, serve_s3
 
 Make = Callable[..., Prepared]
+SmallDisk = tuple[Path, Callable[[str], None]]
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -124,3 +126,19 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """An S3 server on loopback with one empty bucket, to which this process's fsspec leads."""
     with serve_s3() as proxy, reached(proxy, monkeypatch):
         yield proxy
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A filesystem of its own, and a way to give it another size."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"mounting a tmpfs is not allowed here: {mounted.stderr.decode().strip()}")
+
+    def resize(size: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+
+    yield disk, resize
+    subprocess.run(["umount", str(disk)], check=True)

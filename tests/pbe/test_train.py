@@ -16,6 +16,7 @@ from pbe.loading import build_model
 from pbe.memory import state_memory
 from pbe.telemetry import METRICS, read_rows
 from pbe.weights import read_weights
+from tests.conftest import SmallDisk
 from tests.pbe.rank_group import RankGroup
 from tests.synthetic import write_synthetic
 
@@ -185,6 +186,26 @@ def test_a_damaged_validation_index_stops_before_the_first_step(place: Path, mak
     base = ["tiny", "--data", str(place / "torn"), "--workers", "0", "--out", str(place / "torn_run")]
     assert run(place, [*base, "--eval-every", "2"]) == [2]
     assert str(index) in log(place) and read_rows(place / "torn_run" / METRICS) == []
+
+
+def test_a_disk_too_small_for_any_file_stops_plainly_and_the_training_goes_on_once_there_is_room(
+    place: Path, whole: Path, small_disk: SmallDisk
+) -> None:
+    disk, resize = small_disk
+    command = flags(place, "unused", "--zero-stage", "0", "--ema", "0.9", "--out", str(disk / "run"))
+    size = 100
+    codes: list[int | None] = []
+    while codes[-1:] != [0] and size < 100_000:
+        resize(f"{size}k")
+        before = len(log(place))
+        codes += run(place, command)
+        said = log(place)[before:]
+        assert "Traceback" not in said
+        assert codes[-1] == 0 or ("stopped: a disk is full" in said and "run the same command again" in said), said
+        size = size * 3 // 2
+    assert codes[-1] == 0 and set(codes[:-1]) == {1}
+    assert_close(disk / "run", whole, steps=8)
+    assert (disk / "run/model/unet").is_dir()
 
 
 def test_sigterm_saves_at_the_end_of_the_step_and_the_next_start_goes_on(place: Path, whole: Path) -> None:

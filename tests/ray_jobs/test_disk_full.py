@@ -1,33 +1,14 @@
 """A disk that fills up: said plainly, finished units kept, resumed when there is room."""
 
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
+from tests.conftest import SmallDisk
 from tests.ray_jobs.conftest import Run
 from tests.ray_jobs.killing import finished, hashes, kill_flags
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
-    """A filesystem of its own, and a way to give it another size."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"mounting a tmpfs is not allowed here: {mounted.stderr.decode().strip()}")
-
-    def resize(size: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
-
-    yield disk, resize
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_a_full_disk_stops_the_job_which_goes_on_once_there_is_room(
-    run: Run, small_disk: tuple[Path, Callable[[str], None]], sample_folder: Path, tmp_path: Path
+    run: Run, small_disk: SmallDisk, sample_folder: Path, tmp_path: Path
 ) -> None:
     disk, resize = small_disk
     flags = kill_flags(sample_folder)
