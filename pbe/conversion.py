@@ -7,14 +7,15 @@ from typing import Any
 import torch
 
 from pbe.convert_command import ConvertConfig
-from pbe.export import export_model, misfits
+from pbe.export import export_model, is_own, misfits
 from pbe.ldm_export import ldm_misfits, write_checkpoint
 from pbe.loading import build_model
 from pbe.model import count_parameters
 from pbe.parts import Parts, choose_tower, choose_vae, refuse_misfits
 from pbe.train_config import NONE
-from pbe.weights import NOTE_FILE, model_folder, read_weights
+from pbe.weights import model_folder, read_weights
 from pipeline.errors import InputError
+from pipeline.storage import filesystem
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _MB = 1e6
@@ -26,7 +27,7 @@ def convert(config: ConvertConfig, *, say: Callable[[str], None]) -> None:
     Raises:
         InputError: the model cannot be read, is not whole, or does not fit the layout, or the place to write is taken.
     """
-    out = Path(config.out).absolute()
+    out = Path(filesystem(config.out)[1]).resolve()  # a link's target is written, the link stays
     _refuse_place(out, config)
     say(f"reading {config.model}")
     parts = _read(config)
@@ -46,12 +47,13 @@ def _refuse_place(out: Path, config: ConvertConfig) -> None:
     """
     if config.to_checkpoint and out.exists():
         raise InputError(f"--out {config.out}: exists already; remove it or give another name")
-    taken = out.is_dir() and any(out.iterdir()) and not (out / NOTE_FILE).exists()
-    if taken or (out.exists() and not out.is_dir()):
+    if out.exists() and not is_own(out):
         raise InputError(f"--out {config.out}: holds something other than a model of this project; give a new folder")
     source = Path(config.model)
-    if source.is_dir() and out.resolve() in (source.resolve(), model_folder(source).resolve()):
-        raise InputError(f"--out {config.out}: is the model itself; give another folder")
+    if source.is_dir():
+        model = model_folder(source).resolve()
+        if out.is_relative_to(model) or model.is_relative_to(out):
+            raise InputError(f"--out {config.out}: is the model itself, or one lies in the other; give another folder")
 
 
 def _read(config: ConvertConfig) -> Parts:

@@ -65,7 +65,7 @@ def read_cases(config: EditConfig) -> list[Case]:
 def _read_table(path: str) -> tuple[list[str], list[tuple[int, Row]]]:
     """Read a CSV's columns, and its rows with the line at which each ends; a column without a name is passed over."""
     try:
-        reader = csv.DictReader(io.StringIO(read_file(path, "--cases").decode("utf-8-sig"), newline=""))
+        reader = csv.DictReader(io.StringIO(read_file(path, "--cases").decode("utf-8-sig"), newline=""), strict=True)
         columns = [name.strip().lower() for name in reader.fieldnames or ()]
         reader.fieldnames = columns
         rows = [(reader.line_num, row) for row in reader]

@@ -14,7 +14,7 @@ import torch
 
 from pbe.canvas import Blend, Mask, blend, crop_for_editing, cut_mask
 from pbe.conditioner import exemplar_features
-from pbe.edit_config import refuse_bad_numbers
+from pbe.edit_config import MAX_RESOLUTION, refuse_bad_numbers
 from pbe.edit_inputs import Picture, read_mask, read_picture
 from pbe.latents import decode, encode_mean, latent_factor
 from pbe.parts import Parts, load_parts
@@ -113,9 +113,12 @@ def load_editor(
     config = parts.model.unet.config
     factor = latent_factor(parts.vae)
     unit = factor * 2 ** (len(config.block_out_channels) - 1)
-    chosen = resolution or config.sample_size * factor
-    if chosen <= 0 or (resolution and resolution % unit):
-        raise InputError(f"--resolution {resolution}: give a multiple of {unit}; 0 is {config.sample_size * factor}")
+    own = config.sample_size
+    if not resolution and (type(own) is not int or not 0 < own * factor <= MAX_RESOLUTION):
+        raise InputError(f"{model}: its UNet's sample_size is {own}; give --resolution, such as 512")
+    if resolution % unit or resolution < 0:
+        raise InputError(f"--resolution {resolution}: give a multiple of {unit}; 0 is the model's own")
+    chosen = resolution or own * factor
     return Editor(parts, chosen)
 
 

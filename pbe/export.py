@@ -7,7 +7,8 @@ Both carry `pbe.json`, which tells the layout and whether the weights are raw or
 import copy
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,13 +21,16 @@ from pbe.loading import differences
 from pbe.model import ModelConfig, PaintByExample
 from pbe.tensor_files import disk_errors, write_tensors
 from pbe.unet import build_unet
-from pbe.weights import NOTE_FILE, Tensors
+from pbe.weights import FORMAT_VERSION, NOTE_FILE, Tensors, read_note
 from pipeline.encoders import CLIP_MEAN, CLIP_STD
 from pipeline.errors import InputError
 
-FORMAT_VERSION = 1
 Layout = Literal["diffusers", "pbe"]
 _BICUBIC = 3  # Pillow's number
+_OWN_NAMES = {
+    *("unet", "vae", "image_encoder", "conditioner", "scheduler", "feature_extractor", "safety_checker"),
+    *("model_index.json", NOTE_FILE),
+}
 
 
 def export_model(
@@ -65,10 +69,10 @@ def export_model(
     if layout == "diffusers" and reasons:
         raise InputError(f"{out}: diffusers' layout cannot hold this model: {'; '.join(reasons)}. Export without it")
     written: Layout = layout or ("pbe" if reasons else "diffusers")
-    partial = out.with_name(out.name + ".partial")
+    partial = beside(out, "writing")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    with disk_errors(out):
+    with disk_errors(out), removed_on_failure(partial):
         _write_unet(partial / "unet", _under(state, "unet."), config)
         if vae is not None:
             vae.save_pretrained(partial / "vae", safe_serialization=True)
@@ -80,6 +84,14 @@ def export_model(
     _write_json(partial / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
     _replace(out, partial)
     return written
+
+
+def is_own(folder: Path) -> bool:
+    """Tell whether all that a folder holds, if anything, was written here, so that it may be replaced."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not names or (NOTE_FILE in names and names <= _OWN_NAMES and "format" in read_note(folder))
 
 
 def misfits(config: ModelConfig, *, vae: Any | None, tower: Any | None) -> list[str]:
@@ -109,9 +121,24 @@ def _refuse_partial(out: Path, state: Tensors, config: ModelConfig) -> None:
         raise ValueError(f"{out}: not a whole model's state: {'; '.join(faults)}; gather all shards first")
 
 
+def beside(out: Path, what: str) -> Path:
+    """Name what lies for a moment beside `out`, as nobody else names anything."""
+    return out.with_name(f".{out.name}.pbe-{what}")
+
+
+@contextmanager
+def removed_on_failure(folder: Path) -> Iterator[None]:
+    """Leave nothing of a folder that was not finished: on a full disk it would keep the room."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def _replace(out: Path, partial: Path) -> None:
     """Put the finished folder in place; the older one is gone only once the new one is there."""
-    older = out.with_name(out.name + ".older")
+    older = beside(out, "replaced")
     shutil.rmtree(older, ignore_errors=True)
     if out.exists():
         out.rename(older)

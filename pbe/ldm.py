@@ -135,6 +135,8 @@ def _mapper_tensors(key: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
     block, _, rest = key.partition(".")
     stem, _, leaf = rest.rpartition(".")
     if stem == "attn.c_qkv":
+        if not value.ndim or len(value) % 3:
+            raise ValueError(f"{key} of shape {list(value.shape)} does not hold queries, keys and values")
         thirds = zip("qkv", value.chunk(3), strict=True)
         return {f"mapper.blocks.{block}.attn1.to_{name}.{leaf}": third for name, third in thirds}
     if stem not in MAPPER:
@@ -164,4 +166,4 @@ def _vae_name(key: str, levels: int) -> str:
 
 def _flat(value: torch.Tensor) -> torch.Tensor:
     """Turn a 1x1 convolution's weight [o, i, 1, 1] into a linear layer's [o, i]."""
-    return value[:, :, 0, 0] if value.ndim == 4 else value
+    return value.flatten(1) if value.shape[2:] == (1, 1) else value

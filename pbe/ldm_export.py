@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from pbe.conditioner import ConditionerConfig
+from pbe.export import beside
 from pbe.ldm import LAYERS, MAPPER, RESNET, UNET_ENDS, VAE_ATTENTION, Tensors
 from pbe.loading import SD_V1_VAE, VIT_L_14, differences
 from pbe.model import ModelConfig, PaintByExample
@@ -37,9 +38,13 @@ def write_checkpoint(path: Path, state: Tensors, *, vae: Tensors, tower: Tensors
         **vae_to_ldm(vae),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = beside(path, "writing")
     whole = {key: value.detach().cpu() for key, value in tensors.items()}
-    torch.save({"state_dict": whole, "global_step": step or 0}, partial)
+    try:
+        torch.save({"state_dict": whole, "global_step": step or 0}, partial)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.rename(path)
 
 

@@ -1,6 +1,6 @@
 """Loading: weights by name -> modules: a model to train on, or model and encoders to edit with."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +27,8 @@ VIT_L_14 = {
     "patch_size": 14,
     "projection_dim": 768,
 }
+_CLIP_KEYS = {*VIT_L_14, "hidden_act", "layer_norm_eps", "num_channels", "dtype", "torch_dtype"}
+_LAYERS, _MOST_LAYERS = ("num_hidden_layers", "layers_per_block", "transformer_layers_per_block"), 200
 SD_V1_VAE = {
     "block_out_channels": (128, 256, 512, 512),
     "down_block_types": ("DownEncoderBlock2D",) * 4,
@@ -65,6 +67,7 @@ def build_model(weights: Weights) -> PaintByExample:
     """
     config = described_config(weights)
     with described(f"{weights.source}: UNet"), torch.device("meta"):
+        _refuse_deep(config.unet)
         model = PaintByExample(config)
     adopt(model.unet, weights.unet, f"{weights.source}: UNet")
     adopt(model.conditioner, weights.conditioner, f"{weights.source}: conditioner")
@@ -97,7 +100,9 @@ def build_tower(weights: Weights) -> Any:
         raise InputError(f"{weights.source}: holds no CLIP vision tower; name one with --clip")
     what = f"{weights.source}: CLIP vision tower"
     with described(what):
-        config = transformers.CLIPVisionConfig(**(weights.tower_config or VIT_L_14))
+        told = {key: value for key, value in (weights.tower_config or VIT_L_14).items() if key in _CLIP_KEYS}
+        _refuse_deep(told)
+        config = transformers.CLIPVisionConfig(**told)
         with torch.device("meta"):
             sketch = transformers.CLIPVisionModel(config)
     nested = any(key.startswith("vision_model.") for key in sketch.state_dict())
@@ -121,6 +126,11 @@ def build_vae(weights: Weights) -> Any:
     if name not in VAE_CLASSES:
         raise InputError(f"{weights.source}: its VAE is {name}; name one of {', '.join(VAE_CLASSES)} with --vae")
     with described(f"{weights.source}: VAE"), torch.device("meta"):
+        _refuse_deep(config)
+        numbers = {"scaling_factor": config.get("scaling_factor", 1), "shift_factor": config.get("shift_factor") or 0}
+        for part, number in numbers.items():
+            if not isinstance(number, int | float):
+                raise ValueError(f"{part} {number}")
         vae = getattr(diffusers, name).from_config(config)
     adopt(vae, weights.vae, f"{weights.source}: VAE")
     return vae.eval().requires_grad_(False)
@@ -140,6 +150,19 @@ def described(what: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise InputError(f"{what}: its config describes no model ({reason}); copy it again") from error
+
+
+def _refuse_deep(config: Mapping[str, Any]) -> None:
+    """Refuse, before they are built, more layers than any model has.
+
+    Raises:
+        ValueError: naming the number.
+    """
+    for name in _LAYERS:
+        values = config.get(name, 1)
+        for value in values if isinstance(values, list | tuple) else [values]:
+            if type(value) is int and value > _MOST_LAYERS:
+                raise ValueError(f"{name} {value}")
 
 
 def adopt(module: nn.Module, state: Tensors, what: str) -> None:

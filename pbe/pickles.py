@@ -17,6 +17,7 @@ from pipeline.errors import InputError
 
 _LOADING_ERRORS = (
     AssertionError,
+    MemoryError,
     UnpicklingError,
     struct.error,
     OSError,
@@ -38,7 +39,8 @@ def load_pickled_tensors(path: Path) -> dict[str, torch.Tensor]:
     """
     loaded = _load_inert(path)
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    tensors = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)} if isinstance(state, dict) else {}
+    named = state.items() if isinstance(state, dict) else ()
+    tensors = {key: value for key, value in named if isinstance(key, str) and isinstance(value, torch.Tensor)}
     if not tensors:
         raise InputError(f"{path}: holds no named tensors; give a checkpoint that has a state dict")
     return tensors

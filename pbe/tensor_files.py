@@ -40,7 +40,7 @@ def find_weights(folder: Path) -> Path | None:
     """Find a part's weights: safetensors before pickles, a half-precision variant only where it is all there is."""
     endings = [f"{variant}{suffix}" for variant in _VARIANTS for suffix in (".safetensors", ".bin")]
     names = [f"{stem}{ending}" for ending in endings for stem in STEMS]
-    return next((folder / name for name in names if (folder / name).exists()), None)
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -95,7 +95,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); {FORMS}") from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: holds a {type(found).__name__}, no config; {FORMS}")

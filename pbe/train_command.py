@@ -10,7 +10,7 @@ import tyro
 from pbe.train_config import PRESETS, TrainConfig, switched
 from pipeline.command import guard
 from pipeline.errors import InputError
-from pipeline.storage import absolute, is_local
+from pipeline.storage import absolute, filesystem, is_local
 
 GO_ON = "run the same command again to go on from the newest checkpoint"
 
@@ -50,4 +50,7 @@ def parse_train_config(arguments: list[str]) -> TrainConfig:
     out = config.out or f"runs/train-{preset}"
     if not is_local(out):
         raise InputError(f"--out {out}: give a folder on a disk that all ranks share; checkpoints are renamed there")
-    return switched(replace(config, out=str(Path(out).absolute()), data=absolute(config.data)))
+    data = absolute(config.data)
+    if is_local(data) and Path(out).resolve().is_relative_to(Path(filesystem(data)[1]).resolve()):
+        raise InputError(f"--out {out}: lies in the dataset; give another folder")
+    return switched(replace(config, out=str(Path(out).absolute()), data=data))

@@ -133,7 +133,7 @@ class TrainConfig:
         """
         _refuse_small(self, 1, "steps batch_size lanes block save_every keep_last most_bad most_bad_in_a_row")
         _refuse_small(self, 0, "micro_batch warmup_steps weight_decay clip_norm workers eval_every eval_samples lr")
-        _refuse_small(self, 0, "mapper_blocks cache_gb")
+        _refuse_small(self, 0, "mapper_blocks cache_gb grid_every")
         _refuse_small(self, 1, "collective_timeout")
         if not 0 <= self.drop_share <= 1 or not 0 <= self.ema < 1:
             raise InputError(f"--drop-share {self.drop_share}, --ema {self.ema}: give 0 to 1, for --ema less than 1")

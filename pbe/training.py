@@ -54,10 +54,20 @@ def train(config: TrainConfig) -> int:
             if not config.export_only:
                 steps(run, received)
             if run.counts.step >= config.steps or config.export_only:
+                _refuse_untrained(run)
                 export(run)
         if ranks.first and not config.export_only:
             draw_losses(run.out)
         return EXIT_INTERRUPTED if signal.SIGINT in received else EXIT_DONE
+
+
+def _refuse_untrained(run: Run) -> None:
+    counts = run.counts
+    if not counts.updates:
+        raise InputError(
+            f"none of {counts.step} steps changed the weights: {counts.bad} had a loss or gradients that are not "
+            f"finite, {counts.overflows} overflowed in fp16. Look at the data, lower --lr, or use --dtype bf16 or fp32"
+        )
 
 
 def count_micro_batches(config: TrainConfig, *, world: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from pbe.diffusion import BETA_END, BETA_START, TIMESTEPS
 from pbe.hub import fetch
 from pbe.ldm import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
 from pbe.tensor_files import FORMS, find_weights, read_json, read_part, read_tensors
@@ -22,6 +23,14 @@ Tensors = Mapping[str, torch.Tensor]
 
 _PARTS = ("unet", "conditioner", "image_encoder", "vae")
 _OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # diffusers < 0.16
+FORMAT_VERSION = 1  # of NOTE_FILE
+_SCHEDULE = {
+    "prediction_type": "epsilon",
+    "beta_schedule": "scaled_linear",
+    "beta_start": BETA_START,
+    "beta_end": BETA_END,
+    "num_train_timesteps": TIMESTEPS,
+}
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,7 @@ def _read_folder(folder: Path, source: str) -> Weights:
     encoder, encoder_config = _read_encoder(folder)
     vae = folder / "vae"
     has_vae = find_weights(vae) is not None
+    _refuse_foreign_schedule(folder)
     return Weights(
         source=source,
         unet=read_part(folder / "unet"),
@@ -120,8 +130,43 @@ def _read_folder(folder: Path, source: str) -> Weights:
         unet_config=read_json(folder / "unet" / "config.json"),
         tower_config=encoder_config,
         vae_config=read_json(vae / "config.json") if has_vae else None,
-        note=read_json(folder / NOTE_FILE) if (folder / NOTE_FILE).exists() else {},
+        note=read_note(folder),
     )
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    """Read what `pbe.export` recorded; empty: nothing.
+
+    Raises:
+        InputError: it is damaged, or of a later version.
+    """
+    path = folder / NOTE_FILE
+    if not path.is_file():
+        return {}
+    note = read_json(path)
+    sound = (
+        note.get("format") == FORMAT_VERSION
+        and note.get("weights") in ("raw", "ema", "unknown")
+        and (note.get("step") is None or type(note["step"]) is int)
+        and isinstance(note.get("bottleneck"), bool)
+        and isinstance(note.get("encoders"), dict)
+    )
+    if not sound:
+        raise InputError(f"{path}: is no note of format {FORMAT_VERSION}; copy the model's folder again")
+    return note
+
+
+def _refuse_foreign_schedule(folder: Path) -> None:
+    """Refuse a model that learned to predict something else than noise, or with another schedule of it."""
+    path = folder / "scheduler" / "scheduler_config.json"
+    if not path.is_file():
+        return
+    found = read_json(path)
+    for name, expected in _SCHEDULE.items():
+        if found.get(name, expected) != expected:
+            raise InputError(
+                f"{path}: {name} is {found[name]!r}; give a model with {expected!r}, as Stable Diffusion v1 has it"
+            )
 
 
 def _read_encoder(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any] | None]:

@@ -34,21 +34,27 @@ def guard(action: Callable[[], int], *, go_on: str) -> int:
     try:
         return action()
     except InputError as error:
-        print(f"error: {redact(str(error))}", file=sys.stderr, flush=True)
+        _tell(f"error: {redact(str(error))}")
         return EXIT_USAGE
     except LockLostError as error:
-        print(f"stopped: {error}; {go_on}", file=sys.stderr)
+        _tell(f"stopped: {error}; {go_on}")
         return EXIT_FAILED
     except OSError as error:
         cause = type(error).__name__
         if is_full(error) or isinstance(error, StorageError):
             cause = f"a disk is full ({describe_room(*_place(error))})" if is_full(error) else "storage went on failing"
-        print(f"stopped: {cause}: {redact(str(error))}; mend that; {go_on}", file=sys.stderr, flush=True)
+        _tell(f"stopped: {cause}: {redact(str(error))}; mend that; {go_on}")
         return EXIT_FAILED
     except KeyboardInterrupt:
         terminated = _sigterm_came.is_set()
-        print(f"\n{'terminated' if terminated else 'interrupted'}; {go_on}", file=sys.stderr)
+        _tell(f"\n{'terminated' if terminated else 'interrupted'}; {go_on}")
         return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
+
+
+def _tell(line: str) -> None:
+    """Write a line to stderr by one call, so that those of several processes do not mix."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _place(error: OSError) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Literal
 from pipeline.config import UNTRAINED, ShardConfig
 from pipeline.errors import InputError
 from pipeline.mask_files import Repaint
-from pipeline.storage import absolute
+from pipeline.pair_folder import FOLDERS
+from pipeline.storage import absolute, filesystem, is_local
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ class PairConfig:
                 "--model: give the model that will be fine-tuned, whose VAE and CLIP tower must encode its data; or "
                 f"--vae and --clip; or `--model {UNTRAINED}` to try the command"
             )
-        if self.out == self.pairs:
-            raise InputError(f"--out {self.out}: is the folder of the pairs; give another")
+        if is_local(self.pairs) and is_local(self.out):
+            pairs, out = (Path(filesystem(url)[1]).resolve() for url in (self.pairs, self.out))
+            if any(out.is_relative_to(taken) for taken in (pairs / name for name in FOLDERS)) or out == pairs:
+                raise InputError(f"--out {self.out}: is where the pairs are; give another folder")
         if self.workers < 0:
             raise InputError(f"--workers {self.workers}: give 0 or more")
 

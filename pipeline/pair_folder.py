@@ -5,9 +5,10 @@ together; or `pairs.csv` with the columns image, mask, and perhaps exemplar and 
 """
 
 import csv
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
 from pipeline.photos import SUFFIXES
@@ -46,6 +47,8 @@ def read_pairs(folder: Folder, *, say: Callable[[str], None]) -> list[Pair]:
     Raises:
         InputError: the folder has neither form, or no photo that has a mask.
     """
+    if folder.local and Path(folder.path("")).is_file():
+        raise InputError(f"--pairs {folder.url}: is a file; give its folder")
     content = folder.read_if_there(TABLE)
     if content is not None:
         say(f"reading {TABLE}")
@@ -107,17 +110,21 @@ def _read_table(url: str, content: bytes) -> list[Pair]:
         InputError: naming the line.
     """
     try:
-        reader = csv.DictReader(content.decode("utf-8-sig").splitlines(keepends=True))
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{url}: is no UTF-8 ({error}); save it as UTF-8") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
         columns = [name.strip() for name in reader.fieldnames or []]
         odd = [name for name in columns if name not in COLUMNS]
         if odd or not {"image", "mask"} <= set(columns) or len(set(columns)) < len(columns):
             raise InputError(f"{url}: its columns are {','.join(columns)}; give image,mask[,exemplar][,label]")
         reader.fieldnames = columns
         return [_pair_of(f"{url}: line {reader.line_num}", row) for row in reader]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{url}: is no UTF-8 ({error}); save it as UTF-8") from error
     except csv.Error as error:
-        raise InputError(f"{url}: {error}; give a CSV of image,mask[,exemplar][,label]") from error
+        raise InputError(
+            f"{url}: {error}, at line {reader.line_num} or before; give a CSV of image,mask[,exemplar][,label]"
+        ) from error
 
 
 def _pair_of(place: str, row: dict[str | None, str | None]) -> Pair:

@@ -29,7 +29,8 @@ def drop_lines(out: Folder, records: list[UnitRecord], table: pa.Table) -> Itera
     yield f"{len({pair[:2] for pair in told})} pairs were dropped from some or all draws (all: {out.url}/drops/units):"
     for (image_id, box_id, reason), detail in sorted(told.items())[:SHOWN_DROPS]:
         number = f" (mask {box_id + 1} of it)" if box_id else ""
-        yield f"  {image_id}{number}: {reason}{f': {detail}' if detail else ''}"
+        name = image_id if image_id.isprintable() else repr(image_id)
+        yield f"  {name}{number}: {reason}{f': {detail}' if detail else ''}"
 
 
 def not_drawn_line(table: pa.Table, *, draws: int) -> str:

@@ -72,10 +72,13 @@ def describe_changes(out: Folder, table: pa.Table) -> str:
     kept = out.read_if_there(KEPT.format(digest=tables[0]["sha256"]))
     if kept is None:
         return ""
-    then, now = (_files_of(rows) for rows in (pq.read_table(io.BytesIO(kept), schema=PAIRS), table))
+    before = pq.read_table(io.BytesIO(kept), schema=PAIRS)
+    if before.equals(table):
+        return ""
+    then, now = _files_of(before), _files_of(table)
     changed = sum(then[pair] != now[pair] for pair in then.keys() & now.keys())
     counts = {"new": len(now.keys() - then.keys()), "gone": len(then.keys() - now.keys()), "changed": changed}
-    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "others in order or number"
 
 
 def _files_of(table: pa.Table) -> dict[tuple[str, str], list[str]]:

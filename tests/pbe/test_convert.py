@@ -223,6 +223,69 @@ def test_what_cannot_be_converted_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_neighbours_of_the_output_are_nobodys_business(tmp_path: Path, published: Path) -> None:
+    for name in ("out.older", "out.partial", "out.ckpt.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.txt").write_text("years")
+    for _ in range(2):
+        assert main(["--model", str(published), "--out", str(tmp_path / "out"), "--layout", "pbe"]) == 0
+    names = {path.name for path in tmp_path.iterdir()} - {published.name}
+    assert names == {"out", "out.older", "out.partial", "out.ckpt.partial"}
+    assert all((tmp_path / name / "thesis.txt").read_text() == "years" for name in names - {"out"})
+
+
+def test_a_folder_with_anything_else_in_it_is_kept(
+    tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--model", str(published), "--out", str(tmp_path / "out")]) == 0
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert main(["--model", str(published), "--out", str(tmp_path / "out")]) == 2
+    nest = tmp_path / "nest"
+    shutil.copytree(tmp_path / "out", nest / "fp16")
+    (nest / "fp16/notes.txt").unlink()
+    (nest / "pbe.json").write_text("{}")
+    for out in (nest, nest / "fp16/deeper"):
+        assert main(["--model", str(nest / "fp16"), "--out", str(out)]) == 2
+    assert (tmp_path / "out/notes.txt").exists() and (nest / "fp16/unet").is_dir()
+
+
+def test_a_link_is_followed_and_stays(tmp_path: Path, published: Path) -> None:
+    (tmp_path / "current").symlink_to(tmp_path / "v1")
+    for _ in range(2):
+        assert main(["--model", str(published), "--out", str(tmp_path / "current")]) == 0
+    assert (tmp_path / "current").is_symlink() and (tmp_path / "v1/unet").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("file", "changed", "expected"),
+    [
+        ("scheduler/scheduler_config.json", {"prediction_type": "v_prediction"}, "prediction_type is 'v_prediction'"),
+        ("scheduler/scheduler_config.json", {"beta_schedule": "linear"}, "beta_schedule is 'linear'"),
+        ("pbe.json", {"step": "x"}, "is no note of format 1"),
+        ("pbe.json", {"encoders": [1]}, "is no note of format 1"),
+        ("pbe.json", {"format": 99}, "is no note of format 1"),
+        ("image_encoder/config.json", {"num_hidden_layers": 10**5}, "num_hidden_layers 100000"),
+        ("unet/config.json", {"layers_per_block": 10**5}, "layers_per_block 100000"),
+        ("vae/config.json", {"scaling_factor": None}, "scaling_factor None"),
+    ],
+)
+def test_files_that_would_change_the_picture_or_never_end_are_refused(
+    tmp_path: Path,
+    published: Path,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    changed: dict[str, object],
+    expected: str,
+) -> None:
+    folder = tmp_path / "changed"
+    assert main(["--model", str(published), "--out", str(folder)]) == 0
+    content = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps({**content, **changed}))
+    assert main(["--model", str(folder), "--out", str(tmp_path / "out")]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("part", ["unet", "vae", "image_encoder"])
 @pytest.mark.parametrize("value", [10**6, -3, "x", None, [1]])
 def test_a_config_that_describes_no_model_is_told_by_its_part(

@@ -300,6 +300,10 @@ def test_a_table_may_give_a_photo_several_masks_and_names_of_any_kind(
         ("image,mask\nimages/a.jpg,../secret.png\n", "line 2: mask ../secret.png: give a path relative"),
         ("image,mask\n/etc/passwd,masks/a.png\n", "line 2: image /etc/passwd: give a path relative"),
         ("image,mask\n", "no photo has a mask"),
+        (
+            'image,mask,label\nimages/a.jpg,masks/a.png,"x\nimages/b.jpg,masks/b.png,y\n',
+            "unexpected end of data, at line 3",
+        ),
         ("image,mask\nimages/z.jpg,masks/a.png\n", "none of 1 pairs has both a photo and a mask that can be read"),
     ],
 )
@@ -325,8 +329,12 @@ def test_a_wrong_folder_is_refused_saying_what_was_expected(folder: Path, tmp_pa
         path.rename(path.with_name(f"{path.stem}_mask.png"))
     with pytest.raises(InputError, match=r"no photo has a mask of its name \(photos: .*a.jpg.*; masks: .*a_mask.png"):
         make(folder, tmp_path / "out")
-    with pytest.raises(InputError, match="is the folder of the pairs"):
-        make(folder, folder)
+    (tmp_path / "link").symlink_to(folder)
+    for out in (folder, tmp_path / "link", folder / "images", folder / "masks/deeper"):
+        with pytest.raises(InputError, match="is where the pairs are"):
+            make(folder, out)
+    with pytest.raises(InputError, match="is a file; give its folder"):
+        make(folder / "images/a.jpg", tmp_path / "out")
 
 
 def test_a_flag_that_cannot_work_is_refused(folder: Path, tmp_path: Path) -> None:
