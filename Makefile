@@ -45,9 +45,11 @@ bench: venv
 	$(BIN)/python tests/benchmarks/boxes.py
 	$(BIN)/python -m tests.benchmarks.feed
 
-# A training step at full size: a quarter of an hour on 2 cores, 10 GB of memory, more with AdamW. On a GPU: tests/benchmarks/on_gpu.sh.
+# A training step and sampling at full size: half an hour on 2 cores, 10 GB of memory, more with AdamW. On a GPU:
+# tests/benchmarks/on_gpu.sh.
 bench-step: venv
 	$(BIN)/python -m tests.benchmarks.step
+	$(BIN)/python -m tests.benchmarks.sampling
 
 clean:
 	rm -rf $(VENV) runs

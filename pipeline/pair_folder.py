@@ -123,7 +123,7 @@ def _read_table(url: str, content: bytes) -> list[Pair]:
         return [_pair_of(f"{url}: line {reader.line_num}", row) for row in reader]
     except csv.Error as error:
         raise InputError(
-            f"{url}: {error}, at line {reader.line_num} or before; give a CSV of image,mask[,exemplar][,label]"
+            f"{url}: {error}, at line {reader.reader.line_num} or before; give a CSV of image,mask[,exemplar][,label]"
         ) from error
 
 
