@@ -91,7 +91,7 @@ def is_own(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
-    return not names or (NOTE_FILE in names and names <= _OWN_NAMES and "format" in read_note(folder))
+    return not names or (names <= _OWN_NAMES and bool(read_note(folder)))
 
 
 def misfits(config: ModelConfig, *, vae: Any | None, tower: Any | None) -> list[str]:

@@ -66,7 +66,7 @@ def build_model(weights: Weights) -> PaintByExample:
         InputError: the weights have no conditioner, or do not fit together.
     """
     config = described_config(weights)
-    with described(f"{weights.source}: UNet"), torch.device("meta"):
+    with _described(f"{weights.source}: UNet"), torch.device("meta"):
         _refuse_deep(config.unet)
         model = PaintByExample(config)
     adopt(model.unet, weights.unet, f"{weights.source}: UNet")
@@ -83,7 +83,7 @@ def described_config(weights: Weights) -> ModelConfig:
     if "proj_out.weight" not in weights.conditioner:
         raise InputError(f"{weights.source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
     unet = dict(weights.unet_config or unet_config(UNET_SIZES["sd-v1"], latent_channels=4))
-    with described(f"{weights.source}: conditioner"):
+    with _described(f"{weights.source}: conditioner"):
         cross_dim, width = weights.conditioner["proj_out.weight"].shape
     blocks = {key.split(".")[2] for key in weights.conditioner if key.startswith("mapper.blocks.")}
     conditioner = ConditionerConfig(width=width, cross_dim=cross_dim, blocks=len(blocks))
@@ -99,7 +99,7 @@ def build_tower(weights: Weights) -> Any:
     if not weights.tower:
         raise InputError(f"{weights.source}: holds no CLIP vision tower; name one with --clip")
     what = f"{weights.source}: CLIP vision tower"
-    with described(what):
+    with _described(what):
         told = {key: value for key, value in (weights.tower_config or VIT_L_14).items() if key in _CLIP_KEYS}
         _refuse_deep(told)
         config = transformers.CLIPVisionConfig(**told)
@@ -109,7 +109,7 @@ def build_tower(weights: Weights) -> Any:
     state = {f"vision_model.{key}": value for key, value in weights.tower.items()} if nested else weights.tower
     _refuse_differences(sketch, state, what)  # before memory is taken for what may be no model at all
     tower = transformers.CLIPVisionModel(config)  # with its buffers, which no file holds
-    adopt(tower, state, what)
+    tower.load_state_dict(state, assign=True)
     return tower.eval().requires_grad_(False)
 
 
@@ -125,7 +125,7 @@ def build_vae(weights: Weights) -> Any:
     name = config.get("_class_name", VAE_CLASSES[0])
     if name not in VAE_CLASSES:
         raise InputError(f"{weights.source}: its VAE is {name}; name one of {', '.join(VAE_CLASSES)} with --vae")
-    with described(f"{weights.source}: VAE"), torch.device("meta"):
+    with _described(f"{weights.source}: VAE"), torch.device("meta"):
         _refuse_deep(config)
         numbers = {"scaling_factor": config.get("scaling_factor", 1), "shift_factor": config.get("shift_factor") or 0}
         for part, number in numbers.items():
@@ -137,7 +137,7 @@ def build_vae(weights: Weights) -> Any:
 
 
 @contextmanager
-def described(what: str) -> Iterator[None]:
+def _described(what: str) -> Iterator[None]:
     """Make a reason of whatever a library raises on a config that describes no model.
 
     Raises:
