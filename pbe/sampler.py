@@ -70,6 +70,11 @@ def initial_noise(shape: tuple[int, int, int], seeds: list[int]) -> torch.Tensor
     return torch.stack([torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds])
 
 
+def is_guided(guidance: float) -> bool:
+    """Tell whether a call of the UNet takes the unconditional batch, too; the halves then differ in context alone."""
+    return guidance > 1
+
+
 @torch.inference_mode()
 def sample(
     unet: Callable[..., tuple[torch.Tensor]],
@@ -92,7 +97,7 @@ def sample(
     Returns:
         [b, c, h, w] float32 latents, scaled, whatever precision the UNet computes in.
     """
-    guided = guidance > 1
+    guided = is_guided(guidance)
     shown = _both(conditions) if guided else conditions
     latents: torch.Tensor = noise.to(conditions.context.device) * scheduler.init_noise_sigma
     for timestep in scheduler.timesteps:

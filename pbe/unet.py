@@ -112,12 +112,47 @@ def attention_everywhere(unet: UNet2DConditionModel) -> Iterator[None]:
             processor.everywhere = False
 
 
+@contextmanager
+def shared_before_context(unet: UNet2DConditionModel) -> Iterator[None]:
+    """For a while, compute what comes before the first cross-attention for half of the batch, and take it twice.
+
+    For guidance, whose two halves differ in context alone. One of the UNet's five self-attentions over all latent
+    cells is among what is saved.
+    """
+    handles = []
+    for module in _modules_before_context(unet):
+        handles.append(module.register_forward_pre_hook(_first_half))
+        handles.append(module.register_forward_hook(_twice))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def compile_unet(unet: UNet2DConditionModel) -> None:
     """Compile the UNet in place; state-dict names stay.
 
     Without layout optimisation, which gives wrong gradients on the CPU in torch 2.13. Choose channels-last explicitly.
     """
     unet.compile(options={"layout_optimization": False})
+
+
+def _modules_before_context(unet: Any) -> list[nn.Module]:
+    first = unet.down_blocks[0]
+    if not getattr(first, "has_cross_attention", False):
+        return []
+    transformer = first.attentions[0]
+    block = transformer.transformer_blocks[0]
+    return [unet.conv_in, first.resnets[0], transformer.norm, transformer.proj_in, block.norm1, block.attn1]
+
+
+def _first_half(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(each[: len(each) // 2] for each in inputs)
+
+
+def _twice(_: nn.Module, __: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    return torch.cat([output, output])
 
 
 def _cross_attention_blocks(unet: nn.Module) -> list[Any]:

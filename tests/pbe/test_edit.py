@@ -75,6 +75,22 @@ def test_the_exemplar_decides_what_is_painted(editor: Editor, pictures: dict[str
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.parametrize(("guidance", "halves"), [(1, 1), (5, 2)])
+def test_what_comes_before_the_exemplar_is_computed_once_a_picture(
+    editor: Editor, pictures: dict[str, Path], guidance: float, halves: int
+) -> None:
+    rows: dict[str, set[int]] = {"conv1": set(), "proj_out": set()}
+    first = editor.parts.model.unet.down_blocks[0]
+    watches = [
+        module.register_forward_hook(lambda _, inputs, __, name=name: rows[name].add(len(inputs[0])))
+        for name, module in (("conv1", first.resnets[0].conv1), ("proj_out", first.attentions[0].proj_out))
+    ]
+    edit(editor, pictures["source"], pictures["mask"], pictures["exemplar"], n=3, steps=2, guidance=guidance)
+    for watch in watches:
+        watch.remove()
+    assert rows == {"conv1": {3}, "proj_out": {3 * halves}}
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16", "zero one"])
 def test_masks_of_any_mode_mean_the_same(editor: Editor, pictures: dict[str, Path], tmp_path: Path, mode: str) -> None:
     mask = Image.open(pictures["mask"])

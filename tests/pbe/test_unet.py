@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pbe.batch import Batch
 from pbe.model import PaintByExample, count_parameters, trainable_parameters
-from pbe.unet import UNET_SIZES, build_unet, compile_unet, keep_channel, unet_config, unet_input
+from pbe.unet import UNET_SIZES, build_unet, compile_unet, keep_channel, shared_before_context, unet_config, unet_input
 from tests.pbe.conftest import CHANNELS, LATENT, BatchMaker, random_model, tiny_config
 
 _DEAD = re.compile(r"transformer_blocks\.\d+\.(norm2|attn2\.to_[qk])\.|mapper\.blocks\.\d+\.attn1\.to_[qk]\.")
@@ -56,6 +56,41 @@ def test_one_token_gradients_equal_stock_and_dead_parts_have_none() -> None:
             assert expected[name].abs().max() < 1e-6
         else:
             torch.testing.assert_close(parameter.grad, expected[name], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("one_token", [True, False])
+@given(b=st.integers(1, 3), seed=st.integers(0, 2**31))
+def test_halves_that_differ_in_context_alone_share_what_comes_before_it(b: int, seed: int, one_token: bool) -> None:
+    unet = _pair()[0 if one_token else 1]
+    torch.manual_seed(seed)
+    inputs = {
+        "sample": torch.randn(b, 2 * CHANNELS + 1, LATENT, LATENT).repeat(2, 1, 1, 1),
+        "timestep": torch.tensor(seed % 1000),
+        "encoder_hidden_states": torch.randn(2 * b, 1 if one_token else 3, 16),
+    }
+    rows = []
+    attention = unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1
+    watch = attention.to_q.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
+    with torch.inference_mode():
+        expected = unet(**inputs).sample
+        with shared_before_context(unet):
+            found = unet(**inputs).sample
+        again = unet(**inputs).sample
+    watch.remove()
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert torch.equal(again, expected)
+    assert rows == [2 * b, b, 2 * b]
+
+
+def test_a_unet_that_begins_without_context_shares_nothing() -> None:
+    config = tiny_config().unet | {
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    }
+    unet = build_unet(config).eval()
+    expected = unet(**_inputs()).sample
+    with shared_before_context(unet):
+        assert torch.equal(unet(**_inputs()).sample, expected)
 
 
 def test_training_steps_leave_dead_parts_byte_unchanged(make_batch: BatchMaker) -> None:
