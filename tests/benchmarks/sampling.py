@@ -3,19 +3,23 @@
     python -m tests.benchmarks.sampling [--json FILE] [--seconds N] [--rounds N] [--device cpu|cuda] [--size sd-v1|tiny]
 
 Same random weights (shared in memory), source, exemplar, seed, PNDM and guidance 5, so that a call takes twice the
-batch. In turns in one process, the order changing from round to round. Timed: the loop, from the end of one step to
-the end of the next, encoders and decoder left out; a round's figure is the median of its steps, a ratio one round's.
-Before that the latents of both are compared. images/s = batch / (51 calls x seconds a call). GPU: float16, weights of
-both channels-last, eager and compiled.
+batch. Both loops run at once, one step in turns, so that what disturbs the machine for longer than a step meets both;
+who goes first changes from round to round. Timed: a step, encoders and decoder left out; a ratio is one pair's of
+steps that follow each other, a round's figure the median of its pairs. Before that the latents of both are compared.
+images/s = batch / (51 calls x seconds a call). GPU: float16, weights of both channels-last, eager and compiled.
 """
 
 import argparse
 import dataclasses
 import statistics
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +41,8 @@ from tests.benchmarks.step_models import SIZES, Sizes, Trained, build_vae
 CALLS_A_PICTURE = 51
 GUIDANCE, SEED = 5.0, 0
 CPU_FLOOR = 1.03
+OnStep = Callable[[], object]
+Run = Callable[[OnStep], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Row:
     diffusers: float
     ratio: float
     lowest: float
+    """Of the rounds, as `highest`."""
     highest: float
     ours_images_per_s: float
     diffusers_images_per_s: float
@@ -116,13 +123,16 @@ class Bench:
             unet._compiled_call_impl = None
             if case.compiled:
                 compile_unet(unet)
-        runs: list[Callable[[Case], tuple[torch.Tensor, list[float]]]] = [self.run_ours, self.run_diffusers]
-        ours, theirs = (run(case)[0] for run in runs)  # warms up, too
+        runs: list[Run] = [partial(self.run_ours, case), partial(self.run_diffusers, case)]
+        ours, theirs = (run(lambda: None) for run in runs)  # warms up, too
         seconds: list[list[float]] = [[], []]
+        ratios, by_round = [], []
         for number in range(rounds):
-            for which in (0, 1) if number % 2 == 0 else (1, 0):
-                seconds[which].append(statistics.median(runs[which](case)[1]))
-        ratios = [b / a for a, b in zip(*seconds, strict=True)]
+            own_steps, other_steps = in_turns(runs, first=number % 2, device=self.device)
+            pairs = [other / own for own, other in zip(own_steps, other_steps, strict=True)]
+            seconds = [seconds[0] + own_steps, seconds[1] + other_steps]
+            ratios += pairs
+            by_round.append(statistics.median(pairs))
         own, other = map(statistics.median, seconds)
         rates = [case.batch / (CALLS_A_PICTURE * each) for each in (own, other)]
         difference = float((ours.float() - theirs.float()).abs().max())
@@ -132,26 +142,29 @@ class Bench:
             own,
             other,
             statistics.median(ratios),
-            min(ratios),
-            max(ratios),
+            min(by_round),
+            max(by_round),
             *rates,
             largest_difference=difference,
         )
 
-    def run_ours(self, case: Case) -> tuple[torch.Tensor, list[float]]:
-        """Sample; gives latents and the seconds of the steps."""
-        clock = _Clock(self.device)
+    def run_ours(self, case: Case, on_step: OnStep) -> torch.Tensor:
+        """Sample; gives latents."""
         task: Task = prepare_as_diffusers(self.editor, self.source, self.mask, self.exemplar, seed=SEED, n=case.batch)
         task = dataclasses.replace(task, stock_bits=False)
-        latents = denoise(
-            self.editor, slots_of(task), guidance=GUIDANCE, steps=self.steps, scheduler="pndm", on_step=clock.tick
-        )
-        return latents, clock.steps
+        calls = count()
 
-    def run_diffusers(self, case: Case) -> tuple[torch.Tensor, list[float]]:
+        def after_the_first() -> None:
+            if next(calls):  # diffusers' pipeline does not tell of the first call of PNDM's two for one step
+                on_step()
+
+        return denoise(
+            self.editor, slots_of(task), guidance=GUIDANCE, steps=self.steps, scheduler="pndm", on_step=after_the_first
+        )
+
+    def run_diffusers(self, case: Case, on_step: OnStep) -> torch.Tensor:
         """Likewise."""
-        clock = _Clock(self.device)
-        latents = self.pipeline(
+        latents: torch.Tensor = self.pipeline(
             example_image=Image.fromarray(self.exemplar),
             image=Image.fromarray(self.source),
             mask_image=Image.fromarray(self.mask),
@@ -160,9 +173,9 @@ class Bench:
             num_images_per_prompt=case.batch,
             generator=torch.Generator("cpu").manual_seed(SEED),
             output_type="latent",
-            callback=lambda *_: clock.tick(),
+            callback=lambda *_: on_step(),
         ).images
-        return latents, clock.steps
+        return latents
 
 
 @dataclass
@@ -179,21 +192,48 @@ class _Model:
     bottleneck = True
 
 
-class _Clock:
-    """Takes the time at the end of every step."""
+def in_turns(runs: Sequence[Run], *, first: int, device: str) -> list[list[float]]:
+    """Run two loops at once, one step each in turns; gives the seconds of their steps, each loop's first left out.
 
-    def __init__(self, device: str) -> None:
-        self._on_gpu = device == "cuda"
-        self._ticks: list[float] = []
+    Args:
+        first: number of the loop that begins.
+    """
+    turn = threading.Condition()
+    whose, over = first, False
+    seconds: list[list[float]] = [[], []]
 
-    def tick(self) -> None:
-        if self._on_gpu:
-            torch.cuda.synchronize()
-        self._ticks.append(time.perf_counter())
+    def run(me: int) -> None:
+        nonlocal whose, over
+        began = 0.0
 
-    @property
-    def steps(self) -> list[float]:
-        return [after - before for before, after in zip(self._ticks, self._ticks[1:], strict=False)]
+        def wait() -> None:
+            nonlocal began
+            turn.wait_for(lambda: whose == me or over)
+            began = time.perf_counter()
+
+        def end_step() -> None:
+            nonlocal whose
+            if device == "cuda":
+                torch.cuda.synchronize()
+            seconds[me].append(time.perf_counter() - began)
+            with turn:
+                whose = 1 - me
+                turn.notify()
+                wait()
+
+        try:
+            with turn:
+                wait()
+            runs[me](end_step)
+        finally:
+            with turn:
+                over = True  # both have ended their last step, or this loop has failed
+                turn.notify()
+
+    with ThreadPoolExecutor(2) as pool:
+        for each in [pool.submit(run, me) for me in (0, 1)]:
+            each.result()
+    return [each[1:] for each in seconds]  # a first step holds the encoders
 
 
 def told(row: Row) -> str:
@@ -208,8 +248,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the sampling loop against diffusers' pipeline")
     parser.add_argument("--size", choices=SIZES, default="sd-v1")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="of a run; default: 4 on the CPU, 20 on a GPU")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--steps", type=int, help="of a run; default: 8 on the CPU, 20 on a GPU")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no case later")
     parser.add_argument("--json", type=Path, help="write the figures here, after every case")
     options = parser.parse_args()
@@ -218,7 +258,7 @@ def main() -> int:
     on_gpu = options.device == "cuda"
     machine = describe_machine(options.device)
     print(f"{machine['device']}, {machine['threads']} threads, load {machine['load_average']:.2f}; {options.size}")
-    bench = Bench(SIZES[options.size], device=options.device, steps=options.steps or (20 if on_gpu else 4))
+    bench = Bench(SIZES[options.size], device=options.device, steps=options.steps or (20 if on_gpu else 8))
     batches = (1, 4, 16) if on_gpu else (1,)
     rows: list[Row] = []
     for case in [Case(b, c) for c in ((False, True) if on_gpu else (False,)) for b in batches]:
