@@ -62,7 +62,7 @@ def test_any_mask_comes_back_pixel_for_pixel(mask: np.ndarray) -> None:
     st.sampled_from([64, 256, 512]),
     st.floats(0.1, 0.7),
 )
-def test_a_photos_mask_covers_what_pillow_makes_of_it(
+def test_a_photos_mask_differs_from_what_pillow_makes_of_it_in_lines_along_edges_alone(
     seed: int, width: int, height: int, resolution: int, share: float
 ) -> None:
     mask = blobs(seed, height, width, grain=12, share=share)
@@ -75,7 +75,9 @@ def test_a_photos_mask_covers_what_pillow_makes_of_it(
     method = Image.Resampling.BOX if resolution < side else Image.Resampling.BILINEAR
     expected = np.asarray(Image.fromarray(part * 255).resize((resolution, resolution), method)) >= 128
     found = raster_mask(trace_mask(mask, crop, resolution), resolution).astype(bool)
-    assert iou(found, expected) > {64: 0.9, 256: 0.95, 512: 0.98}[resolution]  # the edge is a share of small masks
+    different = (found != expected).astype(np.uint8)
+    assert not cv2.erode(different, np.ones((2, 2), np.uint8), borderValue=0).any()  # nowhere two by two pixels
+    assert iou(found, expected) > 0.85  # the edge is a share of small masks
 
 
 @given(st.integers(0, 2**32))
