@@ -35,16 +35,6 @@ settings.load_profile("ours")
 torch.set_num_threads(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give `pytest -n` its groups: the files, which share fixtures, but all that start a Ray in one, which goes first.
-
-    Those mostly wait, for processes that start; on two cores a Ray beside another would only slow both down.
-    """
-    items.sort(key=lambda item: "ray_jobs" not in item.path.parts)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if "ray_jobs" in item.path.parts else item.path.name))
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA GPU")
