@@ -5,7 +5,7 @@ the masked crop's posterior mean; the exemplar squashed to 224 px.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, get_args
@@ -25,11 +25,10 @@ from pbe.sampler import (
     Conditions,
     SchedulerName,
     initial_noise,
-    is_guided,
     make_scheduler,
     sample,
 )
-from pbe.unet import attention_everywhere, shared_before_context
+from pbe.unet import attention_everywhere
 from pipeline.crops import Crop, cut, resize
 from pipeline.encoders import blank_signed, clip_normalise, signed, unit_pixels
 from pipeline.errors import InputError
@@ -261,12 +260,9 @@ def denoise(
     noise = torch.stack([task.noise[row] for task, row in slots])
     unet = editor.parts.model.unet
     made = make_scheduler(scheduler, steps=steps, device=conditions.context.device)
-    if slots[0][0].stock_bits:
-        mode: AbstractContextManager[None] = attention_everywhere(unet)
-    else:
-        mode = shared_before_context(unet) if is_guided(guidance) else nullcontext()
-    with mode:
-        return sample(unet, made, noise, conditions, guidance=guidance, on_step=on_step)
+    exact = slots[0][0].stock_bits
+    with attention_everywhere(unet) if exact else nullcontext():
+        return sample(unet, made, noise, conditions, guidance=guidance, share=not exact, on_step=on_step)
 
 
 def slots_of(task: Task) -> list[tuple[Task, int]]:

@@ -5,6 +5,7 @@ from one call of the UNet on twice the batch; at scale 1 the unconditional half 
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,7 @@ import diffusers
 import torch
 
 from pbe.diffusion import BETA_END, BETA_START, TIMESTEPS, predict_noise
+from pbe.unet import shared_before_context
 
 SchedulerName = Literal["pndm", "ddim", "dpmpp"]
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
@@ -70,48 +72,47 @@ def initial_noise(shape: tuple[int, int, int], seeds: list[int]) -> torch.Tensor
     return torch.stack([torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds])
 
 
-def is_guided(guidance: float) -> bool:
-    """Tell whether a call of the UNet takes the unconditional batch, too; the halves then differ in context alone."""
-    return guidance > 1
-
-
 @torch.inference_mode()
 def sample(
-    unet: Callable[..., tuple[torch.Tensor]],
+    unet: Any,
     scheduler: Any,
     noise: torch.Tensor,
     conditions: Conditions,
     *,
     guidance: float,
+    share: bool = True,
     on_step: Callable[[], object] | None = None,
 ) -> torch.Tensor:
     """Denoise.
 
     Args:
-        unet: the 9-channel UNet.
+        unet: the 9-channel UNet; without guidance anything that is called like it.
         scheduler: from make_scheduler; used up by one call.
         noise: [b, c, h, w].
         guidance: scale; 1: the exemplar alone; no guidance below.
+        share: with guidance, compute once for both halves what comes before the first cross-attention; rounds otherwise
+            than stock.
         on_step: called after every call of the UNet.
 
     Returns:
         [b, c, h, w] float32 latents, scaled, whatever precision the UNet computes in.
     """
-    guided = is_guided(guidance)
+    guided = guidance > 1
     shown = _both(conditions) if guided else conditions
     latents: torch.Tensor = noise.to(conditions.context.device) * scheduler.init_noise_sigma
-    for timestep in scheduler.timesteps:
-        noisy = scheduler.scale_model_input(torch.cat([latents] * 2) if guided else latents, timestep)
-        predicted = predict_noise(
-            unet, noisy, timestep, shown.context, masked_latents=shown.masked_latents, masks=shown.masks
-        )
-        predicted = predicted.float()
-        if guided:
-            unconditional, conditional = predicted.chunk(2)
-            predicted = unconditional + guidance * (conditional - unconditional)
-        latents = scheduler.step(predicted, timestep, latents).prev_sample
-        if on_step:
-            on_step()
+    with shared_before_context(unet) if guided and share else nullcontext():
+        for timestep in scheduler.timesteps:
+            noisy = scheduler.scale_model_input(torch.cat([latents] * 2) if guided else latents, timestep)
+            predicted = predict_noise(
+                unet, noisy, timestep, shown.context, masked_latents=shown.masked_latents, masks=shown.masks
+            )
+            predicted = predicted.float()
+            if guided:
+                unconditional, conditional = predicted.chunk(2)
+                predicted = unconditional + guidance * (conditional - unconditional)
+            latents = scheduler.step(predicted, timestep, latents).prev_sample
+            if on_step:
+                on_step()
     return latents
 
 
