@@ -77,10 +77,15 @@ def test_only_wheels_of_missing_packages_are_installed(tmp_path: Path) -> None:
 
 
 def test_sampling_is_compared_with_diffusers_on_the_same_latents() -> None:
-    bench = sampling.Bench(SIZES["tiny"], device="cpu", steps=3)
+    bench = sampling.Bench(SIZES["tiny"], device="cpu", steps=2)  # one pair of steps
     row = bench.measure(sampling.Case(2), rounds=1)
     assert row.largest_difference < 1e-3
-    assert min(row.ours, row.diffusers) > 0 and row.lowest == row.ratio == row.highest > 0
+    assert min(row.ours, row.diffusers) > 0 and row.ratio == pytest.approx(row.diffusers / row.ours)
+    assert row.lowest == row.ratio == row.highest
+
+
+def test_a_call_of_the_full_size_saves_the_known_share_of_flops() -> None:
+    assert sampling.flops_ratio(SIZES["sd-v1"]) == pytest.approx(1.061, abs=0.001)
 
 
 def test_two_loops_take_their_steps_in_turns_and_a_failure_of_one_ends_both() -> None:

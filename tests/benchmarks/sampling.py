@@ -17,9 +17,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,13 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from pbe.compat import prepare_as_diffusers
 from pbe.editing import Editor, Task, denoise, slots_of
 from pbe.export import PNDM_CONFIG
 from pbe.parts import Parts
-from pbe.unet import compile_unet
+from pbe.unet import compile_unet, input_channels, shared_before_context
 from tests.benchmarks.machine import describe_machine, write_json
 from tests.benchmarks.step_models import SIZES, Sizes, Trained, build_vae
 
@@ -125,15 +127,10 @@ class Bench:
                 compile_unet(unet)
         runs: list[Run] = [partial(self.run_ours, case), partial(self.run_diffusers, case)]
         ours, theirs = (run(lambda: None) for run in runs)  # warms up, too
-        seconds: list[list[float]] = [[], []]
-        ratios, by_round = [], []
-        for number in range(rounds):
-            own_steps, other_steps = in_turns(runs, first=number % 2, device=self.device)
-            pairs = [other / own for own, other in zip(own_steps, other_steps, strict=True)]
-            seconds = [seconds[0] + own_steps, seconds[1] + other_steps]
-            ratios += pairs
-            by_round.append(statistics.median(pairs))
-        own, other = map(statistics.median, seconds)
+        timed = [in_turns(runs, first=number % 2, device=self.device) for number in range(rounds)]
+        ratios = [[b / a for a, b in zip(*steps, strict=True)] for steps in timed]
+        by_round = [statistics.median(pairs) for pairs in ratios]
+        own, other = (statistics.median(chain.from_iterable(loop)) for loop in zip(*timed, strict=True))
         rates = [case.batch / (CALLS_A_PICTURE * each) for each in (own, other)]
         difference = float((ours.float() - theirs.float()).abs().max())
         return Row(
@@ -141,7 +138,7 @@ class Bench:
             case.compiled,
             own,
             other,
-            statistics.median(ratios),
+            statistics.median(chain.from_iterable(ratios)),
             min(by_round),
             max(by_round),
             *rates,
@@ -236,6 +233,23 @@ def in_turns(runs: Sequence[Run], *, first: int, device: str) -> list[list[float
     return [each[1:] for each in seconds]  # a first step holds the encoders
 
 
+def flops_ratio(sizes: Sizes) -> float:
+    """Count diffusers' / our floating-point operations of a guided call of the UNet, on the meta device."""
+    trained = Trained(sizes, device="meta", dtype=torch.float32)
+    c = trained.ours.config.out_channels
+    inputs = {
+        "sample": torch.empty(2, input_channels(c), sizes.latent, sizes.latent, device="meta"),
+        "timestep": torch.empty((), device="meta"),
+        "encoder_hidden_states": torch.empty(2, 1, trained.conditioner.config.cross_dim, device="meta"),
+    }
+    counts = []
+    for unet, sharing in ((trained.ours, shared_before_context(trained.ours)), (trained.stock, nullcontext())):
+        with torch.inference_mode(), sharing, FlopCounterMode(display=False) as counter:
+            unet(**inputs)
+        counts.append(counter.get_total_flops())
+    return float(counts[1] / counts[0])
+
+
 def told(row: Row) -> str:
     settings = f"batch {row.batch:>2} {'compiled' if row.compiled else 'eager':8}"
     ours = f"ours {row.ours:.3f} s a call ({row.ours_images_per_s:.3g} images/s)"
@@ -258,6 +272,7 @@ def main() -> int:
     on_gpu = options.device == "cuda"
     machine = describe_machine(options.device)
     print(f"{machine['device']}, {machine['threads']} threads, load {machine['load_average']:.2f}; {options.size}")
+    print(f"by FLOPs a call is {flops_ratio(SIZES[options.size]):.3f} x as fast")
     bench = Bench(SIZES[options.size], device=options.device, steps=options.steps or (20 if on_gpu else 8))
     batches = (1, 4, 16) if on_gpu else (1,)
     rows: list[Row] = []
