@@ -77,7 +77,10 @@ def test_a_photos_mask_differs_from_what_pillow_makes_of_it_in_lines_along_edges
     found = raster_mask(trace_mask(mask, crop, resolution), resolution).astype(bool)
     different = (found != expected).astype(np.uint8)
     assert not cv2.erode(different, np.ones((2, 2), np.uint8), borderValue=0).any()  # nowhere two by two pixels
-    assert iou(found, expected) > 0.85  # the edge is a share of small masks
+    solid, near = expected.astype(np.uint8), np.ones((3, 3), np.uint8)
+    edges = cv2.dilate(solid, near) != cv2.erode(solid, near)
+    assert different.sum() < 0.2 * edges.sum()
+    assert iou(found, expected) > {64: 0.9, 256: 0.95, 512: 0.97}[resolution]  # the edge is a share of small masks
 
 
 @given(st.integers(0, 2**32))
