@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -213,7 +214,7 @@ def head(
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / ".venv").symlink_to(sys.prefix)
     (root / ".gitignore").write_text(".venv\nruns/\n")
-    session = Path(f"/tmp/r{os.getpid()}")  # Ray's socket paths must stay short
+    session = Path(tempfile.mkdtemp(prefix="r"))  # not below tmp_path: Ray's socket paths must stay short
     ports = {
         "port": 26379,
         "dashboard-port": 28265,
