@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -33,6 +34,7 @@ REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("ours")
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would what tests start
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
