@@ -7,7 +7,7 @@ import tyro
 
 from pipeline.command import guard
 from pipeline.errors import InputError
-from pipeline.storage import is_local
+from pipeline.storage.folder import is_local
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
 
 def _convert(arguments: list[str]) -> int:
     config = tyro.cli(ConvertConfig, args=arguments, prog="python -m pbe.convert")
-    from pbe.conversion import convert  # torch takes seconds, which --help and refusals need not wait for
+    from pbe.weights.conversion import convert  # torch takes seconds, which --help and refusals need not wait for
 
     convert(config, say=lambda line: print(line, flush=True))
     return 0

@@ -14,6 +14,6 @@ if __name__ == "__main__":  # before torch and diffusers are imported, which --h
 
     sys.exit(main(sys.argv[1:]))
 
-from pbe.editing import Editor, edit, load_editor
+from pbe.editing.editor import Editor, edit, load_editor
 
 __all__ = ["Editor", "edit", "load_editor"]

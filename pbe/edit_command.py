@@ -2,9 +2,9 @@
 
 import tyro
 
-from pbe.edit_cases import read_cases, single_case
-from pbe.edit_config import EditConfig
-from pbe.edit_outputs import find_outputs, refuse_overlaps
+from pbe.editing.cases import read_cases, single_case
+from pbe.editing.config import EditConfig
+from pbe.editing.outputs import find_outputs, refuse_overlaps
 from pipeline.command import guard
 
 
@@ -18,6 +18,6 @@ def _edit(arguments: list[str]) -> int:
     outputs = find_outputs(config)
     cases = read_cases(config) if config.cases else [single_case(config, name=outputs.stem)]
     refuse_overlaps(outputs, cases)
-    from pbe.edit_run import edit_cases  # torch takes seconds, which --help and refusals need not wait for
+    from pbe.editing.run import edit_cases  # torch takes seconds, which --help and refusals need not wait for
 
     return edit_cases(config, cases, outputs)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import tyro
 
-from pbe.train_config import PRESETS, TrainConfig, switched
+from pbe.training.config import PRESETS, TrainConfig, switched
 from pipeline.command import guard
 from pipeline.errors import InputError
-from pipeline.storage import absolute, filesystem, is_local
+from pipeline.storage.folder import absolute, filesystem, is_local
 
 GO_ON = "run the same command again to go on from the newest checkpoint"
 
@@ -22,7 +22,9 @@ def main(arguments: list[str]) -> int:
 
 def _train(arguments: list[str]) -> int:
     config = parse_train_config(arguments)
-    from pbe.training import train  # torch and DeepSpeed take seconds, which --help and refusals need not wait for
+    from pbe.training.session import (
+        train,  # torch and DeepSpeed take seconds, which --help and refusals need not wait for
+    )
 
     return train(config)
 

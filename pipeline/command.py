@@ -12,8 +12,8 @@ from typing import Any
 
 import pipeline
 from pipeline.errors import InputError, LockLostError
-from pipeline.redaction import redact
-from pipeline.storage import StorageError, is_full, is_local
+from pipeline.storage.folder import StorageError, is_full, is_local
+from pipeline.storage.redaction import redact
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 GO_ON = "finished units are kept: run the same command again to go on"

@@ -22,23 +22,23 @@ import tyro
 from tqdm import tqdm
 
 from pipeline.command import EXIT_FAILED, describe_code, run_command
-from pipeline.draws import DrawnSample, DrawRecipe
-from pipeline.encoders import ExemplarEncoder, SourceEncoder
-from pipeline.ending import end_dataset, is_complete, log_run, report_errors, sum_up
+from pipeline.draws.draw import DrawnSample, DrawRecipe
+from pipeline.encoders.vae import ExemplarEncoder, SourceEncoder
 from pipeline.errors import InputError, LockLostError
-from pipeline.job import Prepared, check_inputs, clear_leftovers, load_encoders, pending_tasks, prepare
-from pipeline.lock import Hold, locked
-from pipeline.manifest import count_totals, read_records
-from pipeline.pair_config import PairConfig
-from pipeline.pair_folder import read_pairs
-from pipeline.pair_report import drop_lines, next_command, not_drawn_line
-from pipeline.pair_store import PairStore, pair_drawer
-from pipeline.pair_table import describe_changes, keep_table, tabulate
-from pipeline.photos import Photo
-from pipeline.plan import read_units
-from pipeline.redaction import redact
-from pipeline.storage import Folder, absolute, is_full
-from pipeline.units import PlannedPhoto, UnitTask, UnitWriter
+from pipeline.jobs.ending import end_dataset, is_complete, log_run, report_errors, sum_up
+from pipeline.jobs.preparation import Prepared, check_inputs, clear_leftovers, load_encoders, pending_tasks, prepare
+from pipeline.pairing.config import PairConfig
+from pipeline.pairing.folder import read_pairs
+from pipeline.pairing.report import drop_lines, next_command, not_drawn_line
+from pipeline.pairing.store import PairStore, pair_drawer
+from pipeline.pairing.table import describe_changes, keep_table, tabulate
+from pipeline.photos.decode import Photo
+from pipeline.planning.plan import read_units
+from pipeline.shards.manifest import count_totals, read_records
+from pipeline.storage.folder import Folder, absolute, is_full
+from pipeline.storage.lock import Hold, locked
+from pipeline.storage.redaction import redact
+from pipeline.units.writer import PlannedPhoto, UnitTask, UnitWriter
 from schemas.shards import MANIFEST, SPLITS, UnitRecord
 
 MOST_WORKERS = 4

@@ -15,11 +15,11 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.config import ShardConfig
 from pipeline.errors import InputError
-from pipeline.job import Prepared, load_encoders
-from pipeline.photos import PhotoStore
-from pipeline.redaction import redact
-from pipeline.storage import Folder, is_full
-from pipeline.units import UnitTask, UnitWriter
+from pipeline.jobs.preparation import Prepared, load_encoders
+from pipeline.photos.decode import PhotoStore
+from pipeline.storage.folder import Folder, is_full
+from pipeline.storage.redaction import redact
+from pipeline.units.writer import UnitTask, UnitWriter
 from ray_jobs.cluster import Slots, refuse_dead_cluster
 from schemas.shards import UnitRecord
 

@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from pipeline.command import EXIT_FAILED, stop_on_sigterm
 from pipeline.errors import InputError
-from pipeline.manifest import Json, read_manifest
-from pipeline.problems import Problem, how_to_mend
 from pipeline.rng import rng_for
-from pipeline.storage import Folder, absolute
-from pipeline.verify import list_files, verify_listing, verify_whole
-from pipeline.verify_units import verify_unit
+from pipeline.shards.manifest import Json, read_manifest
+from pipeline.storage.folder import Folder, absolute
+from pipeline.verification.dataset import list_files, verify_listing, verify_whole
+from pipeline.verification.problems import Problem, how_to_mend
+from pipeline.verification.units import verify_unit
 from ray_jobs.cluster import connect
 from schemas.shards import UnitRecord
 

@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from pipeline.config import PRESETS, ShardConfig
-from pipeline.encoders import ClipEncoder, VaeEncoder, load_clip, load_vae, make_deterministic
-from pipeline.job import Prepared, check_inputs, pending_tasks, prepare
-from pipeline.manifest import finish_dataset, read_records
-from pipeline.sample_photos import write_openimages_folder
-from pipeline.storage import Folder
-from pipeline.units import UnitWriter
+from pipeline.encoders.vae import ClipEncoder, VaeEncoder, load_clip, load_vae, make_deterministic
+from pipeline.jobs.preparation import Prepared, check_inputs, pending_tasks, prepare
+from pipeline.photos.sample_photos import write_openimages_folder
+from pipeline.shards.manifest import finish_dataset, read_records
+from pipeline.storage.folder import Folder
+from pipeline.units.writer import UnitWriter
 from tests.object_storage import Proxy, reached, serve_s3
 
 Make = Callable[..., Prepared]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.job import Prepared
+from pipeline.jobs.preparation import Prepared
 
 README = Path(__file__).parent.parent / "README.md"
 SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

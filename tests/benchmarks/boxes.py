@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from pipeline.filters import parse_filters
-from pipeline.plan import PlanInputs, make_plan
-from pipeline.storage import Folder
+from pipeline.boxes.filters import parse_filters
+from pipeline.planning.plan import PlanInputs, make_plan
+from pipeline.storage.folder import Folder
 from schemas.boxes import BOXES
 
 SIZES = (1_000_000, 4_000_000, 16_000_000)

@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow.csv
 import torch
 
-from pipeline.draws import DrawRecipe, blank, draw_sample
-from pipeline.photos import decode_photo
-from pipeline.sample_photos import write_openimages_folder
-from pipeline.storage import Folder
+from pipeline.draws.draw import DrawRecipe, blank, draw_sample
+from pipeline.photos.decode import decode_photo
+from pipeline.photos.sample_photos import write_openimages_folder
+from pipeline.storage.folder import Folder
 
 ROUNDS = 9
 RESOLUTION = 512

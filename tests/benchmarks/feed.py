@@ -25,10 +25,10 @@ import safetensors.numpy
 import torch
 import webdataset as wds
 
-from pbe.feed import Feed, FeedConfig, open_reader
-from pbe.order import Position
-from pbe.samples import add_noise
-from pipeline.masks import raster_mask, reduce_mask
+from pbe.feed.order import Position
+from pbe.feed.sample_reader import add_noise
+from pbe.feed.training_feed import Feed, FeedConfig, open_reader
+from pipeline.draws.masks import raster_mask, reduce_mask
 from tests.synthetic import write_synthetic
 
 ROUNDS = 9

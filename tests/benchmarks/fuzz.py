@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageCms
 
-from pipeline.draws import DrawRecipe, draw_sample
+from pipeline.draws.draw import DrawRecipe, draw_sample
 from pipeline.errors import PhotoError
-from pipeline.photos import BYTES_A_PIXEL, decode_photo, perceptual_hash
-from pipeline.sample_photos import write_openimages_folder
-from pipeline.storage import Folder
+from pipeline.photos.decode import BYTES_A_PIXEL, decode_photo, perceptual_hash
+from pipeline.photos.sample_photos import write_openimages_folder
+from pipeline.storage.folder import Folder
 
 REAL = Path(__file__).parent.parent.parent.parent / "shared/data"
 MAX_PIXELS = 180_000_000  # the default of --max-photo-megapixels

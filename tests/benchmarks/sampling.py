@@ -32,11 +32,11 @@ import transformers
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from pbe.compat import prepare_as_diffusers
-from pbe.editing import Editor, Task, denoise, slots_of
-from pbe.export import PNDM_CONFIG
-from pbe.parts import Parts
-from pbe.unet import compile_unet, input_channels, shared_before_context
+from pbe.editing.compat import prepare_as_diffusers
+from pbe.editing.editor import Editor, Task, denoise, slots_of
+from pbe.model.unet import compile_unet, input_channels, shared_before_context
+from pbe.weights.export import PNDM_CONFIG
+from pbe.weights.parts import Parts
 from tests.benchmarks.machine import describe_machine, write_json
 from tests.benchmarks.step_models import SIZES, Sizes, Trained, build_vae
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import tyro
 
-from pipeline.sample_photos import write_openimages_folder
-from pipeline.storage import Folder
+from pipeline.photos.sample_photos import write_openimages_folder
+from pipeline.storage.folder import Folder
 from tests.ray_jobs.killing import KillChain, hashes, kill_flags, two_node_cluster
 
 KILLS_A_DATASET = 8

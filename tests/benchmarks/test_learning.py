@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from pbe.feed import FeedConfig, fixed_batches
+from pbe.feed.training_feed import FeedConfig, fixed_batches
 from pipeline.config import PRESETS
-from pipeline.encoders import ClipEncoder
-from pipeline.job import check_inputs, pending_tasks, prepare
-from pipeline.manifest import finish_dataset, read_records
-from pipeline.units import UnitWriter
+from pipeline.encoders.vae import ClipEncoder
+from pipeline.jobs.preparation import check_inputs, pending_tasks, prepare
+from pipeline.shards.manifest import finish_dataset, read_records
+from pipeline.units.writer import UnitWriter
 from tests.benchmarks.learning.__main__ import leave_out
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
 from tests.benchmarks.learning.leaks import find_twins

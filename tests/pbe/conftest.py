@@ -14,8 +14,8 @@ import torch
 import transformers
 
 from pbe.batch import Batch
-from pbe.model import ModelConfig, PaintByExample, model_config
-from pbe.unet import UNET_SIZES, UNetSize, build_unet
+from pbe.model.paint_by_example import ModelConfig, PaintByExample, model_config
+from pbe.model.unet import UNET_SIZES, UNetSize, build_unet
 
 MOVED = "diffusers.pipelines.deprecated.paint_by_example"
 if importlib.util.find_spec(MOVED):  # diffusers 0.38 moved this module and its loader does not find it any more

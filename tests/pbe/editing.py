@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pbe.export import export_model
+from pbe.weights.export import export_model
 from tests.pbe.conftest import CHANNELS, diffusers_encoder, random_model, tiny_config
 
 

@@ -1,6 +1,6 @@
 """The other direction, for tests: a state dict under diffusers' names -> the names of the original code.
 
-Written from the original module lists, level by level, so that it shares nothing with `pbe.ldm`.
+Written from the original module lists, level by level, so that it shares nothing with `pbe.weights.ldm_reading`.
 """
 
 from collections.abc import Iterator

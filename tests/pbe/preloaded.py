@@ -11,12 +11,12 @@ import deepspeed  # noqa: F401
 import torch
 from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 
-import pbe.training as training
-from pbe.engine import Engine
-from pbe.moving_average import MovingAverage
-from pbe.order import Position
-from pbe.ranks import find_place, joined
+import pbe.training.session as training
+from pbe.feed.order import Position
 from pbe.train_command import main, parse_train_config
+from pbe.training.engine import Engine
+from pbe.training.moving_average import MovingAverage
+from pbe.training.ranks import find_place, joined
 
 torch.set_num_threads(1)
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pbe.canvas import blend, crop_for_editing, cut_mask, hole_box, seam
-from pipeline.crops import Crop
-from pipeline.masks import raster_mask, rectangle
+from pbe.editing.canvas import blend, crop_for_editing, cut_mask, hole_box, seam
+from pipeline.draws.crops import Crop
+from pipeline.draws.masks import raster_mask, rectangle
 
 SIZES = st.integers(8, 300)
 RESOLUTION = 64

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pbe.compat import prepare_as_diffusers
-from pbe.editing import Editor, denoise, load_editor, paint, slots_of
+from pbe.editing.compat import prepare_as_diffusers
+from pbe.editing.editor import Editor, denoise, load_editor, paint, slots_of
 from pipeline.errors import InputError
 from tests.pbe.conftest import deprecated
 from tests.pbe.editing import random_picture, write_model

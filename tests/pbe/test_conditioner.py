@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pbe.conditioner import Conditioner, ConditionerConfig, exemplar_features, mapper_blocks
-from pbe.model import count_parameters
+from pbe.model.conditioner import Conditioner, ConditionerConfig, exemplar_features, mapper_blocks
+from pbe.model.paint_by_example import count_parameters
 from tests.pbe.conftest import WIDTH, diffusers_encoder
 
 

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pbe.convert_command import main
-from pbe.export import export_model
-from pbe.parts import load_parts
-from pbe.weights import Weights, read_weights
+from pbe.weights.export import export_model
+from pbe.weights.parts import load_parts
+from pbe.weights.reading import Weights, read_weights
 from tests.pbe.conftest import (
     assert_same,
     deprecated,

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbe.diffusion import add_noise, noise_losses, scaled_linear_schedule, training_loss, weighted_loss
-from pbe.model import PaintByExample
+from pbe.model.diffusion import add_noise, noise_losses, scaled_linear_schedule, training_loss, weighted_loss
+from pbe.model.paint_by_example import PaintByExample
 from tests.pbe.conftest import CHANNELS, LATENT, BatchMaker
 
 

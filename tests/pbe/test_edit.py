@@ -10,7 +10,7 @@ from PIL import Image
 
 from pbe.edit import Editor, edit, load_editor
 from pbe.edit_command import main
-from pbe.edit_inputs import box_mask, read_mask, read_picture
+from pbe.editing.inputs import box_mask, read_mask, read_picture
 from pipeline.errors import InputError
 from tests.pbe.editing import random_picture, write_model, write_pictures
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbe.batch import Batch
-from pbe.diffusion import Losses, noise_losses
-from pbe.exemplar_use import (
+from pbe.evaluation.exemplar_use import (
     CONDITIONS,
     OTHER,
     RIGHT,
@@ -20,7 +19,8 @@ from pbe.exemplar_use import (
     measure_exemplar_use,
     swap_within,
 )
-from pbe.model import PaintByExample
+from pbe.model.diffusion import Losses, noise_losses
+from pbe.model.paint_by_example import PaintByExample
 from tests.pbe.conftest import BatchMaker
 
 CLASSES = ["cat", "dog", "cat", "dog", "cup", "cat"]

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pbe.diffusion import predict_noise
-from pbe.export import export_model, misfits
-from pbe.loading import build_model, build_tower
-from pbe.model import PaintByExample, dead_tensors
-from pbe.weights import read_weights
-from pipeline.encoders import load_clip, load_vae
+from pbe.model.diffusion import predict_noise
+from pbe.model.paint_by_example import PaintByExample, dead_tensors
+from pbe.weights.building import build_model, build_tower
+from pbe.weights.export import export_model, misfits
+from pbe.weights.reading import read_weights
+from pipeline.encoders.vae import load_clip, load_vae
 from pipeline.errors import InputError
 from tests.pbe.conftest import CHANNELS, LATENT, clip_config, deprecated, diffusers_encoder, random_model, tiny_config
 

@@ -21,20 +21,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbe.batch import Batch
-from pbe.dataset import Shard, open_dataset
-from pbe.feed import Feed, FeedConfig, FeedStep, fixed_batches
-from pbe.order import Position
-from pbe.samples import SampleError
-from pbe.shard_cache import ShardCache
-from pipeline import storage
-from pipeline.encoders import ClipEncoder, clip_normalise, unit_pixels
+from pbe.feed.dataset import Shard, open_dataset
+from pbe.feed.order import Position
+from pbe.feed.sample_reader import SampleError
+from pbe.feed.shard_cache import ShardCache
+from pbe.feed.training_feed import Feed, FeedConfig, FeedStep, fixed_batches
+from pipeline.draws.exemplars import augment_with
+from pipeline.draws.masks import latent_mask, raster_mask
+from pipeline.encoders.vae import ClipEncoder, clip_normalise, unit_pixels
 from pipeline.errors import InputError
-from pipeline.exemplars import augment_with
-from pipeline.job import Prepared
-from pipeline.masks import latent_mask, raster_mask
+from pipeline.jobs.preparation import Prepared
 from pipeline.rng import rng_for
-from pipeline.shards import read_index, read_sample
-from pipeline.storage import Folder
+from pipeline.shards.tars import read_index, read_sample
+from pipeline.storage import folder as storage
+from pipeline.storage.folder import Folder
 from schemas.samples import INDEX
 from schemas.shards import MANIFEST, SHARDS, SHARDS_TABLE, index_path, shard_path
 from tests.object_storage import Proxy

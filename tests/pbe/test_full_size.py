@@ -14,13 +14,13 @@ import pytest
 import torch
 import transformers
 
-from pbe.conditioner import ConditionerConfig
 from pbe.convert_command import main
-from pbe.loading import SD_V1_VAE, VIT_L_14
-from pbe.model import ModelConfig, PaintByExample, count_parameters
-from pbe.parts import load_parts
-from pbe.unet import UNET_SIZES, unet_config
-from pbe.weights import plain_tower
+from pbe.model.conditioner import ConditionerConfig
+from pbe.model.paint_by_example import ModelConfig, PaintByExample, count_parameters
+from pbe.model.unet import UNET_SIZES, unet_config
+from pbe.weights.building import SD_V1_VAE, VIT_L_14
+from pbe.weights.parts import load_parts
+from pbe.weights.reading import plain_tower
 from tests.pbe.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pbe.batch import Batch
-from pbe.model import PaintByExample, trainable_parameters
-from pbe.unet import UNET_SIZES, build_unet, compile_unet
+from pbe.model.paint_by_example import PaintByExample, trainable_parameters
+from pbe.model.unet import UNET_SIZES, build_unet, compile_unet
 from tests.pbe.conftest import BatchMaker, random_model, tiny_config
 
 pytestmark = pytest.mark.gpu

@@ -7,11 +7,11 @@ import pytest
 import torch
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 
-from pbe.conditioner import Conditioner, ConditionerConfig
-from pbe.ldm import conditioner_from_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
-from pbe.loading import SD_V1_VAE
-from pbe.model import PaintByExample
-from pbe.unet import UNET_SIZES, build_unet, unet_config
+from pbe.model.conditioner import Conditioner, ConditionerConfig
+from pbe.model.paint_by_example import PaintByExample
+from pbe.model.unet import UNET_SIZES, build_unet, unet_config
+from pbe.weights.building import SD_V1_VAE
+from pbe.weights.ldm_reading import conditioner_from_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
 from tests.pbe.conftest import LDM_SIZE, random_model, tiny_config
 from tests.pbe.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 

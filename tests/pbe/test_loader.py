@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from pbe.dataset import open_dataset
-from pbe.loader import webdataset_loader
-from pipeline.masks import raster_mask, reduce_mask
-from pipeline.shards import read_index, read_sample
+from pbe.feed.dataset import open_dataset
+from pbe.feed.loader import webdataset_loader
+from pipeline.draws.masks import raster_mask, reduce_mask
+from pipeline.shards.tars import read_index, read_sample
 from schemas.shards import index_path
 from tests.synthetic import write_synthetic
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pbe.convert_command import main
-from pbe.parts import load_parts
+from pbe.weights.parts import load_parts
 from tests.pbe.conftest import assert_same
 
 pytestmark = pytest.mark.slow

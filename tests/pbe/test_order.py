@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbe.order import Order, Places, Position, StoredOrder, check_world, own_slots
+from pbe.feed.order import Order, Places, Position, StoredOrder, check_world, own_slots
 from pipeline.errors import InputError
 
 

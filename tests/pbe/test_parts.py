@@ -12,8 +12,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from pbe.export import export_model
-from pbe.parts import Parts, load_parts
+from pbe.weights.export import export_model
+from pbe.weights.parts import Parts, load_parts
 from pipeline.errors import InputError
 from tests.pbe.conftest import assert_same, clip_config, diffusers_pipeline, random_model, save_published, tiny_config
 

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from pbe.checkpoint import FOLDER
-from pbe.loading import build_model
-from pbe.memory import state_memory
-from pbe.telemetry import METRICS, read_rows
-from pbe.weights import read_weights
+from pbe.training.checkpoint import FOLDER
+from pbe.training.memory import state_memory
+from pbe.training.telemetry import METRICS, read_rows
+from pbe.weights.building import build_model
+from pbe.weights.reading import read_weights
 from tests.conftest import SmallDisk
 from tests.pbe.rank_group import RankGroup
 from tests.synthetic import write_synthetic

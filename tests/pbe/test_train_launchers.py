@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pbe.telemetry import METRICS, read_rows
+from pbe.training.telemetry import METRICS, read_rows
 from tests.pbe.rank_group import RANK_VARIABLES
 from tests.synthetic import write_synthetic
 

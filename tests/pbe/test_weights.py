@@ -14,11 +14,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pbe.loading import build_model, build_tower, build_vae, initialise, load_exactly
-from pbe.model import PaintByExample
-from pbe.pickles import load_pickled_tensors
-from pbe.unet import UNET_SIZES, UNetSize, build_unet, unet_config
-from pbe.weights import Weights, read_weights
+from pbe.model.paint_by_example import PaintByExample
+from pbe.model.unet import UNET_SIZES, UNetSize, build_unet, unet_config
+from pbe.weights.building import build_model, build_tower, build_vae, initialise, load_exactly
+from pbe.weights.pickles import load_pickled_tensors
+from pbe.weights.reading import Weights, read_weights
 from pipeline.errors import InputError
 from tests.pbe.conftest import CHANNELS, LATENT, LDM_SIZE, clip_config, diffusers_encoder, random_model, tiny_config
 from tests.pbe.ldm_names import ldm_conditioner, ldm_unet, ldm_vae

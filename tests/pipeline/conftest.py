@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.job import Prepared
-from pipeline.manifest import count_totals, finish_dataset, read_manifest, read_records
-from pipeline.pictures import write_funnel, write_overview
-from pipeline.problems import Problem
-from pipeline.storage import Folder
-from pipeline.verify import list_files, verify_whole
-from pipeline.verify_units import verify_unit
+from pipeline.jobs.preparation import Prepared
+from pipeline.pictures.overview import write_funnel, write_overview
+from pipeline.shards.manifest import count_totals, finish_dataset, read_manifest, read_records
+from pipeline.storage.folder import Folder
+from pipeline.verification.dataset import list_files, verify_whole
+from pipeline.verification.problems import Problem
+from pipeline.verification.units import verify_unit
 
 Make = Callable[..., Prepared]
 

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.job import Prepared
-from pipeline.storage import Folder
+from pipeline.jobs.preparation import Prepared
+from pipeline.storage.folder import Folder
 from tests.pipeline.conftest import problems
 
 Make = Callable[..., Prepared]

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import boxes
-from pipeline.boxes import MALFORMED, TableDigest, check_tables, malformed_reason, stream_boxes
+from pipeline.boxes import tables as boxes
+from pipeline.boxes.tables import MALFORMED, TableDigest, check_tables, malformed_reason, stream_boxes
 from pipeline.errors import InputError
 from schemas.boxes import BOXES
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.crops import crop_around, cut, extend_box, outer_px, resize
+from pipeline.draws.crops import crop_around, cut, extend_box, outer_px, resize
 from pipeline.errors import DrawError
 from pipeline.rng import rng_for
 

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 import transformers
 
-from pipeline.encoders import ClipEncoder, VaeEncoder, blank_signed, load_clip, load_vae, signed
+from pipeline.encoders.vae import ClipEncoder, VaeEncoder, blank_signed, load_clip, load_vae, signed
 from pipeline.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), dtype=np.uint8)

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.exemplars import augment_exemplar, crop_exemplar, decode_jpeg, encode_jpeg, exemplar_box
+from pipeline.draws.exemplars import augment_exemplar, crop_exemplar, decode_jpeg, encode_jpeg, exemplar_box
 
 FLAT = np.full((224, 224, 3), 90, np.uint8)
 

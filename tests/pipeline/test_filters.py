@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.boxes.filters import PRESETS, first_rule, parse_filters
 from pipeline.errors import InputError
-from pipeline.filters import PRESETS, first_rule, parse_filters
 from schemas.boxes import BOXES, FLAG_COLUMNS
 
 side = st.floats(0, 1, width=32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.encoders import load_clip, load_vae, make_deterministic, signed
+from pipeline.encoders.vae import load_clip, load_vae, make_deterministic, signed
 
 pytestmark = pytest.mark.gpu
 

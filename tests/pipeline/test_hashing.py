@@ -3,7 +3,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.hashing import hash_strings, mix, uniform
+from pipeline.planning.hashing import hash_strings, mix, uniform
 
 MASK = 2**64 - 1
 

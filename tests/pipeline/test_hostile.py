@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline import colour, photos
-from pipeline.draws import DrawRecipe, draw_sample
+from pipeline.draws.draw import DrawRecipe, draw_sample
 from pipeline.errors import PhotoError
-from pipeline.photos import decode_photo, perceptual_hash
+from pipeline.photos import colour
+from pipeline.photos import decode as photos
+from pipeline.photos.decode import decode_photo, perceptual_hash
 from tests.benchmarks import fuzz
 
 SLOWEST_SECONDS = 10.0  # alone, each takes below 3
@@ -372,7 +373,7 @@ def test_large_photos_wait_for_each_other_and_all_come_through(monkeypatch: pyte
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from pipeline.photos import decode_photo
+from pipeline.photos.decode import decode_photo
 data = Path(sys.argv[1]).read_bytes()
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()

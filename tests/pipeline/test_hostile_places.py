@@ -24,9 +24,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import photos
 from pipeline.errors import InputError, PhotoError
-from pipeline.photos import PhotoStore
+from pipeline.photos import decode as photos
+from pipeline.photos.decode import PhotoStore
 from schemas.samples import sample_key
 from tests.conftest import Make
 from tests.object_storage import Proxy

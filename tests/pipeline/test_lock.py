@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import lock
 from pipeline.errors import InputError, LockLostError
-from pipeline.lock import Holder, locked
-from pipeline.storage import Folder
+from pipeline.storage import lock
+from pipeline.storage.folder import Folder
+from pipeline.storage.lock import Holder, locked
 from tests.object_storage import Proxy
 
 HOLD = """
 import sys, time
-from pipeline import lock
-from pipeline.storage import Folder
+from pipeline.storage import lock
+from pipeline.storage.folder import Folder
 lock.RENEW_SECONDS = 0.3
 with lock.locked(Folder(sys.argv[1])):
     print("held", flush=True)

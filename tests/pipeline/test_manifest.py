@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.job import Prepared
-from pipeline.manifest import read_manifest
-from pipeline.storage import Folder
+from pipeline.jobs.preparation import Prepared
+from pipeline.shards.manifest import read_manifest
+from pipeline.storage.folder import Folder
 from tests.pipeline.conftest import problems
 
 Make = Callable[..., Prepared]

@@ -6,8 +6,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from pipeline.crops import extend_box, outer_px
-from pipeline.masks import (
+from pipeline.draws.crops import extend_box, outer_px
+from pipeline.draws.masks import (
     JITTER_PX,
     cover,
     curve_basis,

@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pbe.feed import FeedConfig, fixed_batches
-from pbe.samples import MaskMode
+from pbe.feed.sample_reader import MaskMode
+from pbe.feed.training_feed import FeedConfig, fixed_batches
+from pipeline.draws.exemplars import decode_jpeg
+from pipeline.draws.masks import raster_mask, reduce_mask
 from pipeline.errors import InputError
-from pipeline.exemplars import decode_jpeg
-from pipeline.manifest import read_manifest
-from pipeline.masks import raster_mask, reduce_mask
 from pipeline.pairs import shard_pairs
-from pipeline.shards import read_sample
-from pipeline.storage import Folder
+from pipeline.shards.manifest import read_manifest
+from pipeline.shards.tars import read_sample
+from pipeline.storage.folder import Folder
 from tests.object_storage import Proxy
 from tests.pipeline.conftest import files_of, problems
 from tests.pipeline.test_traced_masks import blobs, iou

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from pipeline.errors import InputError, PhotoError
-from pipeline.photos import Photo, PhotoStore, decode_photo, perceptual_hash
+from pipeline.photos.decode import Photo, PhotoStore, decode_photo, perceptual_hash
 
 RED = np.array([230, 20, 20])
 JPEG = Callable[..., bytes]

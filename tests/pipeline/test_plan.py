@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import plan as plan_module
+from pipeline.boxes.filters import parse_filters
 from pipeline.errors import InputError
-from pipeline.filters import parse_filters
-from pipeline.plan import Plan, PlanInputs, make_plan, read_unit_boxes, read_units
-from pipeline.storage import Folder
+from pipeline.planning import plan as plan_module
+from pipeline.planning.plan import Plan, PlanInputs, make_plan, read_unit_boxes, read_units
+from pipeline.storage.folder import Folder
 
 INPUTS = PlanInputs(
     tables=(),

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.redaction import redact
+from pipeline.storage.redaction import redact
 
 
 @given(secret=st.text("abcXYZ019-_.~+", min_size=3), rest=st.text("abc/?=&", max_size=8))

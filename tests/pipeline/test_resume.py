@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, LockLostError
-from pipeline.job import Prepared, check_inputs, pending_tasks
-from pipeline.plan import PLAN
-from pipeline.storage import Folder
-from pipeline.units import OutputTakenError, UnitWriter
+from pipeline.jobs.preparation import Prepared, check_inputs, pending_tasks
+from pipeline.planning.plan import PLAN
+from pipeline.storage.folder import Folder
+from pipeline.units.writer import OutputTakenError, UnitWriter
 from schemas.shards import unit_name
 from tests.benchmarks.resume import start_job, write_photos
 from tests.object_storage import Proxy

@@ -13,12 +13,12 @@ import webdataset as wds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.encoders import ClipEncoder, VaeEncoder, blank_signed, signed
-from pipeline.exemplars import augment_exemplar
-from pipeline.job import Prepared
-from pipeline.masks import raster_mask
-from pipeline.shards import read_sample
-from pipeline.storage import Folder
+from pipeline.draws.exemplars import augment_exemplar
+from pipeline.draws.masks import raster_mask
+from pipeline.encoders.vae import ClipEncoder, VaeEncoder, blank_signed, signed
+from pipeline.jobs.preparation import Prepared
+from pipeline.shards.tars import read_sample
+from pipeline.storage.folder import Folder
 from schemas.samples import INDEX, SAMPLE, sample_key
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline import storage
 from pipeline.errors import InputError
-from pipeline.storage import Folder, StorageError, absolute, expand, with_retries
+from pipeline.storage import folder as storage
+from pipeline.storage.folder import Folder, StorageError, absolute, expand, with_retries
 from tests.object_storage import Proxy, reached, serve_s3
 
 HOLD_SCRATCH = """
 import sys, time
-from pipeline.storage import Folder
+from pipeline.storage.folder import Folder
 with Folder(sys.argv[1]).scratch() as folder:
     print(folder, flush=True)
     time.sleep(60)

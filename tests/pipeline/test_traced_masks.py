@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from pipeline.crops import Crop
+from pipeline.draws.crops import Crop
+from pipeline.draws.mask_pictures import decode_mask, fit_mask
+from pipeline.draws.masks import draw_bezier_mask, raster_mask
+from pipeline.draws.rings import join_rings, split_rings
+from pipeline.draws.traced_masks import trace_mask
 from pipeline.errors import DrawError, PhotoError
-from pipeline.mask_files import decode_mask, fit_mask
-from pipeline.masks import draw_bezier_mask, raster_mask
-from pipeline.rings import join_rings, split_rings
 from pipeline.rng import rng_for
-from pipeline.traced_masks import trace_mask
 
 MAX_PIXELS = 1_000_000
 LAMBDA = np.array([[0, 0, 1, 0, 0], [0, 1, 0, 1, 0], [1, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.uint8)

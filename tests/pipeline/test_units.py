@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import storage
-from pipeline.job import Prepared
-from pipeline.manifest import read_records
+from pipeline.jobs.preparation import Prepared
+from pipeline.shards.manifest import read_records
+from pipeline.storage import folder as storage
 
 Make = Callable[..., Prepared]
 

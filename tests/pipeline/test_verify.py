@@ -16,13 +16,13 @@ import webdataset as wds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.exemplars import encode_jpeg
-from pipeline.job import Prepared
-from pipeline.manifest import digest_of, read_records, shards_table
-from pipeline.problems import how_to_mend
-from pipeline.shards import read_spans
-from pipeline.storage import Folder
-from pipeline.verify import list_files, verify_listing
+from pipeline.draws.exemplars import encode_jpeg
+from pipeline.jobs.preparation import Prepared
+from pipeline.shards.manifest import digest_of, read_records, shards_table
+from pipeline.shards.tars import read_spans
+from pipeline.storage.folder import Folder
+from pipeline.verification.dataset import list_files, verify_listing
+from pipeline.verification.problems import how_to_mend
 from schemas.drops import DROPS
 from schemas.samples import INDEX
 from schemas.shards import json_bytes, record_path

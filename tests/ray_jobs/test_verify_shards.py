@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.job import Prepared
-from pipeline.storage import Folder
+from pipeline.jobs.preparation import Prepared
+from pipeline.storage.folder import Folder
 from ray_jobs.verifying import choose_units, verify_shards
 from schemas.shards import UnitRecord
 from tests.pipeline.conftest import change_byte, files_of, finish_with_pictures, problems

@@ -21,11 +21,11 @@ import torch
 import tyro
 
 from pbe.batch import Batch
-from pbe.exemplar_use import OTHER, RIGHT, SAME_CLASS, UNCONDITIONAL, ExemplarUse, measure_exemplar_use
-from pbe.feed import FeedConfig, fixed_batches
-from pbe.loading import build_model
-from pbe.model import count_parameters
-from pbe.weights import read_weights
+from pbe.evaluation.exemplar_use import OTHER, RIGHT, SAME_CLASS, UNCONDITIONAL, ExemplarUse, measure_exemplar_use
+from pbe.feed.training_feed import FeedConfig, fixed_batches
+from pbe.model.paint_by_example import count_parameters
+from pbe.weights.building import build_model
+from pbe.weights.reading import read_weights
 from tests.benchmarks.learning.dataset import make_dataset
 from tests.benchmarks.learning.figure import draw_figure
 from tests.benchmarks.learning.leaks import find_twins, read_index

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.config import ShardConfig
-from pipeline.encoders import make_deterministic
-from pipeline.job import check_inputs, pending_tasks, prepare
-from pipeline.manifest import finish_dataset, read_records
-from pipeline.units import UnitWriter
+from pipeline.encoders.vae import make_deterministic
+from pipeline.jobs.preparation import check_inputs, pending_tasks, prepare
+from pipeline.shards.manifest import finish_dataset, read_records
+from pipeline.units.writer import UnitWriter
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
 
 RESOLUTION = 64  # px; latents of 8 x 8

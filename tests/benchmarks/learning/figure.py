@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pbe.exemplar_use import OTHER, SAME_CLASS, UNCONDITIONAL, ExemplarUse
+from pbe.evaluation.exemplar_use import OTHER, SAME_CLASS, UNCONDITIONAL, ExemplarUse
 
 COLOURS = {OTHER: "#c0392b", SAME_CLASS: "#e08e0b", UNCONDITIONAL: "#2d6a9f"}
 LABELS = {

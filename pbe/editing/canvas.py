@@ -1,0 +1,141 @@
+"""Canvas: a source of any size and its mask -> the square crop that is edited -> its place in the source again.
+
+Sources are [h, w, 3] uint8 RGB, masks [h, w] bool with True = repaint. Only pixels of the crop ever change.
+"""
+
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.draws.crops import Crop, PixelBox, resize
+from pipeline.draws.mask_pictures import cut_shares, repainted_shares
+from pipeline.photos.decode import Pixels
+
+Mask = NDArray[np.bool_]
+Alpha = NDArray[np.float32]
+Blend = Literal["hole", "crop", "paste"]
+
+LEAST_CONTEXT, MOST_CONTEXT = 2, 8  # the crop's side, in longest sides of the hole
+SQUASH_CONTEXT = 4 / 3  # and the least for which a square is cut
+FEATHER_SHARE = 1 / 16  # of the crop's side, around the hole or along the crop's sides
+INNER_FEATHER_SHARE = 1 / 64  # inside the hole, where nothing outside it may change; no more than half its thickness
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+
+def hole_box(mask: Mask) -> PixelBox:
+    """The smallest box of pixels around a hole that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def crop_for_editing(mask: Mask, resolution: int) -> Crop:
+    """Choose the part of the source around the hole that goes to the model.
+
+    A square, as large as the model's picture where that gives the hole between an eighth and a half of its side, as in
+    training; never larger than the source's short side. Where this leaves the hole more than 3/4 of the side, all of
+    the short side and 4/3 of the hole along the long one, squashed to a square, as training does with whole photos.
+    """
+    height, width = mask.shape
+    left, top, right, bottom = hole_box(mask)
+    longest, short = max(right - left, bottom - top), min(width, height)
+    wanted = max(LEAST_CONTEXT * longest, min(resolution, MOST_CONTEXT * longest))
+    least = math.ceil(SQUASH_CONTEXT * longest)
+    side = min(wanted, short) if least <= short else least
+    columns, rows = min(side, width), min(side, height)
+    x = min(max((left + right - columns) // 2, 0), width - columns)
+    y = min(max((top + bottom - rows) // 2, 0), height - rows)
+    return Crop((x, y, x + columns, y + rows), "crop" if columns == rows else "squash")
+
+
+def cut_mask(mask: Mask, crop: Crop, resolution: int) -> NDArray[np.uint8]:
+    """Bring a mask to the model's picture: [resolution, resolution] uint8, 1 = repaint.
+
+    A pixel of which half is to be repainted is repainted, as in masks of one's own that are trained on; of parts too
+    thin for that, every pixel that they touch.
+    """
+    left, top, right, bottom = crop.box
+    part = mask[top:bottom, left:right].astype(np.uint8)
+    shares = repainted_shares(part, resolution, resolution)
+    scaled = cut_shares(shares)
+    thin = (shares > 0) & (cv2.dilate(scaled, _NEIGHBOURS) == 0)
+    seen: NDArray[np.uint8] = scaled | thin.astype(np.uint8)
+    return seen
+
+
+def blend(source: Pixels, edited: Pixels, mask: Mask, crop: Crop, *, how: Blend) -> Pixels:
+    """Put the edited crop back into a copy of the source.
+
+    Args:
+        edited: [resolution, resolution, 3] uint8 RGB.
+        how: `hole`: what is repainted, with a seam that fades out around it. `crop`: the whole crop as decoded, with a
+            seam along those of its sides that lie inside the source. `paste`: what is repainted, with a seam inside
+            it, so that every pixel outside the mask stays as it is, bit for bit.
+    """
+    left, top, right, bottom = crop.box
+    shown = _scale_to(edited, right - left, bottom - top).astype(np.float32)
+    under = source[top:bottom, left:right].astype(np.float32)
+    alpha = seam(mask, crop, how=how)[..., None]
+    whole = source.copy()
+    whole[top:bottom, left:right] = np.rint(under + alpha * (shown - under)).astype(np.uint8)
+    return whole
+
+
+def seam(mask: Mask, crop: Crop, *, how: Blend) -> Alpha:
+    """Share of the edited picture at every pixel of the crop, [h, w] in [0, 1]."""
+    left, top, right, bottom = crop.box
+    hole = np.ascontiguousarray(mask[top:bottom, left:right]).astype(np.uint8)
+    side = min(right - left, bottom - top)
+    if how == "paste":
+        depth = _distance(hole)  # px to the nearest pixel outside
+        if hole.all():
+            return np.ones_like(depth)
+        feather = round(INNER_FEATHER_SHARE * side)
+        thickness = cv2.dilate(depth, np.ones((2 * feather + 1, 2 * feather + 1), np.uint8))
+        inner: Alpha = np.minimum(depth / np.minimum(thickness / 2, feather).clip(1), 1)
+        return inner
+    ramp = _ramp_inward(mask.shape, crop, hole_box(mask), FEATHER_SHARE * side)
+    if how == "crop":
+        return ramp
+    around = np.clip(1 - _distance(1 - hole) / np.float32(FEATHER_SHARE * side + 1), 0, 1)
+    faded: Alpha = np.minimum(around, ramp)
+    return faded
+
+
+def _ramp_inward(shape: tuple[int, ...], crop: Crop, hole: PixelBox, feather: float) -> Alpha:
+    """Rise from the crop's sides that lie inside the source to 1, which it has reached at the hole."""
+    left, top, right, bottom = crop.box
+    height, width = shape[:2]
+    rows, columns = np.ones(bottom - top, np.float32), np.ones(right - left, np.float32)
+    if left > 0:
+        columns = np.minimum(columns, _rise(len(columns), min(feather, hole[0] - left)))
+    if right < width:
+        columns = np.minimum(columns, _rise(len(columns), min(feather, right - hole[2]))[::-1])
+    if top > 0:
+        rows = np.minimum(rows, _rise(len(rows), min(feather, hole[1] - top)))
+    if bottom < height:
+        rows = np.minimum(rows, _rise(len(rows), min(feather, bottom - hole[3]))[::-1])
+    ramp: Alpha = np.minimum.outer(rows, columns)
+    return ramp
+
+
+def _rise(length: int, over: float) -> Alpha:
+    """Go from just above 0 to 1 over so many px: [length]; all 1 over 0 px."""
+    rise: Alpha = np.minimum((np.arange(length, dtype=np.float32) + 1) / np.float32(over + 1), 1)
+    return rise
+
+
+def _distance(inside: NDArray[np.uint8]) -> Alpha:
+    """Distance in px from every pixel to the nearest 0, at 0 itself 0."""
+    return cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # type: ignore[return-value]
+
+
+def _scale_to(pixels: Pixels, width: int, height: int) -> Pixels:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    if width == height and width < len(pixels):
+        return resize(pixels, width)
+    method = cv2.INTER_AREA if min(width, height) < len(pixels) else cv2.INTER_CUBIC
+    return cv2.resize(pixels, (width, height), interpolation=method)  # type: ignore[return-value]

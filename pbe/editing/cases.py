@@ -1,0 +1,110 @@
+"""Edit cases: flags or a CSV -> the cases to edit, each with a name of its own."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from pbe.editing.config import Case, EditConfig, parse_scales, refuse_bad_numbers
+from pbe.editing.inputs import read_file
+from pipeline.errors import InputError
+
+REQUIRED, OPTIONAL = ("source", "exemplar"), ("mask", "box", "name", "guidance", "seed")
+SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}")
+Row = dict[str | None, str | None]
+
+
+def single_case(config: EditConfig, *, name: str) -> Case:
+    """Make the one case that the flags describe.
+
+    Raises:
+        InputError: a flag is missing.
+    """
+    for flag, value in (("--source", config.source), ("--exemplar", config.exemplar)):
+        if not value:
+            raise InputError(f"{flag}: is missing; give --source, --mask or --box, and --exemplar, or --cases")
+    return _checked(
+        Case(
+            name=name,
+            source=config.source,
+            exemplar=config.exemplar,
+            mask=config.mask,
+            box=config.box,
+            guidance=parse_scales(config.guidance),
+            seeds=tuple(range(config.seed, config.seed + config.n)),
+        ),
+        "--mask, --box",
+    )
+
+
+def read_cases(config: EditConfig) -> list[Case]:
+    """Read the CSV of cases.
+
+    Raises:
+        InputError: it cannot be read, a column is missing or unknown, or a row lacks something.
+    """
+    path = config.cases
+    if config.source or config.mask or config.box or config.exemplar:
+        raise InputError("--cases and --source, --mask, --box, --exemplar: give one or the other")
+    columns, rows = _read_table(path)
+    missing, unknown = set(REQUIRED) - set(columns), set(columns) - {*REQUIRED, *OPTIONAL}
+    told = f"columns: {', '.join(REQUIRED + OPTIONAL)}"
+    if missing or unknown:
+        wrong = f"misses {', '.join(sorted(missing))}" if missing else f"does not know {', '.join(sorted(unknown))}"
+        raise InputError(f"--cases {path}: {wrong}; {told}")
+    if not {"mask", "box"} & set(columns):
+        raise InputError(f"--cases {path}: needs mask or box; {told}")
+    if len(set(columns)) < len(columns):
+        raise InputError(f"--cases {path}: names a column twice; {told}")
+    if not rows:
+        raise InputError(f"--cases {path}: has no rows below the header; {told}")
+    return [_case(config, row, f"--cases {path} line {line}") for line, row in rows]
+
+
+def _read_table(path: str) -> tuple[list[str], list[tuple[int, Row]]]:
+    """Read a CSV's columns, and its rows with the line at which each ends; a column without a name is passed over."""
+    try:
+        reader = csv.DictReader(io.StringIO(read_file(path, "--cases").decode("utf-8-sig"), newline=""), strict=True)
+        columns = [name.strip().lower() for name in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"--cases {path}: is no CSV in UTF-8 ({error})") from error
+    return [name for name in columns if name], rows
+
+
+def _case(config: EditConfig, row: Row, place: str) -> Case:
+    if None in row or None in row.values():
+        raise InputError(f"{place}: has another number of fields than the header")
+    cells = {str(key): str(value).strip() for key, value in row.items()}
+    for column in REQUIRED:
+        if not cells[column]:
+            raise InputError(f"{place}: {column} is empty")
+    try:
+        seed = _whole_number("seed", cells.get("seed") or str(config.seed))
+        guidance = parse_scales(cells.get("guidance") or config.guidance)
+        for scale in guidance:
+            refuse_bad_numbers(guidance=scale, steps=config.steps, n=config.n, seed=seed)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    stems = [PurePosixPath(cells[column]).stem for column in REQUIRED]
+    name = cells.get("name") or re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(stems))[:150]
+    if not SAFE_NAME.fullmatch(name):
+        raise InputError(f"{place}: name {name!r}: give letters, digits, and . _ - inside")
+    given = {column: cells.get(column, "") for column in ("source", "exemplar", "mask", "box")}
+    case = Case(name=name, guidance=guidance, seeds=(seed,), table=config.cases, **given)
+    return _checked(replace(case, seeds=tuple(range(seed, seed + config.n))), f"{place}: mask, box")
+
+
+def _whole_number(what: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InputError(f"{what} {text}: give a whole number") from error
+
+
+def _checked(case: Case, place: str) -> Case:
+    if bool(case.mask) == bool(case.box):
+        raise InputError(f"{place}: give one of the two, a mask or a box")
+    return case

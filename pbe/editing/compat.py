@@ -1,0 +1,65 @@
+"""Compat: a task whose latents are those of diffusers' PaintByExamplePipeline with the same seed, to within 1e-5.
+
+It differs from our own preparation: the whole source at its own size instead of a crop; the mask at latent size by
+nearest neighbour; one generator for all noise, the initial noise first, then the masked source's draw from the
+posterior; the exemplar through CLIPImageProcessor (bicubic, centre crop).
+"""
+
+import torch
+import transformers
+from PIL import Image
+
+from pbe.editing.canvas import Mask
+from pbe.editing.editor import Editor, Task, encode_exemplar
+from pbe.model.sampler import Conditions
+from pipeline.draws.crops import Crop
+from pipeline.encoders.latents import encode_sample
+from pipeline.encoders.vae import CLIP_MEAN, CLIP_STD, blank_signed, signed
+from pipeline.errors import InputError
+from pipeline.photos.decode import Pixels
+
+SIDE_UNIT = 8  # px that the pipeline wants a picture's sides to be a multiple of
+
+
+def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Mask, exemplar: Pixels, *, seed: int, n: int) -> Task:
+    """Encode and draw as diffusers' pipeline does with `torch.Generator("cpu").manual_seed(seed)`.
+
+    Args:
+        source: [H, W, 3] uint8 RGB, H and W multiples of 8 and of the VAE's factor.
+        mask: [H, W] bool, True = repaint.
+        exemplar: [h, w, 3] uint8 RGB.
+        n: pictures, `num_images_per_prompt` there.
+
+    Raises:
+        InputError: the source's size.
+    """
+    height, width = mask.shape
+    unit = max(SIDE_UNIT, editor.factor)
+    if height % unit or width % unit:
+        raise InputError(
+            f"--compat: a source of {width} x {height} px; diffusers' pipeline takes only multiples of {unit} px; "
+            "resize it, or leave --compat out"
+        )
+    generator = torch.Generator("cpu").manual_seed(seed)
+    cells = (height // editor.factor, width // editor.factor)
+    noise = torch.randn((n, editor.channels, *cells), generator=generator)
+    hole = mask.astype("uint8")[None]
+    masked_latents = encode_sample(editor.vae, blank_signed(signed(source[None]), hole), generator)
+    conditions = Conditions(
+        *encode_exemplar(editor, _process(exemplar, editor.tower.config.image_size)),
+        masked_latents=masked_latents.float(),
+        masks=torch.nn.functional.interpolate(torch.from_numpy(hole)[None].float(), size=cells).to(editor.vae.device),
+    )
+    return Task(source, mask, Crop((0, 0, width, height), "crop"), conditions, noise, stock_bits=True)
+
+
+def _process(exemplar: Pixels, size: int) -> torch.Tensor:
+    """Resize the short side (bicubic), cut out the centre, normalise: [1, 3, size, size]."""
+    processor = transformers.CLIPImageProcessor(
+        size={"shortest_edge": size},
+        crop_size={"height": size, "width": size},
+        image_mean=CLIP_MEAN,
+        image_std=CLIP_STD,
+    )
+    pixels: torch.Tensor = processor(images=Image.fromarray(exemplar), return_tensors="pt").pixel_values
+    return pixels

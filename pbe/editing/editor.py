@@ -1,0 +1,270 @@
+"""Editing: a loaded model and source, mask, exemplar -> edited pictures, step by step.
+
+What the model sees is made as for training: a square crop, resized with antialias; the hole by the one raster rule;
+the masked crop's posterior mean; the exemplar squashed to 224 px.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, get_args
+
+import torch
+
+from pbe.editing.canvas import Blend, Mask, blend, crop_for_editing, cut_mask
+from pbe.editing.config import MAX_RESOLUTION, refuse_bad_numbers
+from pbe.editing.inputs import Picture, read_mask, read_picture
+from pbe.model.conditioner import exemplar_features
+from pbe.model.sampler import (
+    DEFAULT_GUIDANCE,
+    DEFAULT_SCHEDULER,
+    DEFAULT_STEPS,
+    Conditions,
+    SchedulerName,
+    initial_noise,
+    make_scheduler,
+    sample,
+)
+from pbe.model.unet import attention_everywhere
+from pbe.weights.parts import Parts, load_parts
+from pipeline.draws.crops import Crop, cut, resize
+from pipeline.draws.masks import latent_mask
+from pipeline.encoders.latents import decode, encode_mean, latent_factor
+from pipeline.encoders.vae import blank_signed, clip_normalise, signed, unit_pixels
+from pipeline.errors import InputError
+from pipeline.photos.decode import Pixels
+from schemas.samples import EXEMPLAR_PX
+
+AT_ONCE = 8  # pictures in one batch, which guidance doubles
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Editor:
+    """A model with its encoders, ready to edit."""
+
+    parts: Parts
+    resolution: int
+    """px along a side of the model's square picture."""
+
+    @property
+    def vae(self) -> Any:
+        """diffusers' VAE."""
+        return self.parts.vae
+
+    @property
+    def tower(self) -> Any:
+        """transformers' CLIPVisionModel."""
+        return self.parts.tower
+
+    @property
+    def factor(self) -> int:
+        """px along a latent cell's side."""
+        return latent_factor(self.vae)
+
+    @property
+    def channels(self) -> int:
+        """Channels of a latent."""
+        return int(self.parts.model.unet.config.out_channels)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One source, encoded, with the noise of the pictures to be made of it."""
+
+    source: Pixels
+    """[H, W, 3] uint8 RGB."""
+    mask: Mask
+    """[H, W] bool, True = repaint."""
+    crop: Crop
+    """The part of the source that the model sees."""
+    conditions: Conditions
+    """Of a batch of one."""
+    noise: torch.Tensor
+    """[n, c, h, w] float32."""
+    stock_bits: bool = False
+    """Round as diffusers' stock attention does, at the cost of speed."""
+
+
+def load_editor(
+    model: str,
+    *,
+    vae: str = "",
+    clip: str = "",
+    resolution: int = 0,
+    device: str | torch.device = "cpu",
+    dtype: str = "float32",
+) -> Editor:
+    """Load a model to edit with.
+
+    Args:
+        model: see `pbe.weights.parts.load_parts`, as are `vae` and `clip`.
+        resolution: px along a side of the model's picture; 0: the one it was made for.
+        dtype: `float32`, `float16` or `bfloat16`.
+
+    Raises:
+        InputError: something is not there, does not fit together, or is no part of a model that edits by example.
+    """
+    parts = load_parts(model, vae=vae, clip=clip, device=device, dtype=dtype)
+    for part, flag in ((parts.vae, "--vae"), (parts.tower, "--clip")):
+        if part is None:
+            raise InputError(f"{model}: editing needs its encoders; name them with {flag}")
+    config = parts.model.unet.config
+    factor = latent_factor(parts.vae)
+    unit = factor * 2 ** (len(config.block_out_channels) - 1)
+    own = config.sample_size
+    if not resolution and (type(own) is not int or not 0 < own * factor <= MAX_RESOLUTION):
+        raise InputError(f"{model}: its UNet's sample_size is {own}; give --resolution, such as 512")
+    if resolution % unit or resolution < 0:
+        raise InputError(f"--resolution {resolution}: give a multiple of {unit}; 0 is the model's own")
+    chosen = resolution or own * factor
+    return Editor(parts, chosen)
+
+
+def edit(
+    editor: Editor,
+    source: Picture,
+    mask: Picture,
+    exemplar: Picture,
+    *,
+    guidance: float = DEFAULT_GUIDANCE,
+    steps: int = DEFAULT_STEPS,
+    seed: int = 0,
+    scheduler: SchedulerName = DEFAULT_SCHEDULER,
+    n: int = 1,
+    blend: Blend = "hole",
+) -> list[Pixels]:
+    """Repaint the masked part of a picture so that it shows the exemplar's object.
+
+    Args:
+        editor: from `load_editor`.
+        source: the picture to edit, of any size: a path or URL, a PIL image, or an array [h, w, 3] uint8 RGB.
+        mask: what to repaint: white, True or 1; likewise, of the source's size or at least its aspect.
+        exemplar: the object to show, a picture of any size and aspect.
+        guidance: scale; 1: none, 5: the paper's; larger follows the exemplar more closely, at the cost of nature.
+        steps: denoising steps.
+        seed: of the first picture; the following have seed + 1, seed + 2 ...
+        scheduler: `pndm`, `ddim` or `dpmpp`.
+        n: pictures to make.
+        blend: `hole`: the repainted part with a seam fading out around it; `paste`: nothing outside the mask changes,
+            bit for bit; `crop`: the whole crop that the model saw, as decoded.
+
+    Returns:
+        n arrays [h, w, 3] uint8 RGB in the source's size.
+
+    Raises:
+        InputError: an input cannot be read, the mask is empty or of another shape, a number is out of range, or a name
+            is unknown.
+    """
+    refuse_bad_numbers(guidance=guidance, steps=steps, n=n, seed=seed)
+    for name, value, allowed in (("scheduler", scheduler, SchedulerName), ("blend", blend, Blend)):
+        if value not in get_args(allowed):
+            raise InputError(f"{name} {value!r}: give {', '.join(get_args(allowed))}")
+    pixels = read_picture(source, "source")
+    task = prepare(
+        editor,
+        pixels,
+        read_mask(mask, pixels),
+        read_picture(exemplar, "exemplar"),
+        seeds=range(seed, seed + n),
+    )
+    [pictures] = paint(editor, [task], guidance=guidance, steps=steps, scheduler=scheduler, how=blend)
+    return pictures
+
+
+def prepare(editor: Editor, source: Pixels, mask: Mask, exemplar: Pixels, *, seeds: Sequence[int]) -> Task:
+    """Encode what the pictures are conditioned on, as for training, and draw their noise.
+
+    Args:
+        source: [H, W, 3] uint8 RGB.
+        mask: [H, W] bool, True = repaint, not empty.
+        exemplar: [h, w, 3] uint8 RGB.
+        seeds: one a picture.
+    """
+    size = editor.resolution
+    crop = crop_for_editing(mask, size)
+    hole = cut_mask(mask, crop, size)
+    masked = blank_signed(signed(cut(source, crop.box, size)[None]), hole[None])
+    cells = size // editor.factor
+    conditions = Conditions(
+        *encode_exemplar(editor, clip_normalise(unit_pixels(resize(exemplar, EXEMPLAR_PX)[None]))),
+        masked_latents=encode_mean(editor.vae, masked).float(),
+        masks=latent_mask(torch.from_numpy(hole)[None, None].float(), (cells, cells)).to(editor.vae.device),
+    )
+    return Task(source, mask, crop, conditions, initial_noise((editor.channels, cells, cells), list(seeds)))
+
+
+@torch.inference_mode()
+def encode_exemplar(editor: Editor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn normalised exemplar pixels [1, 3, s, s] float32 into contexts [1, n, cross_dim], its and the empty one."""
+    tower, model = editor.tower, editor.parts.model
+    features = exemplar_features(tower, pixels.to(tower.device), all_tokens=not model.config.bottleneck)
+    context = model.conditioner(features)
+    return context, model.conditioner.unconditional(context)
+
+
+def paint(
+    editor: Editor,
+    tasks: Sequence[Task],
+    *,
+    guidance: float,
+    steps: int,
+    scheduler: SchedulerName,
+    how: Blend,
+    at_once: int = AT_ONCE,
+    on_pictures: Progress | None = None,
+) -> list[list[Pixels]]:
+    """Make the tasks' pictures, batch by batch: sample, decode, blend into the sources.
+
+    Args:
+        tasks: whose latents have one size.
+        at_once: pictures in one batch, which guidance doubles.
+        on_pictures: called after every step with the number of pictures that took it.
+
+    Returns:
+        By task, its pictures.
+    """
+    made: list[list[Pixels]] = [[] for _ in tasks]
+    slots = [(number, row) for number, task in enumerate(tasks) for row in range(len(task.noise))]
+    for first in range(0, len(slots), at_once):
+        batch = slots[first : first + at_once]
+        latents = denoise(
+            editor,
+            [(tasks[number], row) for number, row in batch],
+            guidance=guidance,
+            steps=steps,
+            scheduler=scheduler,
+            on_step=partial(on_pictures, len(batch)) if on_pictures else None,
+        )
+        decoded = decode(editor.vae, latents)
+        edited = (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        for (number, _), picture in zip(batch, edited, strict=True):
+            task = tasks[number]
+            made[number].append(blend(task.source, picture, task.mask, task.crop, how=how))
+    return made
+
+
+def denoise(
+    editor: Editor,
+    slots: Sequence[tuple[Task, int]],
+    *,
+    guidance: float,
+    steps: int,
+    scheduler: SchedulerName,
+    on_step: Callable[[], object] | None = None,
+) -> torch.Tensor:
+    """Sample the latents [b, c, h, w] of some pictures: tasks with the number of one of their noises."""
+    parts = [vars(task.conditions) for task, _ in slots]
+    conditions = Conditions(*(torch.cat([part[name] for part in parts]) for name in parts[0]))
+    noise = torch.stack([task.noise[row] for task, row in slots])
+    unet = editor.parts.model.unet
+    made = make_scheduler(scheduler, steps=steps, device=conditions.context.device)
+    exact = slots[0][0].stock_bits
+    with attention_everywhere(unet) if exact else nullcontext():
+        return sample(unet, made, noise, conditions, guidance=guidance, share=not exact, on_step=on_step)
+
+
+def slots_of(task: Task) -> list[tuple[Task, int]]:
+    """List a task's pictures."""
+    return [(task, row) for row in range(len(task.noise))]

@@ -1,0 +1,134 @@
+"""Edit outputs: pictures and figures -> whole files where --out says."""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from PIL import Image
+
+from pbe.editing.config import Case, EditConfig
+from pbe.training.run_folder import write_aside
+from pipeline.errors import InputError
+from pipeline.photos.decode import Pixels
+from pipeline.storage.folder import Folder, absolute, with_retries
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+JPEG_QUALITY = 95
+FOLDERS_STEM, FOLDERS_FIGURE = "edited", "pictures"  # where --out is a folder
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where pictures go."""
+
+    folder: Folder
+    stem: str
+    """Of the one case that flags describe."""
+    suffix: str
+    figure: str = ""
+    """Stem of the figure of its pictures. Empty: as the case."""
+    exact: bool = False
+    """Pixels outside the mask are promised bit for bit: nothing lossy."""
+
+    def write(self, name: str, pixels: Pixels) -> None:
+        """Write a picture [h, w, 3] uint8 RGB, whole or not at all."""
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, FORMATS[self.suffix], **self._options())
+        self.write_file(name, content.getvalue())
+
+    def files(self, case: Case) -> list[str]:
+        """Name all files of a case: its pictures, of several their figure, and in a table's folder the record."""
+        names = [case.file(scale, seed, self.suffix) for scale in case.guidance for seed in case.seeds]
+        figure = [self.figure_of(case)] if case.pictures > 1 else []
+        return [*names, *figure, *([record_name(case)] if case.table else [])]
+
+    def figure_of(self, case: Case) -> str:
+        """Name the file to look at: the figure of several pictures, or the only one."""
+        stem = self.figure if case.pictures > 1 and self.figure else case.name
+        return f"{stem}{self.suffix}"
+
+    def place(self, name: str) -> str:
+        """Tell a file's path or URL."""
+        return f"{self.folder.url.rstrip('/')}/{name}"
+
+    def write_file(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        target = self.folder.path(name)
+        if self.folder.local:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            write_aside(Path(target), content, suffix=f".{os.getpid()}.partial")
+        else:
+            with_retries(lambda: self.folder.fs.pipe_file(target, content))
+
+    def _options(self) -> dict[str, Any]:
+        kind = FORMATS[self.suffix]
+        if kind == "PNG":
+            return {"compress_level": 4}
+        if kind == "WEBP" and self.exact:
+            return {"lossless": True}
+        return {"quality": JPEG_QUALITY, **({"subsampling": 0} if kind == "JPEG" else {})}
+
+
+def find_outputs(config: EditConfig) -> Outputs:
+    """Understand --out.
+
+    Raises:
+        InputError: it is a picture where a folder is needed or the other way round, a kind of picture that is not
+            written here, or a place where nothing can be.
+    """
+    url = absolute(config.out)
+    name = PurePosixPath(url).name
+    suffix = PurePosixPath(url).suffix.lower()
+    if config.cases or not suffix:
+        if suffix in FORMATS:
+            raise InputError(f"--out {config.out}: is a picture's name; with --cases give a folder")
+        outputs = Outputs(Folder(url), FOLDERS_STEM, ".png", "" if config.cases else FOLDERS_FIGURE)
+    elif suffix not in FORMATS:
+        raise InputError(f"--out {config.out}: ends in {suffix}; give {', '.join(FORMATS)}, or a folder")
+    else:
+        exact = config.how == "paste"
+        if exact and FORMATS[suffix] == "JPEG":
+            raise InputError(f"--out {config.out}: JPEG changes the pixels that --paste-back keeps; give .png or .webp")
+        outputs = Outputs(Folder(url[: -len(name)].rstrip("/") or "/"), name[: -len(suffix)], suffix, exact=exact)
+    _refuse_no_place(config, outputs)
+    return outputs
+
+
+def refuse_overlaps(outputs: Outputs, cases: Sequence[Case]) -> None:
+    """Refuse outputs that would replace each other, also where a disk takes capitals for small letters, or an input.
+
+    Raises:
+        InputError: naming them.
+    """
+    owners: dict[str, int] = {}
+    inputs = {absolute(path): path for case in cases for path in case.inputs.values()}
+    for number, case in enumerate(cases):
+        for name in outputs.files(case):
+            owner = owners.setdefault(name.casefold(), number)
+            if owner != number:
+                both = f"{cases[owner].name} and {case.name}"
+                raise InputError(f"--cases {case.table}: cases {both} would both write {name}; fill a column name")
+            if absolute(outputs.place(name)) in inputs:
+                raise InputError(f"--out: {outputs.place(name)} would replace an input; give another place or name")
+
+
+def _refuse_no_place(config: EditConfig, outputs: Outputs) -> None:
+    """Refuse, before anything is made, a local place where nothing can be written."""
+    if not outputs.folder.local:
+        return
+    folder = Path(outputs.folder.path(""))
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"--out {config.out}: {there} is a file; give another place")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"--out {config.out}: {there} may not be written to; give another place")
+    if not config.cases and (folder / f"{outputs.stem}{outputs.suffix}").is_dir():
+        raise InputError(f"--out {config.out}: is a folder; give a picture's name in it")
+
+
+def record_name(case: Case) -> str:
+    """Name the file that says that a case is finished."""
+    return f"{case.name}.json"

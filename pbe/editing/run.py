@@ -1,0 +1,212 @@
+"""Edit run: cases -> pictures in the output folder, one case after the other; finished ones are passed over."""
+
+import hashlib
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from pbe.editing.compat import prepare_as_diffusers
+from pbe.editing.config import Case, EditConfig
+from pbe.editing.editor import Editor, Progress, Task, load_editor, paint, prepare
+from pbe.editing.figure import draw_pictures
+from pbe.editing.inputs import box_mask, read_mask, read_picture
+from pbe.editing.outputs import Outputs
+from pbe.editing.records import digest_inputs, unfinished, write_record
+from pbe.model.sampler import make_scheduler
+from pipeline.errors import InputError
+from pipeline.photos.decode import Pixels
+from pipeline.storage.redaction import redact
+
+EXIT_DONE, EXIT_FAILED = 0, 1
+Prepared = tuple[Task, Pixels]  # with the exemplar
+
+
+def edit_cases(config: EditConfig, cases: Sequence[Case], outputs: Outputs) -> int:
+    """Load the model and edit; returns the exit code: 1 where a case of a table could not be edited.
+
+    Which pictures share a batch depends on the table alone, not on what is finished, so that a run that was stopped
+    ends with the same bytes.
+
+    Raises:
+        InputError: the model or the only case is no good, or the GPU's memory too small.
+    """
+    editor = _load(config)
+    settings = _settings(config, editor)
+    table = bool(config.cases)
+    todo = unfinished(outputs, cases, settings, overwrite=config.overwrite) if table else list(cases)
+    names = {case.name for case in todo}
+    groups = [group for group in _groups(cases, config) if any(case.name in names for case in group)]
+    began, failed = time.perf_counter(), 0
+    with _progress(config, groups) as bar:
+        for group in groups:
+            ready, digests = [], {}
+            for case in group:
+                digests[case.name] = digest_inputs(case) if table else {}
+                try:
+                    ready.append((case, prepare_case(editor, case, compat=config.compat)))
+                except InputError as error:
+                    if not table:
+                        raise
+                    failed += case.name in names
+                    tqdm.write(redact(f"{case.name}: {error}"))
+            if ready:
+                edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update)
+            if table:
+                for case in (case for case, _ in ready if case.name in names):
+                    write_record(outputs, case, settings, digests[case.name])
+    _summarise(cases, todo, failed, outputs, seconds=time.perf_counter() - began)
+    return EXIT_FAILED if failed else EXIT_DONE
+
+
+def prepare_case(editor: Editor, case: Case, *, compat: bool) -> Prepared:
+    """Read and encode a case.
+
+    Raises:
+        InputError: an input is no good.
+    """
+    inputs = case.inputs
+    source = read_picture(inputs["source"], "source")
+    mask = read_mask(inputs["mask"], source) if case.mask else box_mask(case.box, source)
+    exemplar = read_picture(inputs["exemplar"], "exemplar")
+    if compat:
+        return prepare_as_diffusers(editor, source, mask, exemplar, seed=case.seeds[0], n=len(case.seeds)), exemplar
+    return prepare(editor, source, mask, exemplar, seeds=case.seeds), exemplar
+
+
+def edit_group(
+    editor: Editor,
+    ready: Sequence[tuple[Case, Prepared]],
+    config: EditConfig,
+    outputs: Outputs,
+    *,
+    wanted: Collection[str],
+    on_pictures: Progress | None = None,
+) -> None:
+    """Make the pictures of cases with the same guidance scales, and of several of a case a labelled figure.
+
+    Args:
+        wanted: names of the cases whose pictures are written; the others only fill the batch.
+
+    Raises:
+        InputError: the GPU's memory is too small.
+    """
+    scales = ready[0][0].guidance
+    made = [_paint(editor, [task for _, (task, _) in ready], config, scale, on_pictures) for scale in scales]
+    for number, (case, (task, exemplar)) in enumerate(ready):
+        if case.name not in wanted:
+            continue
+        pictures = {
+            (scale, seed): picture
+            for scale, by_case in zip(scales, made, strict=True)
+            for seed, picture in zip(case.seeds, by_case[number], strict=True)
+        }
+        for (scale, seed), picture in pictures.items():
+            outputs.write(case.file(scale, seed, outputs.suffix), picture)
+        if len(pictures) > 1:
+            note = f"{editor.parts.source} ({_weights(editor)}), {config.scheduler} {config.steps} steps"
+            figure = draw_pictures(task.source, task.mask, task.crop, exemplar, pictures, note=note)
+            outputs.write(outputs.figure_of(case), figure)
+
+
+def _groups(cases: Sequence[Case], config: EditConfig) -> list[list[Case]]:
+    """Cut the cases into groups that are made together: neighbours with the same guidance, a batch at most.
+
+    With --compat each by itself, since sizes differ.
+    """
+    most = 1 if config.compat else max(1, config.batch // config.n)
+    groups: list[list[Case]] = []
+    for case in cases:
+        if groups and len(groups[-1]) < most and groups[-1][0].guidance == case.guidance:
+            groups[-1].append(case)
+        else:
+            groups.append([case])
+    return groups
+
+
+def _paint(
+    editor: Editor, tasks: Sequence[Task], config: EditConfig, scale: float, on_pictures: Progress | None
+) -> list[list[Pixels]]:
+    try:
+        return paint(
+            editor,
+            tasks,
+            guidance=scale,
+            steps=config.steps,
+            scheduler=config.scheduler,
+            how=config.how,
+            at_once=config.n if config.compat else config.batch,
+            on_pictures=on_pictures,
+        )
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"--batch {config.batch}: the GPU's memory is too small for so many pictures of {editor.resolution} px at "
+            "once; give a smaller --batch or --resolution, or --dtype float16"
+        ) from error
+
+
+def _load(config: EditConfig) -> Editor:
+    device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        kind = torch.device(device).type
+        torch.empty(0, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {device}: is not to be had here; give cpu") from error
+    dtype = config.dtype if config.dtype != "auto" else "float16" if kind == "cuda" else "float32"
+    editor = load_editor(
+        config.model, vae=config.vae, clip=config.clip, resolution=config.resolution, device=device, dtype=dtype
+    )
+    print(f"model: {editor.parts.source} ({_weights(editor)}), {editor.resolution} px, {dtype} on {device}", flush=True)
+    return editor
+
+
+def _settings(config: EditConfig, editor: Editor) -> dict[str, Any]:
+    """Tell what decides the pictures besides the case."""
+    settings = {name: getattr(config, name) for name in ("steps", "scheduler", "compat", "batch")}
+    dtype = str(editor.parts.model.conditioner.proj_out.weight.dtype).removeprefix("torch.")
+    return {
+        **settings,
+        "blend": config.how,
+        "dtype": dtype,
+        "resolution": editor.resolution,
+        "weights": _digest(editor),
+    }
+
+
+def _digest(editor: Editor) -> str:
+    """Tell weights from those of another step, and encoders from others: 16 hex digits over a few of their tensors."""
+    model = editor.parts.model
+    trained = model.conditioner.uncond_vector, model.conditioner.proj_out.weight, model.unet.conv_out.weight
+    frozen = [list(part.parameters())[place] for part in (editor.vae, editor.tower) for place in (0, -1)]
+    digest = hashlib.sha256()
+    for tensor in (*trained, *frozen):
+        digest.update(tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _weights(editor: Editor) -> str:
+    note = editor.parts.note
+    step = note.get("step")
+    return "weights as published" if step is None else f"{note['weights']} weights of step {step}"
+
+
+def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any]":
+    """Show the steps of all pictures."""
+    steps = len(make_scheduler(config.scheduler, steps=config.steps).timesteps)
+    total = steps * sum(case.pictures for group in groups for case in group)
+    return tqdm(total=total, desc="edit", unit="step", mininterval=1, dynamic_ncols=True)
+
+
+def _summarise(cases: Sequence[Case], todo: Sequence[Case], failed: int, outputs: Outputs, *, seconds: float) -> None:
+    if not cases[0].table:
+        [case] = cases
+        print(f"{case.pictures} pictures in {seconds:.0f} s: {outputs.place(outputs.figure_of(case))}")
+        return
+    print(
+        f"{len(cases)} cases: {len(cases) - len(todo)} were finished, {len(todo) - failed} made, {failed} failed, in "
+        f"{seconds:.0f} s: {outputs.folder.url}"
+    )
+    if failed:
+        print("mend what the messages name, and run the same command again: it makes those that are missing")

@@ -1,0 +1,1 @@
+"""Evaluation: a model and unseen photos -> how good it is."""

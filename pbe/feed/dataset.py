@@ -1,0 +1,190 @@
+"""Dataset: URL -> its shards by draw, its sizes, and the index of any shard when it is asked for."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.shards.manifest import read_manifest
+from pipeline.storage.folder import Folder
+from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
+from schemas.shards import MANIFEST, SHARDS, SHARDS_TABLE, index_path
+
+_COLUMNS = ["key", "mask_polygon", "box_in_crop", "offset", "size", "members", "sha256"]
+
+SPARE_INDEXES = 16
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard of the shards table."""
+
+    name: str
+    index: str
+    samples: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """One kind of member of a shard's samples: bytes into the shard and sizes, [n] each; -1 where a sample lacks it."""
+
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """What the index tells of a shard's samples.
+
+    Args:
+        offsets, ends: [n] bytes into the shard, of the whole sample.
+        members: by extension.
+        boxes: [n, 4] float32 x_min y_min x_max y_max, shares of the crop.
+    """
+
+    keys: list[str]
+    offsets: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    sha256: list[str]
+    members: dict[str, Member]
+    boxes: NDArray[np.float32]
+    _points: NDArray[np.float32]
+    _first_points: NDArray[np.int64]
+
+    def polygon(self, row: int) -> NDArray[np.float32]:
+        """The mask of a sample: [points, 2] x y, shares of the crop."""
+        return self._points[self._first_points[row] : self._first_points[row + 1]].reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A finished dataset, one split of it.
+
+    Args:
+        digest: of recipe and shards; equal digests, equal samples.
+        shards: by draw.
+        resolution: of the source, in px.
+        factor: source px a latent cell.
+        channels: of a latent.
+        dimension: of an exemplar vector.
+        index: reads a shard's index; the last ones are kept.
+    """
+
+    folder: Folder
+    split: str
+    digest: str
+    shards: tuple[tuple[Shard, ...], ...]
+    resolution: int
+    factor: int
+    channels: int
+    dimension: int
+    index: Callable[[Shard], ShardIndex]
+
+    @property
+    def counts(self) -> list[list[int]]:
+        """Samples of each shard, by draw."""
+        return [[shard.samples for shard in shards] for shards in self.shards]
+
+
+def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonymous: bool = False) -> Dataset:
+    """Open a finished dataset; reads its manifest and shards table only.
+
+    Args:
+        lanes, block: places read side by side, and samples read together at each; they decide how many indexes stay.
+
+    Raises:
+        InputError: it is unfinished, of another schema version, inconsistent, or has no sample in the split.
+    """
+    folder = Folder(url, anonymous)
+    manifest = read_manifest(folder)
+    content = folder.read_if_there(SHARDS_TABLE)
+    if content is None:
+        raise InputError(f"{url}/{SHARDS_TABLE}: missing; copy the whole dataset, or run the shard job again")
+    if hashlib.sha256(content).hexdigest() != manifest["files"][SHARDS_TABLE]:
+        raise InputError(f"{url}/{SHARDS_TABLE}: its sha256 is not the one in {MANIFEST}; run the shard job again")
+    by_draw = _by_draw(pq.read_table(pa.BufferReader(content), schema=SHARDS), split, manifest["draws"])
+    if not any(by_draw):
+        raise InputError(f"{url}: no sample in the {split} split; see --split-shares of the command that made it")
+    shards_a_block = max(-(-block * len(shards) // sum(s.samples for s in shards)) for shards in by_draw if shards)
+    recipe = manifest["recipe"]
+    return Dataset(
+        folder,
+        split,
+        hashlib.sha256(f"{manifest['recipe_digest']} {manifest['files'][SHARDS_TABLE]}".encode()).hexdigest(),
+        by_draw,
+        recipe["resolution"],
+        recipe["vae"]["factor"],
+        recipe["vae"]["channels"],
+        recipe["clip"]["dimension"],
+        lru_cache(maxsize=SPARE_INDEXES + lanes * (2 + 2 * shards_a_block))(
+            lambda shard: read_shard_index(folder, shard)
+        ),
+    )
+
+
+def read_shard_index(folder: Folder, shard: Shard) -> ShardIndex:
+    """Read the columns of a shard's index that the feed needs.
+
+    Raises:
+        InputError: it is missing, damaged, or of another length than the shards table says.
+    """
+    remedy = f"run verify_shards.py {folder.url}, then the shard job again"
+    try:
+        table = pq.read_table(pa.BufferReader(folder.read(shard.index)), columns=_COLUMNS).combine_chunks()
+    except (FileNotFoundError, pa.ArrowException) as error:
+        raise InputError(f"{folder.url}/{shard.index}: {error}; {remedy}") from error
+    if len(table) != shard.samples:
+        raise InputError(f"{folder.url}/{shard.index}: {len(table)} rows for {shard.samples} samples; {remedy}")
+    polygons = _column(table, "mask_polygon")
+    offsets = _column(table, "offset").to_numpy()
+    return ShardIndex(
+        _column(table, "key").to_pylist(),
+        offsets,
+        offsets + _column(table, "size").to_numpy(),
+        _column(table, "sha256").to_pylist(),
+        _members(_column(table, "members")),
+        _column(table, "box_in_crop").flatten().to_numpy().reshape(-1, 4),
+        polygons.flatten().to_numpy(),
+        np.concatenate([[0], np.cumsum(pc.list_value_length(polygons).to_numpy())]).astype(np.int64),
+    )
+
+
+def _by_draw(table: pa.Table, split: str, draws: int) -> tuple[tuple[Shard, ...], ...]:
+    """Sort the shards of a split by draw, then unit."""
+    rows = table.filter(pc.equal(table["split"], split)).sort_by([("draw", "ascending"), ("unit", "ascending")])
+    shards: list[list[Shard]] = [[] for _ in range(draws)]
+    for row in rows.to_pylist():
+        index = index_path(row["split"], row["unit"], row["draw"])
+        shards[row["draw"]].append(Shard(row["name"], index, row["samples"], row["bytes"], row["sha256"]))
+    return tuple(map(tuple, shards))
+
+
+def _members(column: Any) -> dict[str, Member]:
+    """Turn a column of member lists around: by extension, where each sample's member lies."""
+    samples = len(column)
+    rows = np.repeat(np.arange(samples), pc.list_value_length(column).to_numpy())
+    parts = column.flatten()
+    extensions, offsets, sizes = (parts.field(name) for name in ("ext", "offset", "size"))
+    members = {}
+    for extension in (TENSORS_EXT, EXEMPLAR_EXT, SOURCE_EXT):
+        here = pc.equal(extensions, extension).to_numpy(zero_copy_only=False)
+        member = Member(np.full(samples, -1, np.int64), np.full(samples, -1, np.int64))
+        member.offsets[rows[here]] = offsets.to_numpy()[here]
+        member.sizes[rows[here]] = sizes.to_numpy()[here]
+        members[extension] = member
+    return members
+
+
+def _column(table: pa.Table, name: str) -> Any:
+    column = table[name]
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)

@@ -1,0 +1,82 @@
+"""Loader: the same shards by plain webdataset, unordered, for loops of one's own.
+
+for batch in webdataset_loader("runs/demo/dataset", batch_size=16):
+    batch["latent"], batch["masked_latent"], batch["mask"], batch["exemplar"], batch["key"]
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import fsspec
+import numpy as np
+import safetensors.torch
+import torch
+import webdataset as wds
+
+from pbe.feed.dataset import open_dataset
+from pipeline.draws.masks import raster_mask, reduce_mask
+from schemas.samples import ROW_EXT, TENSORS_EXT
+
+
+def webdataset_loader(
+    url: str,
+    *,
+    batch_size: int,
+    split: str = "train",
+    draw: int | None = None,
+    shuffle: int = 1000,
+    seed: int = 0,
+    workers: int = 0,
+) -> Iterable[dict[str, Any]]:
+    """Read batches in no promised order; ranks and workers share the shards, and unequal shares differ in length.
+
+    Args:
+        draw: read one draw only; None: all of them.
+        shuffle: samples in the rolling buffer. 0: as they are stored.
+        workers: processes. 0: the caller's own.
+
+    Returns:
+        Batches: `key` list[str], `latent` and `masked_latent` [b,c,h,w] float16, `exemplar` [b,d] float16,
+        `mask` [b,1,h,w] float32 in [0, 1], 1 = repaint.
+    """
+    dataset = open_dataset(url, split=split)
+    draws = dataset.shards if draw is None else [dataset.shards[draw]]
+    paths = [dataset.folder.path(shard.name) for shards in draws for shard in shards]
+    urls = [str(dataset.folder.fs.unstrip_protocol(path)) for path in paths]
+    stages = [
+        wds.SimpleShardList(urls),
+        *([wds.shuffle(len(urls), seed=seed)] if shuffle else []),
+        wds.split_by_node,
+        wds.split_by_worker,
+        _open_shards,
+        wds.tariterators.tar_file_expander,
+        wds.tariterators.group_by_keys,
+        *([wds.shuffle(shuffle, seed=seed)] if shuffle else []),
+        wds.map(partial(decode, resolution=dataset.resolution, factor=dataset.factor)),
+        wds.batched(batch_size, collation_fn=_collate),
+    ]
+    loader: Iterable[dict[str, Any]] = wds.WebLoader(wds.DataPipeline(*stages), batch_size=None, num_workers=workers)
+    return loader
+
+
+def decode(sample: dict[str, Any], *, resolution: int, factor: int) -> dict[str, Any]:
+    """Turn a sample's members into tensors and its polygon into the mask."""
+    polygon = np.array(json.loads(sample[ROW_EXT])["mask_polygon"], np.float32).reshape(-1, 2)
+    mask = torch.from_numpy(reduce_mask(raster_mask(polygon, resolution), factor))[None]
+    return {"key": sample["__key__"], "mask": mask, **safetensors.torch.load(sample[TENSORS_EXT])}
+
+
+def _open_shards(urls: Iterable[dict[str, str]]) -> Iterator[dict[str, Any]]:
+    """Open shards at any fsspec URL."""
+    for shard in urls:
+        with fsspec.open(shard["url"], "rb") as stream:
+            yield {"url": shard["url"], "stream": stream}
+
+
+def _collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stack tensors, list keys."""
+    names = [name for name, value in samples[0].items() if isinstance(value, torch.Tensor)]
+    stacked = {name: torch.stack([sample[name] for sample in samples]) for name in names}
+    return {"key": [sample["key"] for sample in samples], **stacked}

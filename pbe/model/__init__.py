@@ -1,0 +1,1 @@
+"""Model: the UNet, its conditioner, its noise schedule and its sampler."""

@@ -1,0 +1,126 @@
+"""Sampler: what a picture is conditioned on, and noise -> latents, by a diffusers scheduler with guidance.
+
+Classifier-free guidance (Eq. 6 of Ho and Salimans, as a scale): uncond + scale * (cond - uncond). Both predictions come
+from one call of the UNet on twice the batch; at scale 1 the unconditional half falls away and is not computed.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import diffusers
+import torch
+
+from pbe.model.diffusion import BETA_END, BETA_START, TIMESTEPS, predict_noise
+from pbe.model.unet import shared_before_context
+
+SchedulerName = Literal["pndm", "ddim", "dpmpp"]
+SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
+DEFAULT_STEPS, DEFAULT_GUIDANCE = 50, 5.0
+DEFAULT_SCHEDULER: SchedulerName = "pndm"
+
+_SCHEDULE = {
+    "num_train_timesteps": TIMESTEPS,
+    "beta_start": BETA_START,
+    "beta_end": BETA_END,
+    "beta_schedule": "scaled_linear",
+    "timestep_spacing": "leading",
+    "steps_offset": 1,
+}
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What b pictures are made from. Mask 1 = repaint."""
+
+    context: torch.Tensor
+    """[b, n, cross_dim] of the exemplars; its precision is the one the UNet computes in."""
+    unconditional: torch.Tensor
+    """[b, n, cross_dim], the unconditional vector in that shape."""
+    masked_latents: torch.Tensor
+    """[b, c, h, w] float32, scaled."""
+    masks: torch.Tensor
+    """[b, 1, h, w] float32 in [0, 1], latent size."""
+
+
+def make_scheduler(name: SchedulerName, *, steps: int, device: torch.device | str = "cpu") -> Any:
+    """Make a diffusers scheduler with Stable Diffusion v1's noise schedule, its timesteps set.
+
+    `pndm` is PLMS, with steps + 1 timesteps; `ddim` (eta 0) and `dpmpp` (DPM-Solver++ 2M) have as many as steps.
+    """
+    if name == "pndm":
+        scheduler = diffusers.PNDMScheduler(**_SCHEDULE, skip_prk_steps=True, set_alpha_to_one=False)
+    elif name == "ddim":
+        scheduler = diffusers.DDIMScheduler(**_SCHEDULE, set_alpha_to_one=False, clip_sample=False)
+    else:
+        scheduler = diffusers.DPMSolverMultistepScheduler(**_SCHEDULE, algorithm_type="dpmsolver++")
+    scheduler.set_timesteps(steps, device=device)
+    return scheduler
+
+
+def initial_noise(shape: tuple[int, int, int], seeds: list[int]) -> torch.Tensor:
+    """Draw the noise that sampling starts from: each picture's from a CPU generator with its own seed.
+
+    Args:
+        shape: c, h, w.
+        seeds: [b].
+
+    Returns:
+        [b, c, h, w] float32; a picture does not depend on how many are made beside it.
+    """
+    return torch.stack([torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds])
+
+
+@torch.inference_mode()
+def sample(
+    unet: Any,
+    scheduler: Any,
+    noise: torch.Tensor,
+    conditions: Conditions,
+    *,
+    guidance: float,
+    share: bool = True,
+    on_step: Callable[[], object] | None = None,
+) -> torch.Tensor:
+    """Denoise.
+
+    Args:
+        unet: the 9-channel UNet; without guidance anything that is called like it.
+        scheduler: from make_scheduler; used up by one call.
+        noise: [b, c, h, w].
+        guidance: scale; 1: the exemplar alone; no guidance below.
+        share: with guidance, compute once for both halves what comes before the first cross-attention; rounds otherwise
+            than stock.
+        on_step: called after every call of the UNet.
+
+    Returns:
+        [b, c, h, w] float32 latents, scaled, whatever precision the UNet computes in.
+    """
+    guided = guidance > 1
+    shown = _both(conditions) if guided else conditions
+    latents: torch.Tensor = noise.to(conditions.context.device) * scheduler.init_noise_sigma
+    with shared_before_context(unet) if guided and share else nullcontext():
+        for timestep in scheduler.timesteps:
+            noisy = scheduler.scale_model_input(torch.cat([latents] * 2) if guided else latents, timestep)
+            predicted = predict_noise(
+                unet, noisy, timestep, shown.context, masked_latents=shown.masked_latents, masks=shown.masks
+            )
+            predicted = predicted.float()
+            if guided:
+                unconditional, conditional = predicted.chunk(2)
+                predicted = unconditional + guidance * (conditional - unconditional)
+            latents = scheduler.step(predicted, timestep, latents).prev_sample
+            if on_step:
+                on_step()
+    return latents
+
+
+def _both(conditions: Conditions) -> Conditions:
+    """Stack the unconditional batch before the conditional one: [2b, ...]."""
+    return Conditions(
+        context=torch.cat([conditions.unconditional, conditions.context]),
+        unconditional=conditions.unconditional,
+        masked_latents=torch.cat([conditions.masked_latents] * 2),
+        masks=torch.cat([conditions.masks] * 2),
+    )

@@ -1,0 +1,1 @@
+"""Training: config -> a trained model."""

@@ -1,0 +1,267 @@
+"""Stepping: a run -> its optimiser steps, one row each, until the last or until a rank is told to stop."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pbe.batch import Batch
+from pbe.feed.order import Position
+from pbe.feed.training_feed import Feed, FeedStep
+from pbe.model.diffusion import weighted_loss
+from pbe.training.checkpoint import save_checkpoint
+from pbe.training.config import TrainConfig, lasting
+from pbe.training.engine import Engine
+from pbe.training.frozen import FrozenEncoders
+from pbe.training.moving_average import MovingAverage
+from pbe.training.observations import Observations, observe
+from pbe.training.ranks import Ranks
+from pbe.training.sample_grids import GridSamples, draw_grid, load_grid_samples
+from pbe.training.telemetry import Row, Telemetry
+from pbe.training.validation import validate
+from pipeline.errors import InputError
+from pipeline.photos.decode import Pixels
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Counts:
+    """What a training counts, kept in its checkpoints."""
+
+    step: int = 0
+    updates: int = 0
+    bad: int = 0
+    """Steps skipped since loss or gradients were not finite."""
+    bad_in_a_row: int = 0
+    overflows: int = 0
+    """fp16 steps skipped since the loss scale was too large, as is usual."""
+    missing: int = 0
+    """Samples passed over with weight 0."""
+
+
+@dataclass
+class Run:
+    """A training under way."""
+
+    config: TrainConfig
+    ranks: Ranks
+    feed: Feed
+    frozen: FrozenEncoders
+    engine: Engine
+    average: MovingAverage | None
+    validates: bool
+    position: Position = field(default_factory=Position)
+    counts: Counts = field(default_factory=Counts)
+    grid_samples: GridSamples | None = None
+    """What sample grids show, once one has been drawn."""
+
+    @property
+    def out(self) -> Path:
+        return Path(self.config.out)
+
+    def full_state(self, *, averaged: bool) -> dict[str, torch.Tensor]:
+        """Gather the weights, or their moving average where one is kept, on the first rank; all must take part."""
+        with self.average.exchanged() if averaged and self.average else nullcontext():
+            return self.engine.full_state(keep=self.ranks.first)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Bring a batch to the device and encode what is to be encoded live."""
+        device = self.ranks.device
+        moved = {f.name: getattr(batch, f.name) for f in fields(Batch)}
+        moved = {n: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for n, v in moved.items()}
+        return self.frozen.encode(Batch(**moved))
+
+
+def steps(run: Run, received: set[int]) -> None:
+    """Train step by step until the last, or until a rank has received a signal."""
+    config, counts = run.config, run.counts
+    if counts.step >= config.steps:
+        run.ranks.say(f"at step {counts.step} of --steps {config.steps} already: nothing to train, only to export")
+        return
+    log = Telemetry(run.out, done=counts.step, steps=config.steps) if run.ranks.first else None
+    saved = counts.step
+    source = run.feed.steps(run.position)
+    try:
+        while counts.step < config.steps:
+            row, stop = one_step(run, source, received)
+            if _due(counts.step, config.eval_every, config.steps) and run.validates:
+                row.update(validation(run))
+            if log:
+                log.write(row)
+            if _due(counts.step, config.grid_every, config.steps):
+                grid = sample_grid(run)
+                if log and grid is not None:
+                    log.write_grid(counts.step, grid)
+            if stop or _due(counts.step, config.save_every, config.steps):
+                if log:
+                    log.sync()
+                save(run)
+                saved = counts.step
+            if stop:
+                break
+    finally:
+        source.close()  # type: ignore[attr-defined]
+        if log:
+            log.close()
+    if counts.step < config.steps:
+        run.ranks.say(f"stopped at step {saved} and saved it; run the same command again to go on")
+
+
+def one_step(run: Run, source: Iterator[FeedStep], received: set[int]) -> tuple[Row, bool]:
+    """Train on the next global batch; returns its row, and whether a rank was told to stop."""
+    config, ranks, counts, engine = run.config, run.ranks, run.counts, run.engine
+    began = time.perf_counter()
+    step = _next_on_all_ranks(source, ranks)
+    waited = time.perf_counter() - began
+    shares = ranks.world * len(step.batches)
+    valid = float(config.batch_size)
+    if config.bad_samples == "skip":
+        valid = ranks.sum(sum(float(batch.weights.sum()) for batch in step.batches))
+    rows = []
+    for number, micro in enumerate(step.batches):
+        last = number == len(step.batches) - 1
+        batch = run.prepare(micro)
+        losses = engine.losses(batch)
+        engine.backward(weighted_loss(losses.per_sample, batch.weights, valid=valid, shares=shares), last=last)
+        rows.append(observe(batch, losses))
+        if not last:
+            engine.between()
+    seen, stop = _gather(np.concatenate(rows), bool(received), ranks)
+    lr = config.lr * min(1.0, (counts.step + 1) / max(1, config.warmup_steps))
+    updated, norm = engine.step(lr=lr, allowed=seen.finite)
+    counts.step += 1
+    counts.updates += updated
+    counts.missing += seen.missing
+    overflow = config.dtype == "fp16" and seen.finite and not updated
+    counts.overflows += overflow
+    counts.bad_in_a_row = 0 if updated or overflow else counts.bad_in_a_row + 1
+    counts.bad += not updated and not overflow
+    if run.average and updated:
+        run.average.update(counts.updates)
+    run.position = step.after
+    _refuse_many_bad(run, step)
+    row: Row = {"step": counts.step, "loss": seen.mean("loss"), "batch": seen.digest, "epoch": step.position.epoch}
+    row |= {"loss_inside": seen.mean("inside"), "loss_outside": seen.mean("outside")}
+    row |= {f"loss_t{number}": value for number, value in enumerate(seen.by_timestep())}
+    row |= {"grad_norm": norm, "uncond_norm": float(engine.full("conditioner.uncond_vector").norm()), "lr": lr}
+    row |= {"skipped": counts.bad, "overflows": counts.overflows, "missing_samples": counts.missing}
+    seconds = time.perf_counter() - began
+    return row | {"samples_per_second": config.batch_size / seconds, "data_wait": waited / seconds}, stop
+
+
+def validation(run: Run) -> Row:
+    """Compute the validation losses, raw and of the moving average."""
+    config = run.config
+    micro = len(run.feed.slots[0])
+
+    def measure() -> float:
+        feed = run.feed.config
+        return validate(run.engine, feed, run.prepare, run.ranks, micro_batch=micro, samples=config.eval_samples)
+
+    row: Row = {"validation_loss": measure()}
+    if run.average:
+        with run.average.in_model():
+            row["validation_loss_ema"] = measure()
+    return row
+
+
+def sample_grid(run: Run) -> Pixels | None:
+    """Draw the fixed samples as the model paints them now, by its moving average where one is kept.
+
+    All ranks must take part; the first one paints, on a copy of the weights, and gets the grid.
+    """
+    config = run.config
+    state = run.full_state(averaged=True)
+    if not run.ranks.first:
+        return None
+    split = "validation" if run.validates else "train"
+    if run.grid_samples is None:
+        bottleneck = run.engine.config.bottleneck
+        run.grid_samples = load_grid_samples(run.feed.config, run.prepare, split=split, bottleneck=bottleneck)
+    assert run.frozen.vae  # or the config would have been refused
+    return draw_grid(
+        run.engine.config,
+        {name: value.to(run.ranks.device, _DTYPES[config.dtype]) for name, value in state.items()},
+        run.frozen.vae.model,
+        run.grid_samples,
+        at_once=max(1, len(run.feed.slots[0]) // 2),
+        seed=config.seed,
+        note=f"step {run.counts.step}, {'moving average' if run.average else 'raw weights'}, {split} split",
+    )
+
+
+def save(run: Run) -> None:
+    """Write a checkpoint of now."""
+    state = {
+        "step": run.counts.step,
+        "updates": run.counts.updates,
+        "counts": asdict(run.counts),
+        "position": run.feed.state(run.position),
+        "config": lasting(run.config),
+        "world": run.ranks.world,
+    }
+    save_checkpoint(run.out, run.engine, run.average, state, run.ranks, keep_last=run.config.keep_last)
+
+
+@contextmanager
+def stop_signals() -> Iterator[set[int]]:
+    """Collect SIGTERM and SIGINT instead of dying of them; the ranks agree on the stop at the end of a step."""
+    received: set[int] = set()
+    old = {number: signal.signal(number, lambda n, _: received.add(n)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _next_on_all_ranks(source: Iterator[FeedStep], ranks: Ranks) -> FeedStep:
+    """Read the next step, or stop on all ranks alike where one cannot read its part.
+
+    Raises:
+        InputError: a sample is damaged.
+        OSError: storage went on failing.
+    """
+    step, fault = None, None
+    try:
+        step = next(source)
+    except (InputError, OSError) as error:
+        fault = error
+    faults = 0.0 if ranks.world == 1 else ranks.sum(float(fault is not None))
+    if faults:
+        told = [part for part in ranks.gather((isinstance(fault, OSError), str(fault)) if fault else None) if part]
+        passing, message = told[0]
+        raise (OSError if passing else InputError)(message) from fault
+    if fault:
+        raise fault
+    assert step
+    return step
+
+
+def _gather(rows: Any, stop: bool, ranks: Ranks) -> tuple[Observations, bool]:
+    """Gather all samples' rows, and by the same message whether any rank was told to stop."""
+    flags = np.full((len(rows), 1), float(stop))
+    gathered = ranks.gather_rows(np.concatenate([rows, flags], axis=1))
+    return Observations(gathered[:, :-1]), bool(gathered[:, -1].any())
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return every > 0 and (step % every == 0 or step == last)
+
+
+def _refuse_many_bad(run: Run, step: FeedStep) -> None:
+    config, counts = run.config, run.counts
+    if counts.bad_in_a_row >= config.most_bad_in_a_row or counts.bad >= config.most_bad:
+        keys = [key for part in run.ranks.gather([k for b in step.batches for k in b.keys]) for key in part]
+        raise InputError(
+            f"step {counts.step}: loss or gradients are not finite for {counts.bad_in_a_row} steps in a row, "
+            f"{counts.bad} in all; the weights of before are in the newest checkpoint. The batch: {', '.join(keys)}. "
+            "Look at these samples, lower --lr, or use --dtype bf16 or fp32"
+        )

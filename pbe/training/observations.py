@@ -1,0 +1,79 @@
+"""Observations: the losses of every sample of a global batch -> the numbers of a step, the same for any world size."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pbe.batch import Batch
+from pbe.model.diffusion import TIMESTEPS, Losses
+
+BUCKETS = 10
+COLUMNS = ("ordinal", "key", "weight", "timestep", "loss", "inside", "outside")
+_KEY_BYTES = 6  # of a key's hash: exact in float64
+
+
+@dataclass(frozen=True)
+class Observations:
+    """One row a sample.
+
+    Args:
+        rows: [n, 7] float64, see COLUMNS.
+    """
+
+    rows: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Sort by ordinal."""
+        object.__setattr__(self, "rows", self.rows[np.argsort(self.rows[:, 0], kind="stable")])
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """[n] of one column."""
+        return self.rows[:, COLUMNS.index(name)]
+
+    @property
+    def finite(self) -> bool:
+        """Whether every loss that counts is a number."""
+        return bool(np.isfinite(self.column("loss")[self.column("weight") > 0]).all())
+
+    @property
+    def missing(self) -> int:
+        """How many samples had weight 0."""
+        return int((self.column("weight") == 0).sum())
+
+    @property
+    def digest(self) -> str:
+        """Of the keys and ordinals of the batch."""
+        return hashlib.sha256(self.rows[:, :2].astype("<i8").tobytes()).hexdigest()[:16]
+
+    def mean(self, name: str, chosen: NDArray[np.bool_] | None = None) -> float:
+        """Average a column over the samples that count and have a value; NaN where there is none."""
+        values = self.column(name)
+        take = self.column("weight") > 0
+        if name != "loss":
+            take &= ~np.isnan(values)  # an empty hole has no inside
+        if chosen is not None:
+            take = take & chosen
+        return float(values[take].mean()) if take.any() else math.nan
+
+    def by_timestep(self) -> list[float]:
+        """Average the loss over tenths of the timesteps, the least noise first; NaN where no sample fell."""
+        bucket = self.column("timestep") * BUCKETS // TIMESTEPS
+        return [self.mean("loss", bucket == number) for number in range(BUCKETS)]
+
+
+def observe(batch: Batch, losses: Losses) -> NDArray[np.float64]:
+    """Make the rows of one micro-batch."""
+    parts = (batch.weights, batch.timesteps, losses.per_sample.detach(), losses.inside, losses.outside)
+    numbers = torch.stack([part.double() for part in parts], dim=1).cpu().numpy()
+    names = np.array(
+        [[ordinal, _number(key)] for ordinal, key in zip(batch.ordinals.tolist(), batch.keys, strict=True)]
+    )
+    return np.concatenate([names.astype(np.float64), numbers], axis=1)
+
+
+def _number(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:_KEY_BYTES], "little")

@@ -1,0 +1,81 @@
+"""Run folder: one training at a time in OUT; what it is made from in OUT/run.json."""
+
+import fcntl
+import os
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TextIO
+
+from pbe.training.config import TrainConfig
+from pipeline.errors import InputError
+from pipeline.storage.folder import sync_folder
+from schemas.shards import json_bytes
+
+RECORD, LOCK = "run.json", "lock"
+_PACKAGES = ("torch", "deepspeed", "diffusers", "transformers", "numpy", "safetensors")
+
+
+def lock_run(out: Path) -> TextIO:
+    """Hold the run's folder until the process ends, however it ends.
+
+    Raises:
+        InputError: another training holds it, or it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / LOCK).open("w")
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error}); give a folder that can") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(f"--out {out}: another training is at work here; wait for its end or stop it") from error
+    except OSError:  # a filesystem without locks
+        pass
+    return lock
+
+
+def write_record(out: Path, config: TrainConfig, *, world: int, dataset: str) -> dict[str, Any]:
+    """Write down what the run is made from, and return it."""
+    record = {
+        "config": asdict(config),
+        "commit": find_commit(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "dataset_digest": dataset,
+        "world": world,
+    }
+    write_aside(out / RECORD, json_bytes(record))
+    return record
+
+
+def find_commit() -> str:
+    """Name the commit of the code that runs, and whether it was changed since."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def write_aside(path: Path, content: bytes, *, suffix: str = ".partial") -> None:
+    """Put a whole file in place of an older one.
+
+    Args:
+        suffix: of the file while it is written; where several processes may write the same one, each needs its own.
+    """
+    aside = path.with_name(path.name + suffix)
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    sync_folder(path.parent)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,118 @@
+"""Sample grids: a few fixed samples and a model -> what it paints for them at several guidance scales.
+
+The same samples and noise every time, so that grids of different steps can be compared.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pbe.batch import Batch
+from pbe.editing.canvas import Mask
+from pbe.editing.figure import outline_mask
+from pbe.feed.dataset import open_dataset
+from pbe.feed.training_feed import FeedConfig, fixed_batches
+from pbe.model.paint_by_example import ModelConfig, PaintByExample
+from pbe.model.sampler import Conditions, initial_noise, make_scheduler, sample
+from pbe.training.validation import fixed_feed
+from pbe.weights.reading import Tensors
+from pipeline.draws.crops import Crop
+from pipeline.encoders.latents import decode
+from pipeline.photos.decode import Pixels
+from pipeline.pictures.tiles import draw_tiles
+from pipeline.shards.tars import read_index, read_sample
+
+GUIDANCE = (1.0, 3.0, 5.0, 7.0)
+STEPS = 20  # of DPM-Solver++
+SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class GridSamples:
+    """What grids show."""
+
+    batch: Batch
+    """The samples, on the model's device, exemplars as features."""
+    exemplars: list[Pixels]
+    """[224, 224, 3] uint8 RGB, as stored."""
+
+
+def load_grid_samples(
+    feed: FeedConfig, prepare: Callable[[Batch], Batch], *, split: str, bottleneck: bool
+) -> GridSamples:
+    """Read the first samples of a split.
+
+    Args:
+        feed: of the training.
+        prepare: brings a batch to the device and encodes what is live.
+    """
+    dataset = open_dataset(feed.data, split=split, anonymous=feed.anonymous)
+    count = min(SAMPLES, sum(dataset.counts[0]))
+    [batch] = fixed_batches(fixed_feed(feed, split=split, bottleneck=bottleneck, batch_size=count), limit=count)
+    exemplars: dict[str, Pixels] = {}
+    for shard in dataset.shards[0]:
+        if exemplars.keys() >= set(batch.keys):
+            break
+        for row in read_index(dataset.folder, shard.index).to_pylist():
+            if row["key"] in batch.keys:
+                exemplars[row["key"]] = read_sample(dataset.folder, row).exemplar_pixels
+    return GridSamples(prepare(batch), [exemplars[key] for key in batch.keys])
+
+
+@torch.no_grad()
+def draw_grid(
+    config: ModelConfig, state: Tensors, vae: Any, samples: GridSamples, *, at_once: int, seed: int, note: str
+) -> Pixels:
+    """Paint the samples at every guidance scale, and draw them beside source and exemplar.
+
+    Args:
+        state: the whole state dict of a PaintByExample, on the device and in the precision to paint in.
+        vae: the dataset's.
+        at_once: samples in one batch, which guidance doubles.
+        seed: of the noise.
+
+    Returns:
+        The figure, [h, w, 3] uint8 RGB, decoded without blending into the source.
+    """
+    with torch.device("meta"):
+        model = PaintByExample(config).eval()
+    model.load_state_dict(state, assign=True)
+    batch = samples.batch
+    sources = _pixels(vae, batch.latents)
+    _, channels, height, width = batch.latents.shape
+    noise = initial_noise((channels, height, width), [seed + number for number in range(len(sources))])
+    columns = [_pixels(vae, _paint(model, batch, noise, scale, at_once)) for scale in GUIDANCE]
+    rows = []
+    for number, (source, exemplar) in enumerate(zip(sources, samples.exemplars, strict=True)):
+        whole = Crop((0, 0, source.shape[1], source.shape[0]), "crop")
+        shown = outline_mask(source, _mask_pixels(batch, number, source), whole)
+        rows.append([shown, exemplar, *(column[number] for column in columns)])
+    titles = ["source (decoded), mask", "exemplar", *(f"guidance {scale:g}" for scale in GUIDANCE)]
+    return draw_tiles(rows, titles=titles, labels=[[""] * len(titles)] * len(rows), note=note)
+
+
+def _paint(model: PaintByExample, batch: Batch, noise: torch.Tensor, scale: float, at_once: int) -> torch.Tensor:
+    context = model.conditioner(batch.exemplars)
+    whole = Conditions(context, model.conditioner.unconditional(context), batch.masked_latents, batch.masks)
+    painted = []
+    for first in range(0, len(noise), at_once):
+        part = slice(first, first + at_once)
+        conditions = Conditions(*(value[part] for value in vars(whole).values()))
+        scheduler = make_scheduler("dpmpp", steps=STEPS, device=noise.device)
+        painted.append(sample(model.unet, scheduler, noise[part], conditions, guidance=scale))
+    return torch.cat(painted)
+
+
+def _pixels(vae: Any, latents: torch.Tensor) -> list[Pixels]:
+    """Decode scaled latents [b, c, h, w], one after the other, which bounds the memory -> b of [H, W, 3] uint8."""
+    decoded = torch.cat([decode(vae, latent[None]).cpu() for latent in latents])
+    return list((decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+
+
+def _mask_pixels(batch: Batch, number: int, source: Pixels) -> Mask:
+    """Bring a mask of latent size to the source's pixels: [h, w] bool."""
+    enlarged = torch.nn.functional.interpolate(batch.masks[number, None].float(), source.shape[:2], mode="bilinear")
+    mask: Mask = (enlarged[0, 0] >= 0.5).cpu().numpy()
+    return mask

@@ -1,0 +1,105 @@
+"""Telemetry: steps -> OUT/metrics.jsonl (a row each), TensorBoard, a progress line, sample grids and loss.png."""
+
+import io
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from tqdm import tqdm
+
+from pbe.training.run_folder import write_aside
+from pipeline.photos.decode import Pixels
+
+METRICS, PICTURE, GRIDS = "metrics.jsonl", "loss.png", "grids"
+Row = dict[str, Any]
+
+
+class Telemetry:
+    """The first rank's log of a run."""
+
+    def __init__(self, out: Path, *, done: int, steps: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # takes a second
+
+        self._out = out
+        keep_rows(out / METRICS, done)
+        self._file = (out / METRICS).open("a")
+        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
+        self._bar = tqdm(total=steps, initial=done, unit="step", desc="train", mininterval=1.0, dynamic_ncols=True)
+
+    def write(self, row: Row) -> None:
+        """Log one step."""
+        self._file.write(json.dumps({name: plain(value) for name, value in row.items()}) + "\n")
+        self._file.flush()
+        for name, value in row.items():
+            if isinstance(value, int | float) and name != "step" and math.isfinite(value):
+                self._board.add_scalar(name, value, row["step"])
+        names = ("loss", "validation_loss", "samples_per_second")
+        shown: dict[str, object] = {name: f"{row[name]:.4g}" for name in names if name in row}
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update()
+
+    def sync(self) -> None:
+        """Bring the rows to the disk, before a checkpoint that counts on them."""
+        os.fsync(self._file.fileno())
+
+    def write_grid(self, step: int, grid: Pixels) -> None:
+        """Keep a sample grid, [h, w, 3] uint8 RGB."""
+        content = io.BytesIO()
+        Image.fromarray(grid).save(content, "PNG")
+        (self._out / GRIDS).mkdir(exist_ok=True)
+        write_aside(self._out / GRIDS / f"step-{step:08d}.png", content.getvalue())
+        self._board.add_image("samples", grid, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Finish the files."""
+        self._bar.close()
+        self._file.close()
+        self._board.close()
+
+
+def plain(value: Any) -> Any:
+    """Turn what JSON has no word for into null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a log, without a last line that a kill cut off."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def keep_rows(path: Path, step: int) -> None:
+    """Cut a log back to the rows up to a step."""
+    rows = [row for row in read_rows(path) if row["step"] <= step]
+    write_aside(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def draw_losses(out: Path) -> None:
+    """Draw the run's losses to OUT/loss.png."""
+    rows = [row for row in read_rows(out / METRICS) if row["loss"] is not None]
+    if not rows:
+        return
+    steps, losses = [row["step"] for row in rows], np.array([row["loss"] for row in rows])
+    window = max(1, len(rows) // 50)
+    smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+    figure = Figure(figsize=(8, 4.5), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(steps, losses, color="#c8d6da", linewidth=0.8, label="each step")
+    axes.plot(steps[window - 1 :], smooth, color="#2a788e", label=f"mean of {window}")
+    for name, color in (("validation_loss", "#d1495b"), ("validation_loss_ema", "#edae49")):
+        points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=color, marker=".", label=name.replace("_", " "))
+    axes.set(xlabel="step", ylabel="loss (mean squared error of the noise)", ylim=(0, None))
+    axes.legend()
+    figure.savefig(out / PICTURE)

@@ -1,0 +1,1 @@
+"""Weights: published weights in and out."""

@@ -1,0 +1,231 @@
+"""Export: a model's state and its encoders -> a folder that diffusers, or at least this project, can load.
+
+diffusers' Paint by Example folder where the parts fit it; else the same with the conditioner in a folder of its own.
+Both carry `pbe.json`, which tells the layout and whether the weights are raw or their moving average.
+"""
+
+import copy
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import diffusers
+import torch
+import transformers
+
+from pbe.model.diffusion import BETA_END, BETA_START, TIMESTEPS
+from pbe.model.paint_by_example import ModelConfig, PaintByExample
+from pbe.model.unet import build_unet
+from pbe.weights.building import differences
+from pbe.weights.reading import FORMAT_VERSION, NOTE_FILE, Tensors, read_note
+from pbe.weights.tensor_files import disk_errors, write_tensors
+from pipeline.encoders.vae import CLIP_MEAN, CLIP_STD
+from pipeline.errors import InputError
+
+Layout = Literal["diffusers", "pbe"]
+_BICUBIC = 3  # Pillow's number
+_OWN_NAMES = {
+    *("unet", "vae", "image_encoder", "conditioner", "scheduler", "feature_extractor", "safety_checker"),
+    *("model_index.json", NOTE_FILE),
+}
+
+
+def export_model(
+    out: Path,
+    state: Tensors,
+    config: ModelConfig,
+    *,
+    vae: Any | None,
+    tower: Any | None,
+    weights: Literal["raw", "ema", "unknown"],
+    step: int | None,
+    layout: Layout | None = None,
+    encoders: Mapping[str, str] | None = None,
+) -> Layout:
+    """Write a model folder, aside first, in place of an older one.
+
+    Args:
+        state: the whole state dict of a PaintByExample, names `unet.*` and `conditioner.*`; saved bit by bit.
+        vae: the diffusers VAE, or None.
+        tower: the transformers CLIPVisionModel, or None.
+        weights: which weights `state` holds, raw or their moving average.
+        step: optimiser steps behind them; None: unknown.
+        layout: None: diffusers' where the parts fit, else ours.
+        encoders: names and fingerprints of the dataset's encoders, recorded.
+
+    Returns:
+        The layout written.
+
+    Raises:
+        InputError: diffusers' layout was asked for and cannot hold the model; says why.
+        ValueError: `state` is not the whole state of such a model.
+        OSError: it cannot be written; what was there stays.
+    """
+    _refuse_partial(out, state, config)
+    reasons = misfits(config, vae=vae, tower=tower)
+    if layout == "diffusers" and reasons:
+        raise InputError(f"{out}: diffusers' layout cannot hold this model: {'; '.join(reasons)}. Export without it")
+    written: Layout = layout or ("pbe" if reasons else "diffusers")
+    partial = beside(out, "writing")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with disk_errors(out), removed_on_failure(partial):
+        _write_unet(partial / "unet", _under(state, "unet."), config)
+        if vae is not None:
+            vae.save_pretrained(partial / "vae", safe_serialization=True)
+        if written == "diffusers":
+            _write_diffusers_parts(partial, _under(state, "conditioner."), config, tower)
+        else:
+            _write_own_parts(partial, _under(state, "conditioner."), tower)
+    note = {"format": FORMAT_VERSION, "layout": written, "weights": weights, "step": step}
+    _write_json(partial / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
+    _replace(out, partial)
+    return written
+
+
+def is_own(folder: Path) -> bool:
+    """Tell whether all that a folder holds, if anything, was written here, so that it may be replaced."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not names or (names <= _OWN_NAMES and bool(read_note(folder)))
+
+
+def misfits(config: ModelConfig, *, vae: Any | None, tower: Any | None) -> list[str]:
+    """Say why diffusers' Paint by Example pipeline could not hold the model; empty: it can."""
+    reasons = []
+    if not config.bottleneck:
+        reasons.append("the bottleneck is off")
+    if not isinstance(vae, diffusers.AutoencoderKL):
+        reasons.append(f"the VAE is {_class_name(vae)}, not AutoencoderKL")
+    elif vae.config.get("shift_factor"):
+        reasons.append(f"the VAE shifts its latents by {vae.config.shift_factor}")
+    if not isinstance(tower, transformers.CLIPVisionModel):
+        return [*reasons, f"the exemplar encoder is {_class_name(tower)}, not CLIPVisionModel"]
+    if tower.config.hidden_size != config.conditioner.width:
+        reasons.append(f"CLIP vectors have {tower.config.hidden_size} numbers, the model {config.conditioner.width}")
+    layers = tower.config.num_hidden_layers
+    blocks = (layers + 1) // 5
+    if blocks != config.conditioner.blocks:
+        reasons.append(f"CLIP's {layers} layers mean {blocks} mapper blocks, not {config.conditioner.blocks}")
+    return reasons
+
+
+def _refuse_partial(out: Path, state: Tensors, config: ModelConfig) -> None:
+    with torch.device("meta"):
+        faults = differences(PaintByExample(config), state)
+    if faults:
+        raise ValueError(f"{out}: not a whole model's state: {'; '.join(faults)}; gather all shards first")
+
+
+def beside(out: Path, what: str) -> Path:
+    """Name what lies for a moment beside `out`, as nobody else names anything."""
+    return out.with_name(f".{out.name}.pbe-{what}")
+
+
+@contextmanager
+def removed_on_failure(folder: Path) -> Iterator[None]:
+    """Leave nothing of a folder that was not finished: on a full disk it would keep the room."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _replace(out: Path, partial: Path) -> None:
+    """Put the finished folder in place; the older one is gone only once the new one is there."""
+    older = beside(out, "replaced")
+    shutil.rmtree(older, ignore_errors=True)
+    if out.exists():
+        out.rename(older)
+    partial.rename(out)
+    shutil.rmtree(older, ignore_errors=True)
+
+
+def _write_unet(folder: Path, state: Tensors, config: ModelConfig) -> None:
+    with torch.device("meta"):
+        build_unet(config.unet).save_config(folder)
+    _write_tensors(folder / "diffusion_pytorch_model.safetensors", state)
+
+
+def _write_own_parts(folder: Path, conditioner: Tensors, tower: Any | None) -> None:
+    _write_tensors(folder / "conditioner" / "model.safetensors", conditioner)
+    if tower is not None:
+        tower.save_pretrained(folder / "image_encoder", safe_serialization=True)
+
+
+def _write_diffusers_parts(folder: Path, conditioner: Tensors, config: ModelConfig, tower: Any) -> None:
+    encoder = {f"model.vision_model.{key.removeprefix('vision_model.')}": v for key, v in tower.state_dict().items()}
+    _write_tensors(folder / "image_encoder" / "model.safetensors", {**conditioner, **encoder})
+    encoder_config = copy.deepcopy(tower.config)
+    encoder_config.projection_dim = config.conditioner.cross_dim
+    encoder_config.architectures = ["PaintByExampleImageEncoder"]
+    encoder_config.save_pretrained(folder / "image_encoder")
+    _write_json(folder / "scheduler" / "scheduler_config.json", PNDM_CONFIG)
+    _write_json(folder / "feature_extractor" / "preprocessor_config.json", _clip_preprocessing(tower.config.image_size))
+    _write_json(folder / "model_index.json", _MODEL_INDEX)
+
+
+PNDM_CONFIG = {
+    "_class_name": "PNDMScheduler",
+    "_diffusers_version": diffusers.__version__,
+    "num_train_timesteps": TIMESTEPS,
+    "beta_start": BETA_START,
+    "beta_end": BETA_END,
+    "beta_schedule": "scaled_linear",
+    "skip_prk_steps": True,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+    "clip_sample": False,  # for other schedulers, made from this config
+}
+_MODEL_INDEX = {
+    "_class_name": "PaintByExamplePipeline",
+    "_diffusers_version": diffusers.__version__,
+    "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    "image_encoder": ["paint_by_example", "PaintByExampleImageEncoder"],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "PNDMScheduler"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+
+
+def _clip_preprocessing(image_size: int) -> dict[str, Any]:
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": image_size},
+        "resample": _BICUBIC,
+        "do_center_crop": True,
+        "crop_size": {"height": image_size, "width": image_size},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": CLIP_MEAN,
+        "image_std": CLIP_STD,
+    }
+
+
+def _under(state: Tensors, prefix: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _class_name(part: Any | None) -> str:
+    return "absent" if part is None else type(part).__name__
+
+
+def _write_tensors(path: Path, state: Tensors) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    write_tensors(path, whole, metadata={"format": "pt"})
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,73 @@
+"""Named encoders: --vae and --clip -> the weights of a VAE or of a CLIP vision tower."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pbe.weights.hub import fetch
+from pbe.weights.reading import Weights, modern_vae, plain_tower, read_weights
+from pbe.weights.tensor_files import find_weights, read_json, read_part
+from pipeline.config import UNTRAINED
+from pipeline.encoders.vae import load_clip, load_vae
+from pipeline.errors import InputError
+
+
+def read_vae(name: str) -> Weights:
+    """Read a VAE alone.
+
+    Args:
+        name: a folder of a VAE or of a pipeline that has one, a hub id (`id:subfolder`), a checkpoint of the original
+            code, or `untrained`.
+
+    Raises:
+        InputError: it is not there, or cannot be read safely.
+    """
+    if name == UNTRAINED:
+        vae = load_vae(name, device="cpu", dtype="float32").model
+        return Weights(name, vae=vae.state_dict(), vae_config=dict(vae.config))
+    if Path(name).is_file():
+        return Weights(name, vae=read_weights(name).vae)
+    tensors, config = _read_encoder("--vae", name, part="vae")
+    return Weights(name, vae=modern_vae(tensors), vae_config=config)
+
+
+def read_tower(name: str) -> Weights:
+    """Read a CLIP vision tower alone, from a whole CLIP, a tower, or a Paint by Example image encoder.
+
+    Args:
+        name: as for `read_vae`; in a pipeline it is called image_encoder.
+
+    Raises:
+        InputError: it is not there, or cannot be read safely.
+    """
+    if name == UNTRAINED:
+        tower = load_clip(name, device="cpu", dtype="float32").model
+        return Weights(name, tower=plain_tower(tower.state_dict()), tower_config=tower.config.to_dict())
+    if Path(name).is_file():
+        return Weights(name, tower=read_weights(name).tower)
+    tensors, config = _read_encoder("--clip", name, part="image_encoder")
+    inner = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
+    return Weights(name, tower=plain_tower(inner or tensors), tower_config=config.get("vision_config", config))
+
+
+def _read_encoder(flag: str, name: str, *, part: str) -> tuple[dict[str, torch.Tensor], Mapping[str, Any]]:
+    folder = _locate(flag, name, part)
+    if not (folder / "config.json").exists() or find_weights(folder) is None:
+        raise InputError(f"{flag} {name}: {folder} lacks config.json or weights; {_hint(part)}")
+    return read_part(folder), read_json(folder / "config.json")
+
+
+def _locate(flag: str, name: str, part: str) -> Path:
+    """Find the folder of the encoder; a whole pipeline's folder is entered at its part."""
+    folder = Path(name)
+    if not folder.is_dir():
+        repository, _, part = name.partition(":")
+        return fetch(repository, parts=[part], hint=f"for {flag}, {_hint(part)}") / part
+    inner = not (folder / "config.json").exists() and (folder / part / "config.json").exists()
+    return folder / part if inner else folder
+
+
+def _hint(part: str) -> str:
+    return f"give a folder or hub id (`id:subfolder`) of the model, such as a pipeline's {part}/, or `untrained`"

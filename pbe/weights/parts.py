@@ -1,0 +1,93 @@
+"""Parts: weights by name -> all that editing needs: model, VAE and CLIP vision tower."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pbe.model.paint_by_example import PaintByExample
+from pbe.training.config import NONE
+from pbe.weights.building import build_model, build_tower, build_vae
+from pbe.weights.named_encoders import read_tower, read_vae
+from pbe.weights.reading import Weights, read_weights
+from pipeline.errors import InputError
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A whole model, frozen, on one device and in one precision."""
+
+    model: PaintByExample
+    """UNet and conditioner, in eval mode."""
+    vae: Any | None
+    """diffusers' AutoencoderKL or AutoencoderTiny; None: done without."""
+    tower: Any | None
+    """transformers' CLIPVisionModel; None: done without."""
+    source: str
+    """The folder, file or hub id that was read."""
+    note: Mapping[str, Any]
+    """What `pbe.weights.export` recorded (pbe.json); empty: weights of others."""
+
+    @property
+    def weights(self) -> str:
+        """Which weights these are: `raw`, their moving average `ema`, or `unknown`."""
+        return str(self.note.get("weights", "unknown"))
+
+
+def load_parts(
+    source: str, *, vae: str = "", clip: str = "", device: str | torch.device = "cpu", dtype: str = "float32"
+) -> Parts:
+    """Load a whole model.
+
+    Args:
+        source: a folder (diffusers' Paint by Example or ours; a training's folder means its `model/`), a .ckpt of the
+            original code, or a hub id.
+        vae: a VAE in place of the source's: folder, hub id (`id:subfolder`), .ckpt, `untrained`; `none`: do without.
+        clip: a CLIP vision tower, likewise.
+        dtype: torch's name of the precision of all parts.
+
+    Raises:
+        InputError: something is not there, does not fit, or cannot be read safely; says which flag mends it.
+    """
+    weights = read_weights(source)
+    model = build_model(weights)
+    vae_module, tower = choose_vae(weights, vae), choose_tower(weights, clip)
+    refuse_misfits(weights.source, model, vae=vae_module, tower=tower)
+    for part in (model, vae_module, tower):
+        if part is not None:
+            part.requires_grad_(False).to(device=device, dtype=getattr(torch, dtype))
+    return Parts(model, vae_module, tower, weights.source, weights.note)
+
+
+def choose_vae(weights: Weights, name: str) -> Any | None:
+    """Build the VAE that --vae names; empty: the one in the weights; `none`: none.
+
+    Raises:
+        InputError: it is not there, or cannot be read safely.
+    """
+    return None if name == NONE else build_vae(read_vae(name) if name else weights)
+
+
+def choose_tower(weights: Weights, name: str) -> Any | None:
+    """Build the CLIP vision tower that --clip names, likewise."""
+    return None if name == NONE else build_tower(read_tower(name) if name else weights)
+
+
+def refuse_misfits(source: str, model: PaintByExample, *, vae: Any | None, tower: Any | None) -> None:
+    """Refuse encoders of other sizes than the model's.
+
+    Raises:
+        InputError: naming both sizes.
+    """
+    latent, width = model.unet.config.out_channels, model.config.conditioner.width
+    if vae is not None and vae.config.latent_channels != latent:
+        raise InputError(
+            f"{source}: paints latents of {latent} channels, the VAE's have {vae.config.latent_channels}; "
+            "name the VAE that it was trained on with --vae"
+        )
+    if tower is not None and tower.config.hidden_size != width:
+        raise InputError(
+            f"{source}: takes exemplar vectors of {width} numbers, the CLIP tower's have "
+            f"{tower.config.hidden_size}; name the tower that it was trained on with --clip"
+        )

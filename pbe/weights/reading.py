@@ -1,0 +1,185 @@
+"""Weights: a folder, file or hub id of published or own weights -> tensors under diffusers' names.
+
+Reads diffusers' folders of Stable Diffusion v1 and Paint by Example (.safetensors or .bin, encoder keys of transformers
+4 and 5), checkpoints of the original code (`.ckpt`), and what `pbe.weights.export` writes. Never unpickles more than tensors.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pbe.model.diffusion import BETA_END, BETA_START, TIMESTEPS
+from pbe.weights.hub import fetch
+from pbe.weights.ldm_reading import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
+from pbe.weights.tensor_files import FORMS, find_weights, read_json, read_part, read_tensors
+from pipeline.errors import InputError
+
+NOTE_FILE = "pbe.json"
+Tensors = Mapping[str, torch.Tensor]
+
+_PARTS = ("unet", "conditioner", "image_encoder", "vae")
+_OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # diffusers < 0.16
+FORMAT_VERSION = 1  # of NOTE_FILE
+_SCHEDULE = {
+    "prediction_type": "epsilon",
+    "beta_schedule": "scaled_linear",
+    "beta_start": BETA_START,
+    "beta_end": BETA_END,
+    "num_train_timesteps": TIMESTEPS,
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors under diffusers' names, and what is known of the model they belong to."""
+
+    source: str
+    unet: Tensors = field(default_factory=dict)
+    """Empty: weights of an encoder alone."""
+    conditioner: Tensors = field(default_factory=dict)
+    """Empty: weights of Stable Diffusion."""
+    tower: Tensors = field(default_factory=dict)
+    """CLIP vision tower, names without `vision_model.`; empty: not there."""
+    vae: Tensors = field(default_factory=dict)
+    """Empty: not there."""
+    unet_config: Mapping[str, Any] | None = None
+    """diffusers' config; None: an original checkpoint, Stable Diffusion v1 by default."""
+    tower_config: Mapping[str, Any] | None = None
+    """transformers' config; None: ViT-L/14."""
+    vae_config: Mapping[str, Any] | None = None
+    """diffusers' config; None: Stable Diffusion v1's."""
+    note: Mapping[str, Any] = field(default_factory=dict)
+    """What `pbe.weights.export` recorded, such as `weights`: raw or ema."""
+
+
+def read_weights(source: str) -> Weights:
+    """Read the weights at a folder, file or hub id, whatever their layout; a training's folder means its `model/`.
+
+    Raises:
+        InputError: nothing is there, the layout is unknown, or the file cannot be read safely.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _read_folder(model_folder(path), str(model_folder(path)))
+    if path.is_file():
+        return _read_file(path)
+    return _read_folder(fetch(source, parts=_PARTS, extra=["model_index.json", NOTE_FILE]), source)
+
+
+def model_folder(folder: Path) -> Path:
+    """Find the model in a training's folder.
+
+    Raises:
+        InputError: the training has exported none.
+    """
+    if (folder / "unet").is_dir():
+        return folder
+    if (folder / "model" / "unet").is_dir():
+        return folder / "model"
+    if (folder / "checkpoints").is_dir():
+        raise InputError(f"{folder}: a training without a model yet; write {folder / 'model'} with its --export-only")
+    raise InputError(f"{folder}: has no unet folder; {FORMS}")
+
+
+def plain_tower(tensors: Tensors) -> dict[str, torch.Tensor]:
+    """Take the vision tower out of a CLIP's tensors, whatever version of transformers saved it, alone or with the rest.
+
+    Names lose the prefix `vision_model.`, and the counter `position_ids` goes.
+    """
+    prefix = "vision_model."
+    if any(key.startswith(prefix) for key in tensors):  # text tower and projections have other prefixes
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return {key: value for key, value in tensors.items() if not key.endswith("position_ids")}
+
+
+def modern_vae(tensors: Tensors) -> dict[str, torch.Tensor]:
+    """Give a VAE's attention its present names in diffusers; published VAEs have `query` where it is `to_q` now."""
+    old = re.compile(rf"(attentions\.\d+)\.({'|'.join(_OLD_VAE_ATTENTION)})\.")
+    return {old.sub(lambda m: f"{m[1]}.{_OLD_VAE_ATTENTION[m[2]]}.", key): value for key, value in tensors.items()}
+
+
+def _read_file(path: Path) -> Weights:
+    state = read_tensors(path)
+    if not is_ldm(state):
+        raise InputError(f"{path}: no tensor is named model.diffusion_model.*; {FORMS}")
+    try:
+        conditioner = conditioner_from_ldm(state)
+        tower = plain_tower(tower_from_ldm(state)) if conditioner else {}
+        return Weights(str(path), unet_from_ldm(state), conditioner, tower, vae_from_ldm(state))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; {FORMS}") from error
+
+
+def _read_folder(folder: Path, source: str) -> Weights:
+    if not (folder / "unet").is_dir():
+        raise InputError(f"{source}: has no unet folder; {FORMS}")
+    encoder, encoder_config = _read_encoder(folder)
+    vae = folder / "vae"
+    has_vae = find_weights(vae) is not None
+    _refuse_foreign_schedule(folder)
+    return Weights(
+        source=source,
+        unet=read_part(folder / "unet"),
+        conditioner={key: value for key, value in encoder.items() if not key.startswith("model.")},
+        tower=plain_tower({k.removeprefix("model."): v for k, v in encoder.items() if k.startswith("model.")}),
+        vae=modern_vae(read_part(vae)) if has_vae else {},
+        unet_config=read_json(folder / "unet" / "config.json"),
+        tower_config=encoder_config,
+        vae_config=read_json(vae / "config.json") if has_vae else None,
+        note=read_note(folder),
+    )
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    """Read what `pbe.weights.export` recorded; empty: nothing.
+
+    Raises:
+        InputError: it is damaged, or of a later version.
+    """
+    path = folder / NOTE_FILE
+    if not path.is_file():
+        return {}
+    note = read_json(path)
+    sound = (
+        note.get("format") == FORMAT_VERSION
+        and note.get("weights") in ("raw", "ema", "unknown")
+        and (note.get("step") is None or type(note["step"]) is int)
+        and isinstance(note.get("bottleneck"), bool)
+        and isinstance(note.get("encoders"), dict)
+    )
+    if not sound:
+        raise InputError(f"{path}: is no note of format {FORMAT_VERSION}; copy the model's folder again")
+    return note
+
+
+def _refuse_foreign_schedule(folder: Path) -> None:
+    """Refuse a model that learned to predict something else than noise, or with another schedule of it."""
+    path = folder / "scheduler" / "scheduler_config.json"
+    if not path.is_file():
+        return
+    found = read_json(path)
+    for name, expected in _SCHEDULE.items():
+        if found.get(name, expected) != expected:
+            raise InputError(
+                f"{path}: {name} is {found[name]!r}; give a model with {expected!r}, as Stable Diffusion v1 has it"
+            )
+
+
+def _read_encoder(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any] | None]:
+    """Read conditioner and CLIP tower (`model.*`) in diffusers' layout or in ours; nothing from Stable Diffusion's."""
+    own, encoder = folder / "conditioner", folder / "image_encoder"
+    if not own.is_dir() and not _is_paint_by_example(folder):
+        return {}, None
+    tensors = read_part(encoder) if encoder.is_dir() else {}
+    if own.is_dir():
+        tensors = {f"model.{key}": value for key, value in tensors.items()} | read_part(own)
+    return tensors, read_json(encoder / "config.json") if encoder.is_dir() else None
+
+
+def _is_paint_by_example(folder: Path) -> bool:
+    index = folder / "model_index.json"
+    return index.exists() and read_json(index).get("_class_name") == "PaintByExamplePipeline"

@@ -1,0 +1,1 @@
+"""Boxes: tables -> BOXES -> the first rule that drops each row."""

@@ -1,0 +1,1 @@
+"""Draws: photo and box -> source, mask, exemplar."""

@@ -1,0 +1,1 @@
+"""Jobs: config -> prepared job -> finished dataset."""

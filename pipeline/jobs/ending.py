@@ -1,0 +1,74 @@
+"""Ending: a job's records -> pictures, tables and manifest, and what is said and logged of a run."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from pipeline.config import UNTRAINED
+from pipeline.errors import InputError
+from pipeline.jobs.preparation import Prepared
+from pipeline.pictures.overview import write_funnel, write_overview
+from pipeline.shards.manifest import Json, finish_dataset, funnel_rows, read_manifest
+from pipeline.storage.folder import Folder
+from pipeline.storage.redaction import redact
+from pipeline.units.writer import UnitTask
+from schemas.shards import UnitRecord, json_bytes
+
+SHOWN_ERRORS = 5
+
+
+def is_complete(job: Prepared) -> bool:
+    """Tell whether the manifest already speaks of just these draws."""
+    try:
+        manifest = read_manifest(job.out)
+    except InputError:  # none yet, or a damaged one, which the end of the job writes anew
+        return False
+    return bool(manifest["draws"] == job.config.draws and manifest["recipe"] == job.recipe)
+
+
+def log_run(job: Prepared, tasks: list[UnitTask], done: int) -> None:
+    """Leave the effective config and a line about this run under run/."""
+    job.out.write("run/config.json", redact(json_bytes(asdict(job.config)).decode()).encode())
+    line = {"started": time.time(), "units_to_make": len(tasks), "unit_draws_finished": done}
+    earlier = job.out.read_if_there("run/runs.jsonl") or b""
+    job.out.write("run/runs.jsonl", earlier + json.dumps(line).encode() + b"\n")
+
+
+def report_errors(out: Folder, errors: dict[int, tuple[str, str]]) -> None:
+    """Write all errors with their tracebacks under run/, and show the first."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    name = f"run/errors-{stamp}.txt"
+    traces = [f"unit {unit}: {error}\n{trace}\n" for unit, (error, trace) in sorted(errors.items())]
+    out.write(name, "".join(traces).encode())
+    units = f"{len(errors)} unit{'s' if len(errors) > 1 else ''}"
+    print(f"{units} failed; run the same command again to retry (all: {out.url}/{name})")
+    for unit, (error, _) in sorted(errors.items())[:SHOWN_ERRORS]:
+        print(f"  unit {unit}: {error[:300]}")
+
+
+def end_dataset(job: Prepared, records: list[UnitRecord], totals: Json) -> None:
+    """Write pictures, tables, card and, last, the manifest."""
+    write_overview(job.out, records, seed=job.config.seed)
+    write_funnel(job.out, totals)
+    finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=job.config.draws, names=job.names)
+
+
+def sum_up(job: Prepared, totals: Json, *, seconds: Mapping[str, float], made: int, wall: float) -> None:
+    """Print the funnel, and what the run took.
+
+    Args:
+        seconds: of thread time, by stage.
+        made: draws made in this run.
+        wall: seconds of the whole run.
+    """
+    for stage, reason, count in funnel_rows(totals):
+        if count or stage == "samples":
+            print(f"  {stage:>14}  {reason:<24} {count:>14,}")
+    print(f"{totals['samples']:,} samples in {wall:.0f} s, start-up included")
+    if seconds:
+        stages = ", ".join(f"{name} {value:.1f} s ({made / value:,.0f}/s)" for name, value in seconds.items() if value)
+        print(f"thread time by stage for {made:,} draws made in this run: {stages}")
+    if UNTRAINED in (job.config.vae, job.config.clip):
+        print("the encoders are untrained: these latents and vectors serve to try the system, not to train a model")
+    print(f"dataset: {redact(job.out.url)}  (look at {redact(job.out.url)}/overview.png and funnel.png)")

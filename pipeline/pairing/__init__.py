@@ -1,0 +1,1 @@
+"""Pairing: photos with masks of your own -> the same job."""

@@ -1,0 +1,128 @@
+"""Pair config: what `pipeline.pairs` can be told -> a shard job's config. Each field's docstring is its flag's help."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.config import UNTRAINED, ShardConfig
+from pipeline.draws.mask_pictures import Repaint
+from pipeline.errors import InputError
+from pipeline.pairing.folder import FOLDERS
+from pipeline.storage.folder import absolute, filesystem, is_local
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """Turn photos with masks of your own, and exemplars where you have them, into shards to fine-tune on.
+
+    A folder holds images/, masks/ and perhaps exemplars/, in which files of one name belong together (images/cat.jpg,
+    masks/cat.png, exemplars/cat.jpg), or a pairs.csv with the columns image,mask[,exemplar][,label]. Masks are made on
+    the upright photo: white = repaint, black or transparent = keep; any size of the photo's shape. Without an exemplar
+    the photo's own part around the mask is taken.
+    """
+
+    pairs: str = ""
+    """The folder, or any fsspec URL of one."""
+    out: str = ""
+    """Where the dataset goes: a folder or any fsspec URL."""
+    model: str = ""
+    """The model that will be fine-tuned, from which VAE and CLIP tower are taken: a diffusers folder or hub id, or the
+    folder of a training. `untrained`: small encoders that have learned nothing, to try the command."""
+    vae: str = ""
+    """Another VAE: a diffusers AutoencoderKL or AutoencoderTiny folder or hub id (`id:subfolder`)."""
+    clip: str = ""
+    """Another exemplar encoder: a transformers CLIP vision tower, folder or hub id."""
+    resolution: int = 512
+    """Side of the square source in px; a multiple of the VAE's factor."""
+    draws: int = 4
+    """Draws a photo, in all: each has another crop around the mask and another augmentation of the exemplar. Raising it
+    later adds shards and changes none."""
+    repaint: Repaint = "white"
+    """The colour in the masks that is repainted."""
+    split_shares: tuple[float, float, float] = (0.98, 0.01, 0.01)
+    """Shares of the photos that go to train, validation and test, by hash of the photo's name."""
+    photos_per_unit: int = 16
+    """Photos whose samples go to one shard a draw; what is encoded at a time and, once encoded, kept."""
+    keep_source: bool = False
+    """Keep each sample's source as JPEG in its shard, for pictures that show it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the encoders run."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """The encoders' precision; latents are stored in float16 all the same."""
+    encode_batch: int = 4
+    """Samples encoded at once; part of the recipe, since it may change last bits."""
+    workers: int = 0
+    """Units made at a time; on a GPU, threads that draw for it. 0: one a CPU, but at most four."""
+    seed: int = 0
+    """The seed of every random choice."""
+    overwrite: bool = False
+    """Start anew where --out holds the work of another recipe, instead of refusing. Work of this recipe goes on."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            InputError: naming the flag, the value and what is allowed.
+        """
+        for flag, value in {"--pairs": self.pairs, "--out": self.out}.items():
+            if not value:
+                raise InputError(f"{flag}: give a folder; --help tells its form")
+        if not self.model and not (self.vae and self.clip):
+            raise InputError(
+                "--model: give the model that will be fine-tuned, whose VAE and CLIP tower must encode its data; or "
+                f"--vae and --clip; or `--model {UNTRAINED}` to try the command"
+            )
+        if is_local(self.pairs) and is_local(self.out):
+            pairs, out = (Path(filesystem(url)[1]).resolve() for url in (self.pairs, self.out))
+            if any(out.is_relative_to(taken) for taken in (pairs / name for name in FOLDERS)) or out == pairs:
+                raise InputError(f"--out {self.out}: is where the pairs are; give another folder")
+        if self.workers < 0:
+            raise InputError(f"--workers {self.workers}: give 0 or more")
+
+    def shard_config(self, *, table: str) -> ShardConfig:
+        """Make the config of the shard job.
+
+        Args:
+            table: PAIRS as a Parquet file.
+
+        Raises:
+            InputError: a value is not allowed, or the model is no folder.
+        """
+        return ShardConfig(
+            boxes=(table,),
+            images=(self.pairs,),
+            out=self.out,
+            draws=self.draws,
+            resolution=self.resolution,
+            photos_per_unit=self.photos_per_unit,
+            split_shares=self.split_shares,
+            vae=self.vae or _part_of(self.model, "vae"),
+            clip=self.clip or _part_of(self.model, "image_encoder"),
+            filters=(),
+            boxes_frame="exif",
+            keep_source=self.keep_source,
+            device=self.device,
+            dtype=self.dtype,
+            encode_batch=self.encode_batch,
+            seed=self.seed,
+            max_photo_failures=1.0,
+            overwrite=self.overwrite,
+        )
+
+
+def _part_of(model: str, part: str) -> str:
+    """Name a part of a model as `load_vae` and `load_clip` take it."""
+    path = Path(model)
+    if not model or model == UNTRAINED:
+        return model
+    if path.is_file():
+        raise InputError(
+            f"--model {model}: is a file; give a folder, such as pbe.convert makes of it, or --vae and --clip"
+        )
+    if not path.exists():
+        return f"{model}:{part}"
+    export = path if (path / "unet").is_dir() else path / "model"  # what a training leaves
+    if not (export / part / "config.json").exists():
+        flag = "--vae" if part == "vae" else "--clip"
+        raise InputError(f"--model {model}: has no {part}/; give the folder of a whole model, or name it with {flag}")
+    return absolute(str(export))

@@ -1,0 +1,63 @@
+"""Pair report: drops and PAIRS -> what to tell the user of the pairs that gave less than they might."""
+
+import io
+from collections import Counter
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.config import UNTRAINED, ShardConfig
+from pipeline.storage.folder import Folder
+from schemas.boxes import ID_COLUMN
+from schemas.drops import DROPS
+from schemas.shards import SPLITS, UnitRecord
+
+SHOWN_DROPS = 10
+USUAL_BATCH = 16  # of the trainer's preset for one GPU
+
+
+def drop_lines(out: Folder, records: list[UnitRecord], table: pa.Table) -> Iterator[str]:
+    """Tell which pairs were dropped, and why; each once, whatever the number of its draws."""
+    told: dict[tuple[str, int, str], str] = {}
+    for record in records:
+        if record.dropped:
+            for drop in pq.read_table(io.BytesIO(out.read(record.drops.name)), schema=DROPS).to_pylist():
+                told.setdefault((drop["image_id"], drop["box_id"], drop["reason"]), drop["detail"])
+    if not told:
+        return
+    yield f"{len({pair[:2] for pair in told})} pairs were dropped from some or all draws (all: {out.url}/drops/units):"
+    for (image_id, box_id, reason), detail in sorted(told.items())[:SHOWN_DROPS]:
+        number = f" (mask {box_id + 1} of it)" if box_id else ""
+        name = image_id if image_id.isprintable() else repr(image_id)
+        yield f"  {name}{number}: {reason}{f': {detail}' if detail else ''}"
+
+
+def not_drawn_line(table: pa.Table, *, draws: int) -> str:
+    """Tell how many pairs no draw takes, since their photo has more masks than there are draws."""
+    masks = Counter(table[ID_COLUMN].to_pylist())
+    left = sum(max(0, count - draws) for count in masks.values())
+    if not left:
+        return ""
+    return (
+        f"{left} pairs are in no draw: a photo has {max(masks.values())} masks; --draws {max(masks.values())} takes all"
+    )
+
+
+def next_command(config: ShardConfig, model: str, records: list[UnitRecord]) -> str:
+    """Tell how to fine-tune the model on the dataset; nothing where the encoders have learned nothing."""
+    if UNTRAINED in (config.vae, config.clip):
+        return ""
+    smallest = min(
+        sum(record.samples for record in records if (record.draw, record.split) == (draw, SPLITS[0]))
+        for draw in range(config.draws)
+    )
+    size = ""
+    if smallest < USUAL_BATCH:  # an epoch must fill a batch
+        size = (
+            f" --batch-size {smallest - smallest % 2}" if smallest > 1 else " --batch-size 1 --lanes 1 --micro-batch 1"
+        )
+    encoders = f"--vae {config.vae} --clip {config.clip}"
+    start = f" --init-from {model}" if model else ""
+    short = "--steps 2000 --warmup-steps 100"
+    return f"fine-tune: python pbe/train.py 24gb --data {config.out}{start} {encoders} {short}{size} --out RUN"

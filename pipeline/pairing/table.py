@@ -1,0 +1,94 @@
+"""Pair table: which files belong together -> PAIRS, with a digest of every file, kept in the output."""
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.draws.mask_pictures import Repaint
+from pipeline.errors import InputError, PhotoError
+from pipeline.pairing.folder import FORMS, Pair
+from pipeline.photos.decode import read_picture
+from pipeline.shards.manifest import read_recipe
+from pipeline.storage.folder import Folder
+from schemas.boxes import COORDINATE_COLUMNS, ID_COLUMN, LABEL_COLUMN
+from schemas.pairs import FILES, PAIRS
+
+KEPT = "run/pairs/{digest:.16}.parquet"
+HASHERS = 8
+
+
+def tabulate(
+    folder: Folder, pairs: Sequence[Pair], *, repaint: Repaint, progress: Callable[[int], object] = lambda pairs: None
+) -> pa.Table:
+    """Make PAIRS.
+
+    Args:
+        repaint: the colour in the masks that is repainted.
+        progress: told how many pairs have been read so far.
+
+    Raises:
+        InputError: no pair has both photo and mask.
+        OSError: storage failed for a passing cause.
+    """
+
+    def row(pair: Pair) -> dict[str, object]:
+        names = {name: getattr(pair, name) for name in FILES}
+        digests = {f"{name}_sha256": _digest(folder, file) for name, file in names.items()}
+        whole = dict(zip(COORDINATE_COLUMNS, (0.0, 0.0, 1.0, 1.0), strict=True))
+        return {ID_COLUMN: pair.image_id, LABEL_COLUMN: pair.label, **whole, **names, "repaint": repaint, **digests}
+
+    rows = []
+    with ThreadPoolExecutor(HASHERS) as pool:
+        for made in pool.map(row, pairs):
+            rows.append(made)
+            progress(len(rows))
+    if not any(row["image_sha256"] and row["mask_sha256"] for row in rows):
+        first = pairs[0]
+        raise InputError(
+            f"--pairs {folder.url}: none of {len(rows):,} pairs has both a photo and a mask that can be read "
+            f"(first: {first.image} with {first.mask}); {FORMS}"
+        )
+    return pa.Table.from_pylist(rows, schema=PAIRS)
+
+
+def keep_table(out: Folder, table: pa.Table) -> str:
+    """Write PAIRS into the output, beside those of earlier runs, and give its URL."""
+    content = io.BytesIO()
+    pq.write_table(table, content)
+    name = KEPT.format(digest=hashlib.sha256(content.getvalue()).hexdigest())
+    if out.read_if_there(name) is None:  # a file untouched spares a new plan
+        out.write(name, content.getvalue())
+    return f"{out.url}/{name}"
+
+
+def describe_changes(out: Folder, table: pa.Table) -> str:
+    """Tell how the pairs differ from those that an output began with; nothing where that is not known."""
+    recipe = read_recipe(out)
+    tables = (recipe or {}).get("inputs") or [{"sha256": ""}]
+    kept = out.read_if_there(KEPT.format(digest=tables[0]["sha256"]))
+    if kept is None:
+        return ""
+    before = pq.read_table(io.BytesIO(kept), schema=PAIRS)
+    if before.equals(table):
+        return ""
+    then, now = _files_of(before), _files_of(table)
+    changed = sum(then[pair] != now[pair] for pair in then.keys() & now.keys())
+    counts = {"new": len(now.keys() - then.keys()), "gone": len(then.keys() - now.keys()), "changed": changed}
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "others in order or number"
+
+
+def _files_of(table: pa.Table) -> dict[tuple[str, str], list[str]]:
+    columns = ["exemplar", "repaint", LABEL_COLUMN, *(f"{name}_sha256" for name in FILES)]
+    return {(row["image"], row["mask"]): [row[name] for name in columns] for row in table.to_pylist()}
+
+
+def _digest(folder: Folder, name: str) -> str:
+    """Hash a file; what cannot be read is left for the unit that will want it to say why."""
+    try:
+        return hashlib.sha256(read_picture(folder, name)).hexdigest() if name else ""
+    except PhotoError:
+        return ""

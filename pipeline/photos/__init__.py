@@ -1,0 +1,1 @@
+"""Photos: id -> bytes -> upright RGB, or the reason why not."""

@@ -1,0 +1,154 @@
+"""Pictures: a dataset -> overview.png (a contact sheet read back from its shards) and funnel.png."""
+
+import io
+from itertools import zip_longest
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pipeline.draws.crops import resize
+from pipeline.draws.draw import blank
+from pipeline.draws.exemplars import augment_exemplar
+from pipeline.draws.masks import raster_mask
+from pipeline.draws.rings import split_rings
+from pipeline.photos.decode import Pixels
+from pipeline.shards.manifest import funnel_rows
+from pipeline.shards.tars import Row, Sample, read_index, read_sample
+from pipeline.storage.folder import Folder
+from schemas.samples import EXEMPLAR_PX
+from schemas.shards import FUNNEL, OVERVIEW, UnitRecord
+
+OVERVIEW_SAMPLES = 10
+TILE_PX = 256
+DPI = 100
+WIDTH_IN, LINE_IN, TITLE_IN = 12.0, 1.7, 0.6
+TITLE = (
+    "Samples read back from the shards: source with box (yellow) and mask outline (cyan), masked source, "
+    "stored exemplar, augmented exemplar"
+)
+BOX_COLOR = (255, 196, 0)
+MASK_COLOR = (0, 229, 255)
+KEPT_COLOR, LOST_COLOR = "#2a788e", "#d1495b"
+
+matplotlib.use("Agg")
+
+
+def write_overview(out: Folder, records: list[UnitRecord], *, seed: int) -> int:
+    """Draw the contact sheet of the first samples: source, masked source, stored and augmented exemplar.
+
+    Without stored sources (`--keep-source`) the first two tiles show the exemplar's place on an empty crop.
+    The picture holds no clock or path: equal datasets give equal bytes.
+
+    Returns:
+        How many samples it shows.
+    """
+    rows = _choose_rows(out, records)
+    if not rows:
+        return 0
+    lines = -(-len(rows) // 2)
+    figure = Figure(figsize=(WIDTH_IN, TITLE_IN + LINE_IN * lines), dpi=DPI, facecolor="white")
+    grid = figure.subplots(lines, 8, squeeze=False)
+    top = 1 - TITLE_IN / figure.get_figheight()
+    figure.subplots_adjust(left=0.01, right=0.99, top=top, bottom=0.01, wspace=0.05, hspace=0.18)
+    figure.text(0.5, 1 - 0.2 / figure.get_figheight(), TITLE, ha="center", va="center", fontsize=10)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for position, row in enumerate(rows):
+        line, half = divmod(position, 2)
+        _draw_sample(grid[line][4 * half : 4 * half + 4], read_sample(out, row), seed)
+    out.write(OVERVIEW, _png(figure))
+    return len(rows)
+
+
+def write_funnel(out: Folder, totals: dict[str, Any]) -> None:
+    """Draw the funnel: what is left in blue, what left it in red, on a logarithmic scale."""
+    rows = [row for row in funnel_rows(totals) if row[2] or row[0] in ("box rows", "samples")]
+    figure = Figure(figsize=(9, 1.2 + 0.36 * len(rows)), dpi=DPI, facecolor="white")
+    axes = figure.subplots()
+    labels = [f"{stage}: {reason}" for stage, reason, _ in rows]
+    lost = ("malformed", "filtered", "draws dropped")
+    colors = [
+        LOST_COLOR if stage in lost or reason in ("beyond --limit", "in lost photos", "not drawn") else KEPT_COLOR
+        for stage, reason, _ in rows
+    ]
+    counts = [count for *_, count in rows]
+    bars = axes.barh(labels, [max(count, 0.8) for count in counts], color=colors)
+    axes.bar_label(bars, [f"{count:,}" for count in counts], padding=4, fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(0.7, 4 * max(10, *counts))
+    axes.set_title("From box rows to samples (blue: left, red: lost or unused)", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    out.write(FUNNEL, _png(figure))
+
+
+def _choose_rows(out: Folder, records: list[UnitRecord]) -> list[Row]:
+    """Take one sample after the other from the first shards in turn, draw 0 first, so that many photos are seen."""
+    filled = [record.index.name for record in sorted(records, key=lambda r: (r.draw, r.unit)) if record.index]
+    indexes = [read_index(out, name).to_pylist() for name in filled[:OVERVIEW_SAMPLES]]
+    in_turn = [row for rows in zip_longest(*indexes) for row in rows if row]
+    return in_turn[:OVERVIEW_SAMPLES]
+
+
+def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int) -> None:
+    row = sample.row
+    polygon = np.array(row["mask_polygon"], np.float32).reshape(-1, 2)
+    source = sample.source if sample.source is not None else _place_exemplar(sample)
+    source = resize(source, TILE_PX)
+    mask = raster_mask(polygon, TILE_PX)
+    augmented, _ = augment_exemplar(sample.exemplar_pixels, seed=seed, image_id=row["image_id"], draw=row["draw"])
+    _show(tiles[0], _outline(source, row, polygon), f"{row['label_name']}, {row['split']}")
+    _show(tiles[1], blank(source, mask), f"{row['mask_shape']}, {row['fit']}")
+    _show(tiles[2], sample.exemplar_pixels, "exemplar")
+    _show(tiles[3], augmented, _told(row["augmentation"]))
+
+
+def _place_exemplar(sample: Sample) -> Pixels:
+    """Put the stored exemplar where it lies in the crop, if it does, on grey: what can be seen without the source."""
+    row = sample.row
+    canvas = np.full((TILE_PX, TILE_PX, 3), 200, np.uint8)
+    if not any(row["exemplar_box"]):
+        return canvas
+    crop, place = np.array(row["crop"]), np.array(row["exemplar_box"], np.float64)
+    share = (place - crop[[0, 1, 0, 1]]) / (crop[2:] - crop[:2])[[0, 1, 0, 1]] * TILE_PX
+    matrix = np.array(
+        [[(share[2] - share[0]) / EXEMPLAR_PX, 0, share[0]], [0, (share[3] - share[1]) / EXEMPLAR_PX, share[1]]]
+    )
+    cv2.warpAffine(sample.exemplar_pixels, matrix, (TILE_PX, TILE_PX), dst=canvas, borderMode=cv2.BORDER_TRANSPARENT)
+    return canvas
+
+
+def _outline(source: Pixels, row: Row, polygon: NDArray[np.float32]) -> Pixels:
+    shown = source.copy()
+    corners = np.rint(np.array(row["box_in_crop"]) * TILE_PX).astype(int).tolist()
+    cv2.rectangle(shown, corners[:2], corners[2:], BOX_COLOR, 2)
+    rings = [np.rint(ring * TILE_PX).astype(np.int32) for ring in split_rings(polygon)]
+    cv2.polylines(shown, rings, True, MASK_COLOR, 2, cv2.LINE_AA)
+    return shown
+
+
+def _told(augmentation: dict[str, Any]) -> str:
+    steps = [
+        "flip" if augmentation["flip"] else "",
+        f"{round(augmentation['rotate_degrees']):+d}°" if augmentation["rotate_degrees"] is not None else "",
+        f"blur {augmentation['blur_px']}" if augmentation["blur_px"] else "",
+        "affine" if augmentation["affine_px"] else "",
+    ]
+    return ", ".join(step for step in steps if step) or "unchanged"
+
+
+def _show(axes: Axes, pixels: Pixels, title: str) -> None:
+    axes.imshow(pixels)
+    axes.set_title(title, fontsize=8, pad=3)
+
+
+def _png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()

@@ -1,0 +1,1 @@
+"""Planning: BOXES -> units of photos."""

@@ -1,0 +1,1 @@
+"""Storage: any URL -> whole files."""

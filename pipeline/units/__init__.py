@@ -1,0 +1,1 @@
+"""Units: a unit of photos -> its shards, one a draw."""

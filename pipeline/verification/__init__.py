@@ -1,0 +1,1 @@
+"""Verification: dataset -> what is wrong with it."""
