@@ -7,7 +7,7 @@ import tyro
 
 from pipeline.command import guard
 from pipeline.errors import InputError
-from pipeline.storage.folder import is_local
+from pipeline.storage.urls import is_local
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import tyro
 from pbe.training.config import PRESETS, TrainConfig, switched
 from pipeline.command import guard
 from pipeline.errors import InputError
-from pipeline.storage.folder import absolute, filesystem, is_local
+from pipeline.storage.urls import absolute, filesystem, is_local
 
 GO_ON = "run the same command again to go on from the newest checkpoint"
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pipeline
 from pipeline.errors import InputError, LockLostError
-from pipeline.storage.folder import StorageError, is_full, is_local
 from pipeline.storage.redaction import redact
+from pipeline.storage.retries import StorageError, is_full
+from pipeline.storage.urls import is_local
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 GO_ON = "finished units are kept: run the same command again to go on"

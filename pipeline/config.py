@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
 
 SAMPLE_PHOTOS = "sample-photos"
-UNTRAINED = "untrained"
 
 
 @dataclass(frozen=True)

@@ -23,22 +23,27 @@ from tqdm import tqdm
 
 from pipeline.command import EXIT_FAILED, describe_code, run_command
 from pipeline.draws.draw import DrawnSample, DrawRecipe
-from pipeline.encoders.vae import ExemplarEncoder, SourceEncoder
+from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import InputError, LockLostError
 from pipeline.jobs.ending import end_dataset, is_complete, log_run, report_errors, sum_up
-from pipeline.jobs.preparation import Prepared, check_inputs, clear_leftovers, load_encoders, pending_tasks, prepare
+from pipeline.jobs.inputs import check_inputs, clear_leftovers
+from pipeline.jobs.preparation import Prepared, load_encoders, pending_tasks, prepare
 from pipeline.pairing.config import PairConfig
 from pipeline.pairing.folder import read_pairs
 from pipeline.pairing.report import drop_lines, next_command, not_drawn_line
 from pipeline.pairing.store import PairStore, pair_drawer
 from pipeline.pairing.table import describe_changes, keep_table, tabulate
 from pipeline.photos.decode import Photo
-from pipeline.planning.plan import read_units
-from pipeline.shards.manifest import count_totals, read_records
-from pipeline.storage.folder import Folder, absolute, is_full
+from pipeline.planning.plan_files import read_units
+from pipeline.shards.records import read_records
+from pipeline.shards.totals import count_totals
+from pipeline.storage.folder import Folder
 from pipeline.storage.lock import Hold, locked
 from pipeline.storage.redaction import redact
-from pipeline.units.writer import PlannedPhoto, UnitTask, UnitWriter
+from pipeline.storage.retries import is_full
+from pipeline.storage.urls import absolute
+from pipeline.units.tasks import PlannedPhoto, UnitTask
+from pipeline.units.writer import UnitWriter
 from schemas.shards import MANIFEST, SPLITS, UnitRecord
 
 MOST_WORKERS = 4

@@ -18,7 +18,8 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.errors import InputError
-from pipeline.storage.folder import Folder, is_local
+from pipeline.storage.folder import Folder
+from pipeline.storage.urls import is_local
 
 OBJECT_STORE_BYTES = 256 << 20  # only tasks and records pass through it
 

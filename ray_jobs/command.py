@@ -7,7 +7,7 @@ import tyro
 
 from pipeline.config import PRESETS, ShardConfig
 from pipeline.errors import InputError
-from pipeline.storage.folder import absolute, is_local
+from pipeline.storage.urls import absolute, is_local
 
 
 def parse_shard_config(arguments: list[str]) -> ShardConfig:

@@ -16,10 +16,12 @@ from ray.exceptions import RayError, RayTaskError
 from pipeline.config import ShardConfig
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import Prepared, load_encoders
-from pipeline.photos.decode import PhotoStore
-from pipeline.storage.folder import Folder, is_full
+from pipeline.photos.store import PhotoStore
+from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact
-from pipeline.units.writer import UnitTask, UnitWriter
+from pipeline.storage.retries import is_full
+from pipeline.units.tasks import UnitTask
+from pipeline.units.writer import UnitWriter
 from ray_jobs.cluster import Slots, refuse_dead_cluster
 from schemas.shards import UnitRecord
 

@@ -12,8 +12,10 @@ from tqdm import tqdm
 from pipeline.command import EXIT_FAILED, stop_on_sigterm
 from pipeline.errors import InputError
 from pipeline.rng import rng_for
-from pipeline.shards.manifest import Json, read_manifest
-from pipeline.storage.folder import Folder, absolute
+from pipeline.shards.manifest import read_manifest
+from pipeline.shards.recipe import Json
+from pipeline.storage.folder import Folder
+from pipeline.storage.urls import absolute
 from pipeline.verification.dataset import list_files, verify_listing, verify_whole
 from pipeline.verification.problems import Problem, how_to_mend
 from pipeline.verification.units import verify_unit

@@ -21,17 +21,3 @@ BOXES = pa.schema(
         *(pa.field(name, pa.int8()) for name in FLAG_COLUMNS),
     ]
 )
-
-# One row a kept box, in the order of the photo's draws: draw d takes row d modulo the photo's number of rows.
-PLANNED_BOXES = pa.schema(
-    [
-        pa.field("image_id", pa.string()),
-        pa.field("box_id", pa.int32()),
-        pa.field("label", pa.string()),
-        pa.field("box", pa.list_(pa.float32(), 4)),  # XMin YMin XMax YMax, the table's values
-        pa.field("rotation", pa.float32()),  # degrees counter-clockwise; null where the image-info table is silent
-        pa.field("archive", pa.string()),  # the tar that holds the photo, else null
-        pa.field("archive_offset", pa.int64()),  # bytes
-        pa.field("archive_size", pa.int64()),  # bytes
-    ]
-)

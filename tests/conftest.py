@@ -19,10 +19,14 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from pipeline.config import PRESETS, ShardConfig
-from pipeline.encoders.vae import ClipEncoder, VaeEncoder, load_clip, load_vae, make_deterministic
-from pipeline.jobs.preparation import Prepared, check_inputs, pending_tasks, prepare
+from pipeline.encoders.clip import ClipEncoder, load_clip
+from pipeline.encoders.fingerprints import make_deterministic
+from pipeline.encoders.vae import VaeEncoder, load_vae
+from pipeline.jobs.inputs import check_inputs
+from pipeline.jobs.preparation import Prepared, pending_tasks, prepare
 from pipeline.photos.sample_photos import write_openimages_folder
-from pipeline.shards.manifest import finish_dataset, read_records
+from pipeline.shards.manifest import finish_dataset
+from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
 from pipeline.units.writer import UnitWriter
 from tests.object_storage import Proxy, reached, serve_s3

@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.draws.exemplars import encode_jpeg
 from pipeline.draws.masks import draw_bezier_mask
+from pipeline.photos.jpeg import encode_jpeg
 from pipeline.rng import rng_for
-from pipeline.shards.manifest import digest_of
-from pipeline.shards.tars import Row, ShardWriter, tensor_member
+from pipeline.shards.recipe import digest_of
+from pipeline.shards.samples import Row, tensor_member
 from pipeline.storage.folder import Folder
+from pipeline.units.tars import ShardWriter
 from schemas.samples import EXEMPLAR_EXT, EXEMPLAR_PX, TENSORS_EXT, sample_key
 from schemas.shards import MANIFEST, SCHEMA_VERSION, SHARDS, SHARDS_TABLE, index_path, shard_path, unit_name
 

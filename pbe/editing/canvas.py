@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.draws.crops import Crop, PixelBox, resize
+from pipeline.arrays import Hole, PixelBox, Pixels
+from pipeline.draws.crops import Crop
 from pipeline.draws.mask_pictures import cut_shares, repainted_shares
-from pipeline.photos.decode import Pixels
+from pipeline.photos.resize import resize
 
-Mask = NDArray[np.bool_]
 Alpha = NDArray[np.float32]
 Blend = Literal["hole", "crop", "paste"]
 
@@ -25,13 +25,13 @@ INNER_FEATHER_SHARE = 1 / 64  # inside the hole, where nothing outside it may ch
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
-def hole_box(mask: Mask) -> PixelBox:
+def hole_box(mask: Hole) -> PixelBox:
     """The smallest box of pixels around a hole that is not empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def crop_for_editing(mask: Mask, resolution: int) -> Crop:
+def crop_for_editing(mask: Hole, resolution: int) -> Crop:
     """Choose the part of the source around the hole that goes to the model.
 
     A square, as large as the model's picture where that gives the hole between an eighth and a half of its side, as in
@@ -50,7 +50,7 @@ def crop_for_editing(mask: Mask, resolution: int) -> Crop:
     return Crop((x, y, x + columns, y + rows), "crop" if columns == rows else "squash")
 
 
-def cut_mask(mask: Mask, crop: Crop, resolution: int) -> NDArray[np.uint8]:
+def cut_mask(mask: Hole, crop: Crop, resolution: int) -> NDArray[np.uint8]:
     """Bring a mask to the model's picture: [resolution, resolution] uint8, 1 = repaint.
 
     A pixel of which half is to be repainted is repainted, as in masks of one's own that are trained on; of parts too
@@ -65,7 +65,7 @@ def cut_mask(mask: Mask, crop: Crop, resolution: int) -> NDArray[np.uint8]:
     return seen
 
 
-def blend(source: Pixels, edited: Pixels, mask: Mask, crop: Crop, *, how: Blend) -> Pixels:
+def blend(source: Pixels, edited: Pixels, mask: Hole, crop: Crop, *, how: Blend) -> Pixels:
     """Put the edited crop back into a copy of the source.
 
     Args:
@@ -83,7 +83,7 @@ def blend(source: Pixels, edited: Pixels, mask: Mask, crop: Crop, *, how: Blend)
     return whole
 
 
-def seam(mask: Mask, crop: Crop, *, how: Blend) -> Alpha:
+def seam(mask: Hole, crop: Crop, *, how: Blend) -> Alpha:
     """Share of the edited picture at every pixel of the crop, [h, w] in [0, 1]."""
     left, top, right, bottom = crop.box
     hole = np.ascontiguousarray(mask[top:bottom, left:right]).astype(np.uint8)

@@ -6,7 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from pbe.editing.config import Case, EditConfig, parse_scales, refuse_bad_numbers
+from pbe.editing.case import Case
+from pbe.editing.config import EditConfig, parse_scales, refuse_bad_numbers
 from pbe.editing.inputs import read_file
 from pipeline.errors import InputError
 

@@ -9,19 +9,19 @@ import torch
 import transformers
 from PIL import Image
 
-from pbe.editing.canvas import Mask
 from pbe.editing.editor import Editor, Task, encode_exemplar
 from pbe.model.sampler import Conditions
+from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
+from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.latents import encode_sample
-from pipeline.encoders.vae import CLIP_MEAN, CLIP_STD, blank_signed, signed
+from pipeline.encoders.pixels import blank_signed, signed
 from pipeline.errors import InputError
-from pipeline.photos.decode import Pixels
 
 SIDE_UNIT = 8  # px that the pipeline wants a picture's sides to be a multiple of
 
 
-def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Mask, exemplar: Pixels, *, seed: int, n: int) -> Task:
+def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, seed: int, n: int) -> Task:
     """Encode and draw as diffusers' pipeline does with `torch.Generator("cpu").manual_seed(seed)`.
 
     Args:

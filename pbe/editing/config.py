@@ -1,6 +1,6 @@
 """Edit config: the flags of `python -m pbe.edit`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal
 
@@ -91,46 +91,6 @@ class EditConfig:
         if self.blend == "auto":
             return "crop" if self.compat else "hole"
         return self.blend
-
-
-@dataclass(frozen=True)
-class Case:
-    """One source, mask and exemplar, and where its pictures go."""
-
-    name: str
-    """Of the files, without suffix."""
-    source: str
-    exemplar: str
-    mask: str = ""
-    box: str = ""
-    table: str = ""
-    """The CSV, to which paths are relative."""
-    guidance: tuple[float, ...] = field(default=(5.0,))
-    seeds: tuple[int, ...] = field(default=(0,))
-
-    @property
-    def pictures(self) -> int:
-        return len(self.guidance) * len(self.seeds)
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        """Where its files are, by what they are."""
-        given = {"source": self.source, "mask": self.mask, "exemplar": self.exemplar}
-        return {what: _beside(self.table, path) for what, path in given.items() if path}
-
-    def file(self, scale: float, seed: int, suffix: str) -> str:
-        """Name a picture's file."""
-        if self.pictures == 1:
-            return f"{self.name}{suffix}"
-        return f"{self.name}-g{scale:g}-s{seed}{suffix}"
-
-
-def _beside(table: str, path: str) -> str:
-    """Find a path that is relative to a table's folder."""
-    if "://" in path or path.startswith("/"):
-        return path
-    folder, slash, _ = table.rpartition("/")
-    return f"{folder}{slash}{path}"
 
 
 def parse_scales(text: str) -> tuple[float, ...]:

@@ -12,10 +12,11 @@ from typing import Any, get_args
 
 import torch
 
-from pbe.editing.canvas import Blend, Mask, blend, crop_for_editing, cut_mask
+from pbe.editing.canvas import Blend, blend, crop_for_editing, cut_mask
 from pbe.editing.config import MAX_RESOLUTION, refuse_bad_numbers
 from pbe.editing.inputs import Picture, read_mask, read_picture
 from pbe.model.conditioner import exemplar_features
+from pbe.model.one_token import attention_everywhere
 from pbe.model.sampler import (
     DEFAULT_GUIDANCE,
     DEFAULT_SCHEDULER,
@@ -26,14 +27,15 @@ from pbe.model.sampler import (
     make_scheduler,
     sample,
 )
-from pbe.model.unet import attention_everywhere
 from pbe.weights.parts import Parts, load_parts
-from pipeline.draws.crops import Crop, cut, resize
+from pipeline.arrays import Hole, Pixels
+from pipeline.draws.crops import Crop
 from pipeline.draws.masks import latent_mask
+from pipeline.encoders.clip import clip_normalise
 from pipeline.encoders.latents import decode, encode_mean, latent_factor
-from pipeline.encoders.vae import blank_signed, clip_normalise, signed, unit_pixels
+from pipeline.encoders.pixels import blank_signed, signed, unit_pixels
 from pipeline.errors import InputError
-from pipeline.photos.decode import Pixels
+from pipeline.photos.resize import cut, resize
 from schemas.samples import EXEMPLAR_PX
 
 AT_ONCE = 8  # pictures in one batch, which guidance doubles
@@ -75,7 +77,7 @@ class Task:
 
     source: Pixels
     """[H, W, 3] uint8 RGB."""
-    mask: Mask
+    mask: Hole
     """[H, W] bool, True = repaint."""
     crop: Crop
     """The part of the source that the model sees."""
@@ -173,7 +175,7 @@ def edit(
     return pictures
 
 
-def prepare(editor: Editor, source: Pixels, mask: Mask, exemplar: Pixels, *, seeds: Sequence[int]) -> Task:
+def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, seeds: Sequence[int]) -> Task:
     """Encode what the pictures are conditioned on, as for training, and draw their noise.
 
     Args:

@@ -7,15 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pbe.editing.canvas import Mask
+from pipeline.arrays import Hole, Pixels
 from pipeline.draws.mask_pictures import brightness, cut_at_half, fit_mask
 from pipeline.errors import DrawError, InputError, PhotoError
+from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
 from pipeline.photos.colour import to_rgb
-from pipeline.photos.decode import MAX_PHOTO_BYTES, Pixels, decode_photo
-from pipeline.storage.folder import filesystem, read_bytes
+from pipeline.photos.decode import decode_photo
+from pipeline.storage.retries import read_bytes
+from pipeline.storage.urls import filesystem
 
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
-PixelBox = tuple[int, int, int, int]
 
 MAX_PIXELS = 180_000_000
 
@@ -33,7 +34,7 @@ def read_picture(picture: Picture, what: str) -> Pixels:
     return _read_pixels(picture, what, backdrop="white")
 
 
-def read_mask(mask: Picture, source: Pixels) -> Mask:
+def read_mask(mask: Picture, source: Pixels) -> Hole:
     """Read the mask of a source: [h, w] bool in the source's size, True = repaint.
 
     Args:
@@ -62,7 +63,7 @@ def read_mask(mask: Picture, source: Pixels) -> Mask:
     return fitted.astype(bool)
 
 
-def box_mask(box: str, source: Pixels) -> Mask:
+def box_mask(box: str, source: Pixels) -> Hole:
     """Fill a box: `x0,y0,x1,y1` in px of the upright source, x1 and y1 exclusive -> [h, w] bool, True = repaint.
 
     Raises:

@@ -9,11 +9,14 @@ from typing import Any
 
 from PIL import Image
 
-from pbe.editing.config import Case, EditConfig
-from pbe.training.run_folder import write_aside
+from pbe.editing.case import Case
+from pbe.editing.config import EditConfig
+from pipeline.arrays import Pixels
 from pipeline.errors import InputError
-from pipeline.photos.decode import Pixels
-from pipeline.storage.folder import Folder, absolute, with_retries
+from pipeline.storage.folder import Folder
+from pipeline.storage.retries import with_retries
+from pipeline.storage.urls import absolute
+from pipeline.storage.whole_files import write_aside
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 JPEG_QUALITY = 95

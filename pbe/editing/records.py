@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from pbe.editing.config import Case
+from pbe.editing.case import Case
 from pbe.editing.inputs import read_file
 from pbe.editing.outputs import Outputs, record_name
 from pipeline.errors import InputError

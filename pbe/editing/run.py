@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from pbe.editing.case import Case
 from pbe.editing.compat import prepare_as_diffusers
-from pbe.editing.config import Case, EditConfig
+from pbe.editing.config import EditConfig
 from pbe.editing.editor import Editor, Progress, Task, load_editor, paint, prepare
 from pbe.editing.figure import draw_pictures
 from pbe.editing.inputs import box_mask, read_mask, read_picture
 from pbe.editing.outputs import Outputs
 from pbe.editing.records import digest_inputs, unfinished, write_record
 from pbe.model.sampler import make_scheduler
+from pipeline.arrays import Pixels
 from pipeline.errors import InputError
-from pipeline.photos.decode import Pixels
 from pipeline.storage.redaction import redact
 
 EXIT_DONE, EXIT_FAILED = 0, 1

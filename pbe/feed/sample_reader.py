@@ -5,7 +5,6 @@ Local bytes travel once: from the page cache straight into the batch's arrays.
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import safetensors
@@ -13,22 +12,20 @@ import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 
-from pbe.batch import Batch
 from pbe.feed.blocks import Block, Reader, Window
+from pbe.feed.config import ExemplarMode, MaskMode, OnBadSample
 from pbe.feed.dataset import Dataset, Member, Shard, ShardIndex
 from pbe.feed.order import Numbers, Places
-from pipeline.draws.exemplars import augment_with, decode_jpeg
+from pipeline.arrays import Pixels
+from pipeline.draws.exemplars import augment_with
 from pipeline.draws.masks import raster_mask, rectangle, reduce_mask
-from pipeline.encoders.vae import blank_signed, clip_normalise, signed, unit_pixels
+from pipeline.encoders.clip import clip_normalise
+from pipeline.encoders.pixels import blank_signed, signed, unit_pixels
 from pipeline.errors import InputError
-from pipeline.photos.decode import Pixels
+from pipeline.photos.jpeg import decode_jpeg
 from pipeline.rng import rng_for
-from pipeline.shards.tars import tensor_member
+from pipeline.shards.samples import tensor_member
 from schemas.samples import EXEMPLAR_EXT, EXEMPLAR_PX, SOURCE_EXT, TENSORS_EXT
-
-ExemplarMode = Literal["cached", "live", "plain"]
-MaskMode = Literal["drawn", "box"]
-OnBadSample = Literal["stop", "skip"]
 
 TIMESTEPS = 1000
 
@@ -217,30 +214,6 @@ class SampleReader:
         if source.shape != (side, side, 3):
             raise _Damaged(f".{SOURCE_EXT} is {source.shape}, not {side} px square")
         return source
-
-
-def add_noise(content: Content, ordinals: Numbers, *, seed: int, split: str, drop_share: float) -> Batch:
-    """Draw noise, timestep and guidance drop of each sample, by (seed, ordinal) alone, and make the batch whole."""
-    count, c, h, w = content.latents.shape
-    noise = np.empty((count, c, h, w), np.float32)
-    timesteps, drop = np.empty(count, np.int64), np.empty(count, np.bool_)
-    for slot, ordinal in enumerate(ordinals.tolist()):
-        rng_for(seed, "noise", split, ordinal).standard_normal(dtype=np.float32, out=noise[slot])
-        rng = rng_for(seed, "timestep", split, ordinal)
-        timesteps[slot], drop[slot] = rng.integers(TIMESTEPS), rng.random() < drop_share
-    return Batch(
-        content.keys,
-        torch.from_numpy(ordinals),
-        content.latents,
-        content.masked_latents,
-        content.masks,
-        content.exemplars,
-        torch.from_numpy(noise),
-        torch.from_numpy(timesteps),
-        torch.from_numpy(drop),
-        content.weights,
-        content.masked_sources,
-    )
 
 
 def _decode(window: Window, member: Member, row: int, extension: str) -> Pixels:

@@ -8,69 +8,19 @@ Workers are threads: reading, decoding and drawing noise release the interpreter
 blocks and indexes, so that a block is fetched once, and they start and end with the loop.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import Any
 
 from pbe.batch import Batch
-from pbe.feed.blocks import Block, FileReader, RangeReader, Reader, open_local
-from pbe.feed.dataset import Dataset, open_dataset
-from pbe.feed.order import EpochCount, Numbers, Order, Places, Position, StoredOrder, check_world, own_slots
-from pbe.feed.sample_reader import ExemplarMode, MaskMode, OnBadSample, SampleReader, add_noise
-from pbe.feed.shard_cache import ShardCache
-from pipeline.ahead import work_ahead
+from pbe.feed.blocks import Block, Reader
+from pbe.feed.config import FeedConfig
+from pbe.feed.dataset import open_dataset
+from pbe.feed.order import EpochCount, Numbers, Order, Position, check_world, own_slots
+from pbe.feed.readers import make_batch, open_reader, prepare, sample_reader
 from pipeline.errors import InputError
-from schemas.samples import SOURCE_EXT
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-CONNECTIONS = 16  # range requests at a time
-MOST_OPEN = 512  # shards; systems allow a process 1,024 open files
-
-
-@dataclass(frozen=True)
-class FeedConfig:
-    """What a feed can be told."""
-
-    data: str
-    """The dataset: a folder or any fsspec URL."""
-    split: str = "train"
-    """The split to read."""
-    seed: int = 0
-    """Decides order, noise, timesteps, guidance drops and live augmentation."""
-    batch_size: int = 2
-    """Samples of a global batch, over all ranks and micro-batches."""
-    lanes: int = 2
-    """Equal parts of an epoch that are read side by side. Must divide the batch size; world sizes must divide it."""
-    block: int = 64
-    """Consecutive samples of a lane that are shuffled among themselves and, on object storage, fetched at once."""
-    drop_share: float = 0.2
-    """Share of the samples trained without their exemplar, for guidance."""
-    exemplar: ExemplarMode = "cached"
-    """`cached`: the stored vector. `live`: the stored picture, afresh augmented, for the encoder to be run. `plain`:
-    the picture as it is stored."""
-    masks: MaskMode = "drawn"
-    """`drawn`: the stored polygon. `box`: the box as a rectangle; needs sources in the shards (--keep-source), since
-    the stored masked latents belong to the drawn masks: encode `Batch.masked_sources` instead."""
-    bad_samples: OnBadSample = "stop"
-    """A missing or damaged sample stops the feed, or is passed over with weight 0."""
-    check_hashes: bool = False
-    """Compare each sample's bytes with the sha256 in the index."""
-    workers: int = 2
-    """Threads that prepare batches ahead. 0: the caller prepares them itself."""
-    cache: str = ""
-    """A local folder that keeps whole shards of a remote dataset. Empty: blocks are fetched and not kept."""
-    cache_gb: float = 100.0
-    """Size of that folder in GB; the least recently used shards leave."""
-    anonymous: bool = False
-    """Read a public bucket without credentials."""
 
 
 @dataclass(frozen=True)
@@ -180,82 +130,3 @@ class Feed:
             until = places.until + (step - there.step)
             needed |= {self.samples.block(places, slot)[2]: int(until[slot]) for slot in range(len(slots))}
         reader.expect(needed.items(), now=now - steps_under_way)
-
-
-def fixed_batches(config: FeedConfig, *, rank: int = 0, world: int = 1, limit: int = 0) -> Iterator[Batch]:
-    """Give the samples of draw 0 as they are stored, each once, with the same noise and timesteps every time.
-
-    All ranks get equally many batches of equal size; slots beyond the last sample are zeros of weight 0 without a key.
-
-    Args:
-        limit: take only the first so many samples; 0: all.
-    """
-    dataset = open_dataset(config.data, split=config.split, block=config.block, anonymous=config.anonymous)
-    order = StoredOrder(dataset.counts[0], batch=config.batch_size, block=config.block, limit=limit)
-    [slots] = own_slots(config.batch_size, rank=rank, world=world)
-    samples = sample_reader(dataset, config)
-    with open_reader(dataset, config, lanes=1) as reader:
-
-        def build(step: int) -> Batch:
-            places = order.places(step, slots)
-            if reader.looks_ahead:
-                full = np.flatnonzero(places.shards >= 0).tolist()
-                needed = {samples.block(places, slot)[2]: int(places.until[slot]) for slot in full}
-                reader.expect(needed.items(), now=step - 2 * config.workers - 2)
-            return make_batch(samples, places, step * config.batch_size + slots, reader, config)
-
-        with closing(prepare(build, range(order.steps), workers=config.workers)) as batches:
-            yield from batches
-
-
-def sample_reader(dataset: Dataset, config: FeedConfig) -> SampleReader:
-    """Make what reads samples.
-
-    Raises:
-        InputError: box masks are asked of a dataset without sources.
-    """
-    if config.masks == "box":
-        first = next(shard for shards in dataset.shards for shard in shards)
-        if dataset.index(first).members[SOURCE_EXT].sizes.min() < 0:
-            raise InputError(
-                f"{config.data}: box masks need the sources, which its shards lack; make it with --keep-source"
-            )
-    return SampleReader(
-        dataset, config.exemplar, config.masks, config.bad_samples, config.check_hashes, seed=config.seed
-    )
-
-
-def make_batch(samples: SampleReader, places: Places, ordinals: Numbers, reader: Reader, config: FeedConfig) -> Batch:
-    """Read the samples of some places, and draw their noise."""
-    content = samples.read(places, ordinals, reader)
-    return add_noise(content, ordinals, seed=config.seed, split=config.split, drop_share=config.drop_share)
-
-
-@contextmanager
-def open_reader(dataset: Dataset, config: FeedConfig, *, lanes: int) -> Iterator[Reader]:
-    """Open what fits the place of the dataset: its files, cached files, or range requests."""
-    kept = min(16 + 4 * lanes, MOST_OPEN)
-    reader: Reader
-    if dataset.folder.local:
-        reader = FileReader(open_local(dataset.folder), kept=kept)
-    elif config.cache:
-        cache = ShardCache(dataset.folder, Path(config.cache), int(config.cache_gb * 1e9))
-        reader = FileReader(cache.open, kept=kept, connections=CONNECTIONS)
-    else:
-        reader = RangeReader(dataset.folder, connections=CONNECTIONS)
-    try:
-        yield reader
-    finally:
-        reader.close()
-
-
-def prepare(build: Callable[[T], R], tasks: Iterable[T], *, workers: int) -> Generator[R, None, None]:
-    """Build batches in order, on threads ahead of the caller, or when they are asked for."""
-    if workers == 0:
-        yield from map(build, tasks)
-        return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="feed")
-    try:
-        yield from work_ahead(pool, build, tasks, ahead=2 * workers)
-    finally:
-        pool.shutdown(cancel_futures=True)

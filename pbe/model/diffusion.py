@@ -9,23 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from pbe.batch import Batch
+from pbe.model.schedule import Schedule
 from pbe.model.unet import unet_input
-
-TIMESTEPS = 1000
-BETA_START = 0.00085
-BETA_END = 0.012
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How much of the signal is left at each timestep."""
-
-    alphas_cumprod: torch.Tensor
-    """[1000] float32, the cumulative product of 1 - beta."""
-
-    def to(self, device: torch.device) -> "Schedule":
-        """Move to a device; precision stays float32."""
-        return self if self.alphas_cumprod.device == device else Schedule(self.alphas_cumprod.to(device))
 
 
 @dataclass(frozen=True)
@@ -38,12 +23,6 @@ class Losses:
     """[b] inside the hole, detached; NaN where the hole is empty."""
     outside: torch.Tensor
     """[b] outside the hole, detached; NaN where there is no outside."""
-
-
-def scaled_linear_schedule() -> Schedule:
-    """Make Stable Diffusion v1's schedule: the square roots of beta are equally spaced."""
-    roots = torch.linspace(BETA_START**0.5, BETA_END**0.5, TIMESTEPS, dtype=torch.float64, device="cpu")
-    return Schedule(torch.cumprod(1 - roots**2, dim=0).float())
 
 
 def add_noise(latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, schedule: Schedule) -> torch.Tensor:

@@ -8,7 +8,8 @@ from torch import nn
 
 from pbe.batch import Batch
 from pbe.model.conditioner import Conditioner, ConditionerConfig
-from pbe.model.diffusion import Losses, scaled_linear_schedule, training_loss
+from pbe.model.diffusion import Losses, training_loss
+from pbe.model.schedule import scaled_linear_schedule
 from pbe.model.unet import UNetSize, build_unet, unet_config
 
 

@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 import diffusers
 import torch
 
-from pbe.model.diffusion import BETA_END, BETA_START, TIMESTEPS, predict_noise
-from pbe.model.unet import shared_before_context
+from pbe.model.diffusion import predict_noise
+from pbe.model.one_token import shared_before_context
+from pbe.model.schedule import BETA_END, BETA_START, TIMESTEPS
 
 SchedulerName = Literal["pndm", "ddim", "dpmpp"]
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)

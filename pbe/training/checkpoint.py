@@ -22,10 +22,9 @@ from safetensors.torch import load_file
 from pbe.training.engine import Engine
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import Ranks
-from pbe.training.run_folder import write_aside
 from pbe.weights.tensor_files import disk_errors, write_tensors
 from pipeline.errors import InputError
-from pipeline.storage.folder import sha256_of, sync_folder
+from pipeline.storage.whole_files import sha256_of, sync_folder, write_aside
 from schemas.shards import json_bytes
 
 FOLDER, LATEST, HASHES, STATE = "checkpoints", "latest", "hashes.json", "state.json"

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
 
-NONE = "none"
 UNTRAINED = "untrained"
 
 # What another value of leaves the same training: where it runs, reads and writes, how long, and what is looked at.

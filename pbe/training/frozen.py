@@ -8,8 +8,10 @@ import torch
 
 from pbe.batch import Batch
 from pbe.model.conditioner import exemplar_features, mapper_blocks
-from pbe.training.config import NONE, UNTRAINED, TrainConfig
-from pipeline.encoders.vae import ClipEncoder, VaeEncoder, load_clip, load_vae
+from pbe.training.config import UNTRAINED, TrainConfig
+from pipeline.encoders.clip import ClipEncoder, load_clip
+from pipeline.encoders.names import NONE
+from pipeline.encoders.vae import VaeEncoder, load_vae
 from pipeline.errors import InputError
 
 

@@ -3,80 +3,24 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from pbe.batch import Batch
-from pbe.feed.order import Position
-from pbe.feed.training_feed import Feed, FeedStep
+from pbe.feed.training_feed import FeedStep
 from pbe.model.diffusion import weighted_loss
-from pbe.training.checkpoint import save_checkpoint
-from pbe.training.config import TrainConfig, lasting
-from pbe.training.engine import Engine
-from pbe.training.frozen import FrozenEncoders
-from pbe.training.moving_average import MovingAverage
 from pbe.training.observations import Observations, observe
 from pbe.training.ranks import Ranks
-from pbe.training.sample_grids import GridSamples, draw_grid, load_grid_samples
+from pbe.training.run import Run, save
+from pbe.training.sample_grids import draw_grid, load_grid_samples
 from pbe.training.telemetry import Row, Telemetry
 from pbe.training.validation import validate
+from pipeline.arrays import Pixels
 from pipeline.errors import InputError
-from pipeline.photos.decode import Pixels
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass
-class Counts:
-    """What a training counts, kept in its checkpoints."""
-
-    step: int = 0
-    updates: int = 0
-    bad: int = 0
-    """Steps skipped since loss or gradients were not finite."""
-    bad_in_a_row: int = 0
-    overflows: int = 0
-    """fp16 steps skipped since the loss scale was too large, as is usual."""
-    missing: int = 0
-    """Samples passed over with weight 0."""
-
-
-@dataclass
-class Run:
-    """A training under way."""
-
-    config: TrainConfig
-    ranks: Ranks
-    feed: Feed
-    frozen: FrozenEncoders
-    engine: Engine
-    average: MovingAverage | None
-    validates: bool
-    position: Position = field(default_factory=Position)
-    counts: Counts = field(default_factory=Counts)
-    grid_samples: GridSamples | None = None
-    """What sample grids show, once one has been drawn."""
-
-    @property
-    def out(self) -> Path:
-        return Path(self.config.out)
-
-    def full_state(self, *, averaged: bool) -> dict[str, torch.Tensor]:
-        """Gather the weights, or their moving average where one is kept, on the first rank; all must take part."""
-        with self.average.exchanged() if averaged and self.average else nullcontext():
-            return self.engine.full_state(keep=self.ranks.first)
-
-    def prepare(self, batch: Batch) -> Batch:
-        """Bring a batch to the device and encode what is to be encoded live."""
-        device = self.ranks.device
-        moved = {f.name: getattr(batch, f.name) for f in fields(Batch)}
-        moved = {n: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for n, v in moved.items()}
-        return self.frozen.encode(Batch(**moved))
 
 
 def steps(run: Run, received: set[int]) -> None:
@@ -195,19 +139,6 @@ def sample_grid(run: Run) -> Pixels | None:
         seed=config.seed,
         note=f"step {run.counts.step}, {'moving average' if run.average else 'raw weights'}, {split} split",
     )
-
-
-def save(run: Run) -> None:
-    """Write a checkpoint of now."""
-    state = {
-        "step": run.counts.step,
-        "updates": run.counts.updates,
-        "counts": asdict(run.counts),
-        "position": run.feed.state(run.position),
-        "config": lasting(run.config),
-        "world": run.ranks.world,
-    }
-    save_checkpoint(run.out, run.engine, run.average, state, run.ranks, keep_last=run.config.keep_last)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from pbe.batch import Batch
-from pbe.model.diffusion import TIMESTEPS, Losses
+from pbe.model.diffusion import Losses
+from pbe.model.schedule import TIMESTEPS
 
 BUCKETS = 10
 COLUMNS = ("ordinal", "key", "weight", "timestep", "loss", "inside", "outside")

@@ -1,7 +1,6 @@
 """Run folder: one training at a time in OUT; what it is made from in OUT/run.json."""
 
 import fcntl
-import os
 import subprocess
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +9,7 @@ from typing import Any, TextIO
 
 from pbe.training.config import TrainConfig
 from pipeline.errors import InputError
-from pipeline.storage.folder import sync_folder
+from pipeline.storage.whole_files import write_aside
 from schemas.shards import json_bytes
 
 RECORD, LOCK = "run.json", "lock"
@@ -57,21 +56,6 @@ def find_commit() -> str:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def write_aside(path: Path, content: bytes, *, suffix: str = ".partial") -> None:
-    """Put a whole file in place of an older one.
-
-    Args:
-        suffix: of the file while it is written; where several processes may write the same one, each needs its own.
-    """
-    aside = path.with_name(path.name + suffix)
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    sync_folder(path.parent)
 
 
 def _version(package: str) -> str:

@@ -10,19 +10,18 @@ from typing import Any
 import torch
 
 from pbe.batch import Batch
-from pbe.editing.canvas import Mask
-from pbe.editing.figure import outline_mask
+from pbe.feed.config import FeedConfig
 from pbe.feed.dataset import open_dataset
-from pbe.feed.training_feed import FeedConfig, fixed_batches
+from pbe.feed.fixed_batches import fixed_batches, fixed_feed
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.sampler import Conditions, initial_noise, make_scheduler, sample
-from pbe.training.validation import fixed_feed
 from pbe.weights.reading import Tensors
+from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
 from pipeline.encoders.latents import decode
-from pipeline.photos.decode import Pixels
+from pipeline.pictures.outlines import outline_mask
 from pipeline.pictures.tiles import draw_tiles
-from pipeline.shards.tars import read_index, read_sample
+from pipeline.shards.samples import read_index, read_sample
 
 GUIDANCE = (1.0, 3.0, 5.0, 7.0)
 STEPS = 20  # of DPM-Solver++
@@ -111,8 +110,8 @@ def _pixels(vae: Any, latents: torch.Tensor) -> list[Pixels]:
     return list((decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
 
 
-def _mask_pixels(batch: Batch, number: int, source: Pixels) -> Mask:
+def _mask_pixels(batch: Batch, number: int, source: Pixels) -> Hole:
     """Bring a mask of latent size to the source's pixels: [h, w] bool."""
     enlarged = torch.nn.functional.interpolate(batch.masks[number, None].float(), source.shape[:2], mode="bilinear")
-    mask: Mask = (enlarged[0, 0] >= 0.5).cpu().numpy()
+    mask: Hole = (enlarged[0, 0] >= 0.5).cpu().numpy()
     return mask

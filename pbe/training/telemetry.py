@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
-from pbe.training.run_folder import write_aside
-from pipeline.photos.decode import Pixels
+from pipeline.arrays import Pixels
+from pipeline.storage.whole_files import write_aside
 
 METRICS, PICTURE, GRIDS = "metrics.jsonl", "loss.png", "grids"
 Row = dict[str, Any]

@@ -1,22 +1,16 @@
 """Validation: the validation split with fixed draws, noise and timesteps -> losses that can be compared over time."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
 
 from pbe.batch import Batch
-from pbe.feed.training_feed import FeedConfig, fixed_batches
+from pbe.feed.config import FeedConfig
+from pbe.feed.fixed_batches import fixed_batches, fixed_feed
 from pbe.training.engine import Engine
 from pbe.training.observations import Observations, observe
 from pbe.training.ranks import Ranks
-
-
-def fixed_feed(feed: FeedConfig, *, split: str, bottleneck: bool, batch_size: int) -> FeedConfig:
-    """Tell how to read the samples of a split the same way every time: nothing augmented live, nothing dropped."""
-    exemplar = "cached" if feed.exemplar == "live" and bottleneck else feed.exemplar
-    return replace(feed, split=split, exemplar=exemplar, batch_size=batch_size, drop_share=0.0, lanes=1)
 
 
 def validate(

@@ -8,14 +8,15 @@ import torch
 
 from pbe.convert_command import ConvertConfig
 from pbe.model.paint_by_example import count_parameters
-from pbe.training.config import NONE
 from pbe.weights.building import build_model
-from pbe.weights.export import export_model, is_own, misfits
-from pbe.weights.ldm_writing import ldm_misfits, write_checkpoint
-from pbe.weights.parts import Parts, choose_tower, choose_vae, refuse_misfits
+from pbe.weights.export import export_model, is_own
+from pbe.weights.ldm_writing import write_checkpoint
+from pbe.weights.misfits import ldm_misfits, misfits, refuse_misfits
+from pbe.weights.parts import Parts, choose_tower, choose_vae
 from pbe.weights.reading import model_folder, read_weights
+from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
-from pipeline.storage.folder import filesystem
+from pipeline.storage.urls import filesystem
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _MB = 1e6

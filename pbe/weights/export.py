@@ -7,23 +7,24 @@ Both carry `pbe.json`, which tells the layout and whether the weights are raw or
 import copy
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import diffusers
 import torch
-import transformers
 
-from pbe.model.diffusion import BETA_END, BETA_START, TIMESTEPS
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
+from pbe.model.schedule import BETA_END, BETA_START, TIMESTEPS
 from pbe.model.unet import build_unet
 from pbe.weights.building import differences
-from pbe.weights.reading import FORMAT_VERSION, NOTE_FILE, Tensors, read_note
+from pbe.weights.misfits import misfits
+from pbe.weights.note import FORMAT_VERSION, NOTE_FILE, read_note
+from pbe.weights.reading import Tensors
 from pbe.weights.tensor_files import disk_errors, write_tensors
-from pipeline.encoders.vae import CLIP_MEAN, CLIP_STD
+from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.errors import InputError
+from pipeline.storage.whole_files import beside, removed_on_failure, replace_folder
 
 Layout = Literal["diffusers", "pbe"]
 _BICUBIC = 3  # Pillow's number
@@ -82,7 +83,7 @@ def export_model(
             _write_own_parts(partial, _under(state, "conditioner."), tower)
     note = {"format": FORMAT_VERSION, "layout": written, "weights": weights, "step": step}
     _write_json(partial / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
-    _replace(out, partial)
+    replace_folder(out, partial)
     return written
 
 
@@ -94,56 +95,11 @@ def is_own(folder: Path) -> bool:
     return not names or (names <= _OWN_NAMES and bool(read_note(folder)))
 
 
-def misfits(config: ModelConfig, *, vae: Any | None, tower: Any | None) -> list[str]:
-    """Say why diffusers' Paint by Example pipeline could not hold the model; empty: it can."""
-    reasons = []
-    if not config.bottleneck:
-        reasons.append("the bottleneck is off")
-    if not isinstance(vae, diffusers.AutoencoderKL):
-        reasons.append(f"the VAE is {_class_name(vae)}, not AutoencoderKL")
-    elif vae.config.get("shift_factor"):
-        reasons.append(f"the VAE shifts its latents by {vae.config.shift_factor}")
-    if not isinstance(tower, transformers.CLIPVisionModel):
-        return [*reasons, f"the exemplar encoder is {_class_name(tower)}, not CLIPVisionModel"]
-    if tower.config.hidden_size != config.conditioner.width:
-        reasons.append(f"CLIP vectors have {tower.config.hidden_size} numbers, the model {config.conditioner.width}")
-    layers = tower.config.num_hidden_layers
-    blocks = (layers + 1) // 5
-    if blocks != config.conditioner.blocks:
-        reasons.append(f"CLIP's {layers} layers mean {blocks} mapper blocks, not {config.conditioner.blocks}")
-    return reasons
-
-
 def _refuse_partial(out: Path, state: Tensors, config: ModelConfig) -> None:
     with torch.device("meta"):
         faults = differences(PaintByExample(config), state)
     if faults:
         raise ValueError(f"{out}: not a whole model's state: {'; '.join(faults)}; gather all shards first")
-
-
-def beside(out: Path, what: str) -> Path:
-    """Name what lies for a moment beside `out`, as nobody else names anything."""
-    return out.with_name(f".{out.name}.pbe-{what}")
-
-
-@contextmanager
-def removed_on_failure(folder: Path) -> Iterator[None]:
-    """Leave nothing of a folder that was not finished: on a full disk it would keep the room."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _replace(out: Path, partial: Path) -> None:
-    """Put the finished folder in place; the older one is gone only once the new one is there."""
-    older = beside(out, "replaced")
-    shutil.rmtree(older, ignore_errors=True)
-    if out.exists():
-        out.rename(older)
-    partial.rename(out)
-    shutil.rmtree(older, ignore_errors=True)
 
 
 def _write_unet(folder: Path, state: Tensors, config: ModelConfig) -> None:
@@ -214,10 +170,6 @@ def _clip_preprocessing(image_size: int) -> dict[str, Any]:
 
 def _under(state: Tensors, prefix: str) -> dict[str, torch.Tensor]:
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
-def _class_name(part: Any | None) -> str:
-    return "absent" if part is None else type(part).__name__
 
 
 def _write_tensors(path: Path, state: Tensors) -> None:

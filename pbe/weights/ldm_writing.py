@@ -2,19 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
-from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from pbe.model.conditioner import ConditionerConfig
-from pbe.model.paint_by_example import ModelConfig, PaintByExample
-from pbe.model.unet import UNET_SIZES, unet_config
-from pbe.weights.building import SD_V1_VAE, VIT_L_14, differences
-from pbe.weights.export import beside
 from pbe.weights.ldm_reading import LAYERS, MAPPER, RESNET, UNET_ENDS, VAE_ATTENTION, Tensors
 from pbe.weights.reading import plain_tower
+from pipeline.storage.whole_files import beside
 
 _ENDS = {theirs: ours for ours, theirs in UNET_ENDS.items()}
 _RESNET = {theirs: ours for ours, theirs in RESNET.items()}
@@ -46,25 +39,6 @@ def write_checkpoint(path: Path, state: Tensors, *, vae: Tensors, tower: Tensors
         partial.unlink(missing_ok=True)
         raise
     partial.rename(path)
-
-
-def ldm_misfits(model: PaintByExample, *, vae: Any, tower: Any) -> list[str]:
-    """Say which parts the original code's only config could not hold; empty: it can hold the model."""
-    with torch.device("meta"):
-        theirs = PaintByExample(
-            ModelConfig(unet_config(UNET_SIZES["sd-v1"], latent_channels=4), ConditionerConfig(1024, 768, 5))
-        )
-        parts = [
-            ("UNet", "Stable Diffusion v1's", theirs.unet, model.unet),
-            ("conditioner", "Paint by Example's", theirs.conditioner, model.conditioner),
-            ("VAE", "Stable Diffusion v1's", AutoencoderKL(**SD_V1_VAE), vae),
-            ("CLIP vision tower", "ViT-L/14's", CLIPVisionModel(CLIPVisionConfig(**VIT_L_14)), tower),
-        ]
-    return [
-        f"the {name} has other tensors than {whose}"
-        for name, whose, expected, part in parts
-        if differences(expected, part.state_dict())
-    ]
 
 
 def unet_to_ldm(state: Tensors) -> dict[str, torch.Tensor]:

@@ -9,8 +9,9 @@ import torch
 from pbe.weights.hub import fetch
 from pbe.weights.reading import Weights, modern_vae, plain_tower, read_weights
 from pbe.weights.tensor_files import find_weights, read_json, read_part
-from pipeline.config import UNTRAINED
-from pipeline.encoders.vae import load_clip, load_vae
+from pipeline.encoders.clip import load_clip
+from pipeline.encoders.names import UNTRAINED
+from pipeline.encoders.vae import load_vae
 from pipeline.errors import InputError
 
 

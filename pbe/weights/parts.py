@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from pbe.model.paint_by_example import PaintByExample
-from pbe.training.config import NONE
 from pbe.weights.building import build_model, build_tower, build_vae
+from pbe.weights.misfits import refuse_misfits
 from pbe.weights.named_encoders import read_tower, read_vae
 from pbe.weights.reading import Weights, read_weights
-from pipeline.errors import InputError
+from pipeline.encoders.names import NONE
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,3 @@ def choose_vae(weights: Weights, name: str) -> Any | None:
 def choose_tower(weights: Weights, name: str) -> Any | None:
     """Build the CLIP vision tower that --clip names, likewise."""
     return None if name == NONE else build_tower(read_tower(name) if name else weights)
-
-
-def refuse_misfits(source: str, model: PaintByExample, *, vae: Any | None, tower: Any | None) -> None:
-    """Refuse encoders of other sizes than the model's.
-
-    Raises:
-        InputError: naming both sizes.
-    """
-    latent, width = model.unet.config.out_channels, model.config.conditioner.width
-    if vae is not None and vae.config.latent_channels != latent:
-        raise InputError(
-            f"{source}: paints latents of {latent} channels, the VAE's have {vae.config.latent_channels}; "
-            "name the VAE that it was trained on with --vae"
-        )
-    if tower is not None and tower.config.hidden_size != width:
-        raise InputError(
-            f"{source}: takes exemplar vectors of {width} numbers, the CLIP tower's have "
-            f"{tower.config.hidden_size}; name the tower that it was trained on with --clip"
-        )

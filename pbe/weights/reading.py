@@ -1,7 +1,8 @@
 """Weights: a folder, file or hub id of published or own weights -> tensors under diffusers' names.
 
 Reads diffusers' folders of Stable Diffusion v1 and Paint by Example (.safetensors or .bin, encoder keys of transformers
-4 and 5), checkpoints of the original code (`.ckpt`), and what `pbe.weights.export` writes. Never unpickles more than tensors.
+4 and 5), checkpoints of the original code (`.ckpt`), and what `pbe.weights.export` writes. Never unpickles more than
+tensors.
 """
 
 import re
@@ -12,18 +13,17 @@ from typing import Any
 
 import torch
 
-from pbe.model.diffusion import BETA_END, BETA_START, TIMESTEPS
+from pbe.model.schedule import BETA_END, BETA_START, TIMESTEPS
 from pbe.weights.hub import fetch
 from pbe.weights.ldm_reading import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
+from pbe.weights.note import NOTE_FILE, read_note
 from pbe.weights.tensor_files import FORMS, find_weights, read_json, read_part, read_tensors
 from pipeline.errors import InputError
 
-NOTE_FILE = "pbe.json"
 Tensors = Mapping[str, torch.Tensor]
 
 _PARTS = ("unet", "conditioner", "image_encoder", "vae")
 _OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # diffusers < 0.16
-FORMAT_VERSION = 1  # of NOTE_FILE
 _SCHEDULE = {
     "prediction_type": "epsilon",
     "beta_schedule": "scaled_linear",
@@ -132,28 +132,6 @@ def _read_folder(folder: Path, source: str) -> Weights:
         vae_config=read_json(vae / "config.json") if has_vae else None,
         note=read_note(folder),
     )
-
-
-def read_note(folder: Path) -> dict[str, Any]:
-    """Read what `pbe.weights.export` recorded; empty: nothing.
-
-    Raises:
-        InputError: it is damaged, or of a later version.
-    """
-    path = folder / NOTE_FILE
-    if not path.is_file():
-        return {}
-    note = read_json(path)
-    sound = (
-        note.get("format") == FORMAT_VERSION
-        and note.get("weights") in ("raw", "ema", "unknown")
-        and (note.get("step") is None or type(note["step"]) is int)
-        and isinstance(note.get("bottleneck"), bool)
-        and isinstance(note.get("encoders"), dict)
-    )
-    if not sound:
-        raise InputError(f"{path}: is no note of format {FORMAT_VERSION}; copy the model's folder again")
-    return note
 
 
 def _refuse_foreign_schedule(folder: Path) -> None:

@@ -7,20 +7,16 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pipeline.draws.masks import Sides
+from pipeline.arrays import PixelBox, Sides
 from pipeline.errors import DrawError
-from pipeline.photos.decode import Pixels
 
 EXTEND_SHARE = 0.4  # of the free space on each side
 INSET_SHARE = 0.6  # of the smallest margin between extended box and crop
 
 Fit = Literal["crop", "squash"]
-PixelBox = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -92,29 +88,3 @@ def crop_around(extended: PixelBox, width: int, height: int, rng: np.random.Gene
 def _up_to(largest: int, u: float) -> int:
     """Turn a uniform number in [0, 1) into a uniform integer in [0, largest]."""
     return int(u * (largest + 1))
-
-
-def resize(pixels: Pixels, size: int) -> Pixels:
-    """Resize to [size, size, 3] uint8, bilinear with antialias."""
-    height, width = pixels.shape[:2]
-    if height <= size and width <= size:
-        return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
-    # torch's uint8 kernel is the fastest antialiased one here, and twice as fast when it may write channels-last
-    # pixels, which torch.nn.functional.interpolate does not let it do.
-    resized = np.empty((size, size, 3), np.uint8)
-    _RESIZE(_planes(np.ascontiguousarray(pixels)), [size, size], False, None, None, out=_planes(resized))
-    return resized
-
-
-_RESIZE = torch.ops.aten._upsample_bilinear2d_aa.out
-
-
-def _planes(pixels: Pixels) -> torch.Tensor:
-    """View [h, w, 3] as [1, 3, h, w]."""
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
-
-
-def cut(photo: Pixels, box: PixelBox, size: int) -> Pixels:
-    """Cut a pixel box out of a photo and resize it to [size, size, 3]."""
-    left, top, right, bottom = box
-    return resize(photo[top:bottom, left:right], size)

@@ -11,11 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.draws.crops import Crop, PixelBox, crop_around, cut, extend_box, outer_px
-from pipeline.draws.exemplars import Augmentation, augment_exemplar, crop_exemplar, decode_jpeg, exemplar_box
-from pipeline.draws.masks import Polygon, Sides, draw_bezier_mask, raster_mask, rectangle
+from pipeline.arrays import Box, PixelBox, Pixels, Polygon, Sides
+from pipeline.draws.crops import Crop, crop_around, extend_box, outer_px
+from pipeline.draws.exemplars import Augmentation, augment_exemplar, crop_exemplar, exemplar_box
+from pipeline.draws.masks import draw_bezier_mask, raster_mask, rectangle
 from pipeline.errors import DrawError
-from pipeline.photos.decode import Box, Photo, Pixels
+from pipeline.photos.decode import Photo
+from pipeline.photos.jpeg import decode_jpeg
+from pipeline.photos.resize import cut
 from pipeline.rng import rng_for
 
 MaskShape = Literal["rectangle", "bezier", "traced"]

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.draws.crops import PixelBox, cut
-from pipeline.photos.decode import Pixels
+from pipeline.arrays import PixelBox, Pixels
+from pipeline.photos.jpeg import encode_jpeg
+from pipeline.photos.resize import cut
 from pipeline.rng import rng_for
 from schemas.samples import EXEMPLAR_PX
 
@@ -21,7 +22,6 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks
 import albumentations as A
 
 PAD_PX = 10
-JPEG_QUALITY = 95
 AFFINE_PX = 50.0  # how far each of the three points moves, of 224
 
 
@@ -76,26 +76,6 @@ def exemplar_box(inner: PixelBox, width: int, height: int) -> PixelBox:
 def crop_exemplar(photo: Pixels, box: PixelBox) -> bytes:
     """Cut the exemplar out of the photo, squash it to 224 x 224, and encode it as JPEG."""
     return encode_jpeg(cut(photo, box, EXEMPLAR_PX))
-
-
-def encode_jpeg(pixels: Pixels) -> bytes:
-    """Encode [h, w, 3] RGB as JPEG of quality 95."""
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    assert done
-    return encoded.tobytes()
-
-
-def decode_jpeg(data: bytes) -> Pixels:
-    """Decode a stored JPEG to [h, w, 3] RGB.
-
-    Raises:
-        ValueError: it is no JPEG.
-    """
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if pixels is None:
-        raise ValueError("not a JPEG")
-    return pixels  # type: ignore[return-value]
 
 
 def augment_exemplar(exemplar: Pixels, *, seed: int, image_id: str, draw: int) -> tuple[Pixels, Augmentation]:

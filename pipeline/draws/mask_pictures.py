@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Mask, Pixels
 from pipeline.errors import DrawError
-from pipeline.photos.decode import Pixels, decode_photo
+from pipeline.photos.decode import decode_photo
 
-Mask = NDArray[np.uint8]  # [h, w], 1 = repaint
 Repaint = Literal["white", "black"]
 
 BLACK, GREY, WHITE = 64, 128, 192  # darker is black, brighter white, and half of it a mask's edge

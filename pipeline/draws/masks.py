@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.arrays import Polygon, Sides
 from pipeline.draws.rings import split_rings
-
-Polygon = NDArray[np.float32]  # [n, 2] x y
-Sides = tuple[float, float, float, float]  # x_min y_min x_max y_max
 
 POINTS_A_SIDE = 20
 JITTER_PX = 5  # of a photo whose long side is JITTER_REFERENCE_PX

@@ -7,9 +7,9 @@ for pixel, with all its pieces and holes.
 import cv2
 import numpy as np
 
+from pipeline.arrays import Mask, Polygon, Sides
 from pipeline.draws.crops import Crop
-from pipeline.draws.mask_pictures import Mask, resize_mask
-from pipeline.draws.masks import Polygon, Sides
+from pipeline.draws.mask_pictures import resize_mask
 from pipeline.draws.rings import join_rings
 from pipeline.errors import DrawError
 

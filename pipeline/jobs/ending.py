@@ -5,14 +5,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from pipeline.config import UNTRAINED
+from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import Prepared
-from pipeline.pictures.overview import write_funnel, write_overview
-from pipeline.shards.manifest import Json, finish_dataset, funnel_rows, read_manifest
+from pipeline.pictures.funnel import write_funnel
+from pipeline.pictures.overview import write_overview
+from pipeline.shards.card import funnel_rows
+from pipeline.shards.manifest import finish_dataset, read_manifest
+from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact
-from pipeline.units.writer import UnitTask
+from pipeline.units.tasks import UnitTask
 from schemas.shards import UnitRecord, json_bytes
 
 SHOWN_ERRORS = 5

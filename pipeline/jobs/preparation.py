@@ -1,27 +1,28 @@
 """Job: a config -> checked inputs, recipe and plan, before any unit is made. All that a shard job does outside Ray."""
 
-import csv
-import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from pipeline.boxes.filters import Rule, parse_filters
-from pipeline.boxes.tables import check_tables, list_tables
-from pipeline.config import SAMPLE_PHOTOS, UNTRAINED, ShardConfig
-from pipeline.encoders.vae import ExemplarEncoder, SourceEncoder, load_clip, load_vae, make_deterministic
-from pipeline.errors import InputError, PhotoError
-from pipeline.photos.decode import PROBED_PHOTOS, PhotoStore
-from pipeline.photos.sample_photos import write_openimages_folder
-from pipeline.planning.plan import PLAN, Plan, PlanInputs, make_plan, read_unit_boxes, read_units
-from pipeline.shards.manifest import RECIPE, digest_of, make_recipe, recipe_differences
-from pipeline.storage.folder import Folder, absolute, filesystem, read_bytes, with_retries
-from pipeline.units.writer import PlannedPhoto, UnitTask, group_photos
-from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, RECORD_NAME, SHARDS_TABLE, unit_name
+from pipeline.config import ShardConfig
+from pipeline.encoders.clip import load_clip
+from pipeline.encoders.fingerprints import make_deterministic
+from pipeline.encoders.names import UNTRAINED
+from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
+from pipeline.encoders.vae import load_vae
+from pipeline.errors import InputError
+from pipeline.jobs.inputs import Inputs, probe_photos, stamp
+from pipeline.photos.store import PhotoStore
+from pipeline.planning.plan import make_plan
+from pipeline.planning.plan_files import PLAN, read_units
+from pipeline.planning.row_counts import Plan, PlanInputs
+from pipeline.shards.manifest import RECIPE, recipe_differences
+from pipeline.shards.recipe import digest_of, make_recipe
+from pipeline.storage.folder import Folder
+from pipeline.units.tasks import UnitTask
+from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, SHARDS_TABLE, unit_name
 
 # What a job writes; --overwrite removes these, in this order, and nothing else: a job killed meanwhile finds either
 # the old recipe or no records.
@@ -46,66 +47,6 @@ class Prepared:
     @property
     def recipe_digest(self) -> str:
         return digest_of(self.recipe)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Inputs that have been looked at: tables that begin well, photos that are there."""
-
-    config: ShardConfig  # all paths absolute
-    out: Folder
-    rules: tuple[Rule, ...]
-    tables: list[str]
-    image_info: list[str]
-    class_names: dict[str, str]
-    store: PhotoStore
-    finished: frozenset[str]  # names of the records of finished units and draws
-
-    @property
-    def work_paths(self) -> list[str]:
-        """What units are made from, wherever they are made."""
-        models = [name for name in (self.config.vae, self.config.clip) if Path(name).is_dir()]
-        return [*(folder.url for folder in self.store.folders), *self.store.archives, *models]
-
-
-def check_inputs(
-    config: ShardConfig, *, guard: Callable[[], None] = lambda: None, store: PhotoStore | None = None
-) -> Inputs:
-    """Check a job's flags, tables and photo folders, and list what is finished.
-
-    Takes seconds, writes nothing but the sample photos, and clears away what a killed job left half written.
-
-    Args:
-        guard: called before each change of the output; may raise to forbid it.
-        store: where photos are; None: where `config.images` says.
-
-    Raises:
-        InputError: anything is wrong that its user can mend.
-    """
-    out = Folder(absolute(config.out), guard=guard)
-    clear_leftovers(out)
-    config = _resolve_inputs(config, out)
-    tables = list_tables(config.boxes, anonymous=config.anonymous)
-    check_tables(tables, anonymous=config.anonymous)
-    return Inputs(
-        config=config,
-        out=out,
-        rules=tuple(parse_filters(config.filters)),
-        tables=tables,
-        image_info=list_tables(config.image_info, anonymous=config.anonymous),
-        class_names=read_class_names(config.classes, anonymous=config.anonymous) if config.classes else {},
-        store=store or PhotoStore(config.images, anonymous=config.anonymous),
-        finished=frozenset(name for name in out.names("units") if RECORD_NAME.fullmatch(name)),
-    )
-
-
-def clear_leftovers(out: Folder) -> None:
-    """Remove what is half written; only for a job that holds the output."""
-    if out.local:
-        out.remove("run/tmp")
-        return
-    with suppress(PermissionError):  # credentials that may write but not list uploads; buckets have rules for these
-        out.abort_uploads()
 
 
 def prepare(
@@ -174,7 +115,7 @@ def prepare(
     finished = set(checked.finished)
     plan = _plan(inputs, checked.store, out, anew=bool(differences), accept=accept, say=say, progress=progress)
     recipe["inputs"] = plan.inputs
-    _probe_photos(checked.store, out, config)
+    probe_photos(checked.store, out, config)
     if not finished:
         for name in UNITS_OUTPUTS:  # what a job that was killed before its first record, or while it removed, left
             out.remove(name)
@@ -226,48 +167,6 @@ def load_encoders(config: ShardConfig, device: str) -> tuple[SourceEncoder, Exem
     )
 
 
-def read_class_names(url: str, *, anonymous: bool) -> dict[str, str]:
-    """Read a class-names table: label, name, with or without a header line.
-
-    Raises:
-        InputError: it is absent, or has no second column.
-    """
-    fs, path = filesystem(url, anonymous=anonymous)
-    try:
-        rows = list(csv.reader(read_bytes(fs, path).decode("utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--classes {url}: {error}; give a CSV of label and name") from error
-    for line, row in enumerate(rows, start=1):
-        if row and len(row) < 2:
-            raise InputError(f"--classes {url}: line {line}: {row!r} has no name; give a CSV of label and name")
-    return {row[0]: row[1] for row in rows if row and row[0] not in ("LabelName", "id")}
-
-
-def _resolve_inputs(config: ShardConfig, out: Folder) -> ShardConfig:
-    """Make all paths absolute; lay out the sample photos where they are asked for."""
-    if config.boxes == (SAMPLE_PHOTOS,):
-        folder = write_openimages_folder(out)
-        root = folder.url.rstrip("/")
-        config = replace(
-            config,
-            boxes=(f"{root}/train-annotations-bbox.csv",),
-            images=config.images or (f"{root}/train",),
-            image_info=(f"{root}/train-images-boxable-with-rotation.csv",),
-            classes=f"{root}/class-descriptions-boxable.csv",
-        )
-    if not config.images:
-        raise InputError("--images: give the folder, or the tar files, that hold the photos of --boxes")
-    return replace(
-        config,
-        boxes=tuple(map(absolute, config.boxes)),
-        images=tuple(map(absolute, config.images)),
-        image_info=tuple(map(absolute, config.image_info)),
-        classes=absolute(config.classes) if config.classes else "",
-        vae=absolute(config.vae) if Path(config.vae).exists() else config.vae,
-        clip=absolute(config.clip) if Path(config.clip).exists() else config.clip,
-    )
-
-
 def _plan(
     inputs: PlanInputs,
     store: PhotoStore,
@@ -284,7 +183,7 @@ def _plan(
             **asdict(replace(inputs, rules=())),
             "rules": [rule.spec for rule in inputs.rules],
             "archives": store.archives,
-            "files": [_stamp(url, inputs.anonymous) for url in (*inputs.tables, *inputs.image_info, *store.archives)],
+            "files": [stamp(url, inputs.anonymous) for url in (*inputs.tables, *inputs.image_info, *store.archives)],
         }
     )
     if not anew and out.read_if_there(f"{PLAN}/key") == key.encode():
@@ -297,48 +196,6 @@ def _plan(
     plan = make_plan(inputs, places=store.places(), out=out, accept=accept, progress=progress)
     out.write(f"{PLAN}/key", key.encode())
     return plan
-
-
-def _stamp(url: str, anonymous: bool) -> str:
-    """Tell one version of a file from another without reading it."""
-    fs, path = filesystem(url, anonymous=anonymous)
-    try:
-        info = with_retries(lambda: fs.info(path))
-    except OSError as error:
-        raise InputError(f"{url}: cannot be read ({error}); check the address and the credentials") from error
-    facts = [info.get(name) for name in ("size", "mtime", "LastModified", "ETag", "etag")]
-    return hashlib.sha256(json.dumps([url, *facts], default=str).encode()).hexdigest()
-
-
-def _probe_photos(store: PhotoStore, out: Folder, config: ShardConfig) -> None:
-    """Refuse photo folders that hold none of the first photos planned.
-
-    Raises:
-        InputError: none of them is there.
-    """
-    tried: list[str] = []
-    for photo in islice(_planned_photos(out), PROBED_PHOTOS):
-        tried.append(photo.image_id)
-        try:
-            store.fetch(photo.image_id, archive=photo.archive, offset=photo.archive_offset, size=photo.archive_size)
-            return
-        except PhotoError as error:
-            if error.reason != "missing":
-                return
-        except OSError as error:
-            raise InputError(
-                f"--images {' '.join(config.images)}: {photo.image_id} cannot be read ({error}); check the address and "
-                "the credentials (--anonymous for public buckets)"
-            ) from error
-    raise InputError(
-        f"--images {' '.join(config.images)}: none of the first {len(tried)} planned photos is there "
-        f"(first: {tried[0]}.jpg); give the folder that holds the photos of these boxes"
-    )
-
-
-def _planned_photos(out: Folder) -> Iterator[PlannedPhoto]:
-    for unit in read_units(out).to_pylist():
-        yield from group_photos(read_unit_boxes(out, file=unit["file"], row_group=unit["row_group"]))
 
 
 def _encoder_names(sources: SourceEncoder, exemplars: ExemplarEncoder) -> dict[str, str]:

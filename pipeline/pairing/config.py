@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.config import UNTRAINED, ShardConfig
+from pipeline.config import ShardConfig
 from pipeline.draws.mask_pictures import Repaint
+from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
 from pipeline.pairing.folder import FOLDERS
-from pipeline.storage.folder import absolute, filesystem, is_local
+from pipeline.storage.urls import absolute, filesystem, is_local
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.photos.decode import SUFFIXES
+from pipeline.photos.formats import SUFFIXES
 from pipeline.storage.folder import Folder
 from schemas.pairs import FILES
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config import UNTRAINED, ShardConfig
+from pipeline.config import ShardConfig
+from pipeline.encoders.names import UNTRAINED
 from pipeline.storage.folder import Folder
 from schemas.boxes import ID_COLUMN
 from schemas.drops import DROPS

@@ -11,9 +11,11 @@ from pipeline.draws.draw import DrawnSample, DrawRecipe
 from pipeline.draws.mask_pictures import decode_mask
 from pipeline.errors import DrawError, PhotoError
 from pipeline.pairing.draws import Given, draw_pair
-from pipeline.photos.decode import Photo, PhotoStore, decode_photo, read_picture
+from pipeline.photos.bounded_reads import read_picture
+from pipeline.photos.decode import Photo, decode_photo
+from pipeline.photos.store import PhotoStore
 from pipeline.storage.folder import Folder
-from pipeline.units.writer import Drawer, PlannedPhoto
+from pipeline.units.tasks import Drawer, PlannedPhoto
 from schemas.boxes import ID_COLUMN
 
 KEPT_DECODED = 4  # a photo's draws follow each other, and mostly want the same mask

@@ -11,29 +11,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.draws.crops import resize
+from pipeline.arrays import Pixels
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar
 from pipeline.draws.masks import raster_mask
-from pipeline.draws.rings import split_rings
-from pipeline.photos.decode import Pixels
-from pipeline.shards.manifest import funnel_rows
-from pipeline.shards.tars import Row, Sample, read_index, read_sample
+from pipeline.photos.resize import resize
+from pipeline.pictures.outlines import TILE_PX, outline_sample
+from pipeline.shards.samples import Row, Sample, read_index, read_sample
 from pipeline.storage.folder import Folder
 from schemas.samples import EXEMPLAR_PX
-from schemas.shards import FUNNEL, OVERVIEW, UnitRecord
+from schemas.shards import OVERVIEW, UnitRecord
 
 OVERVIEW_SAMPLES = 10
-TILE_PX = 256
 DPI = 100
 WIDTH_IN, LINE_IN, TITLE_IN = 12.0, 1.7, 0.6
 TITLE = (
     "Samples read back from the shards: source with box (yellow) and mask outline (cyan), masked source, "
     "stored exemplar, augmented exemplar"
 )
-BOX_COLOR = (255, 196, 0)
-MASK_COLOR = (0, 229, 255)
-KEPT_COLOR, LOST_COLOR = "#2a788e", "#d1495b"
 
 matplotlib.use("Agg")
 
@@ -61,31 +56,8 @@ def write_overview(out: Folder, records: list[UnitRecord], *, seed: int) -> int:
     for position, row in enumerate(rows):
         line, half = divmod(position, 2)
         _draw_sample(grid[line][4 * half : 4 * half + 4], read_sample(out, row), seed)
-    out.write(OVERVIEW, _png(figure))
+    out.write(OVERVIEW, encode_png(figure))
     return len(rows)
-
-
-def write_funnel(out: Folder, totals: dict[str, Any]) -> None:
-    """Draw the funnel: what is left in blue, what left it in red, on a logarithmic scale."""
-    rows = [row for row in funnel_rows(totals) if row[2] or row[0] in ("box rows", "samples")]
-    figure = Figure(figsize=(9, 1.2 + 0.36 * len(rows)), dpi=DPI, facecolor="white")
-    axes = figure.subplots()
-    labels = [f"{stage}: {reason}" for stage, reason, _ in rows]
-    lost = ("malformed", "filtered", "draws dropped")
-    colors = [
-        LOST_COLOR if stage in lost or reason in ("beyond --limit", "in lost photos", "not drawn") else KEPT_COLOR
-        for stage, reason, _ in rows
-    ]
-    counts = [count for *_, count in rows]
-    bars = axes.barh(labels, [max(count, 0.8) for count in counts], color=colors)
-    axes.bar_label(bars, [f"{count:,}" for count in counts], padding=4, fontsize=9)
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlim(0.7, 4 * max(10, *counts))
-    axes.set_title("From box rows to samples (blue: left, red: lost or unused)", fontsize=11)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    out.write(FUNNEL, _png(figure))
 
 
 def _choose_rows(out: Folder, records: list[UnitRecord]) -> list[Row]:
@@ -103,7 +75,7 @@ def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int) -> None:
     source = resize(source, TILE_PX)
     mask = raster_mask(polygon, TILE_PX)
     augmented, _ = augment_exemplar(sample.exemplar_pixels, seed=seed, image_id=row["image_id"], draw=row["draw"])
-    _show(tiles[0], _outline(source, row, polygon), f"{row['label_name']}, {row['split']}")
+    _show(tiles[0], outline_sample(source, row, polygon), f"{row['label_name']}, {row['split']}")
     _show(tiles[1], blank(source, mask), f"{row['mask_shape']}, {row['fit']}")
     _show(tiles[2], sample.exemplar_pixels, "exemplar")
     _show(tiles[3], augmented, _told(row["augmentation"]))
@@ -124,15 +96,6 @@ def _place_exemplar(sample: Sample) -> Pixels:
     return canvas
 
 
-def _outline(source: Pixels, row: Row, polygon: NDArray[np.float32]) -> Pixels:
-    shown = source.copy()
-    corners = np.rint(np.array(row["box_in_crop"]) * TILE_PX).astype(int).tolist()
-    cv2.rectangle(shown, corners[:2], corners[2:], BOX_COLOR, 2)
-    rings = [np.rint(ring * TILE_PX).astype(np.int32) for ring in split_rings(polygon)]
-    cv2.polylines(shown, rings, True, MASK_COLOR, 2, cv2.LINE_AA)
-    return shown
-
-
 def _told(augmentation: dict[str, Any]) -> str:
     steps = [
         "flip" if augmentation["flip"] else "",
@@ -148,7 +111,7 @@ def _show(axes: Axes, pixels: Pixels, title: str) -> None:
     axes.set_title(title, fontsize=8, pad=3)
 
 
-def _png(figure: Figure) -> bytes:
+def encode_png(figure: Figure) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.photos.decode import Pixels
+from pipeline.arrays import Pixels
 
 TILE_IN, TITLE_IN, NOTE_IN = 2.2, 0.4, 0.3
 DPI = 100

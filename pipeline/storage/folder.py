@@ -5,162 +5,24 @@ completed multipart upload.
 """
 
 import errno
-import fcntl
 import functools
-import hashlib
 import os
-import random
-import re
 import shutil
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import aiohttp
-import fsspec
-from botocore.exceptions import BotoCoreError
-from fsspec.implementations.local import LocalFileSystem
-
-from pipeline.errors import InputError
+from pipeline.storage.retries import http_status, read_bytes, with_retries
+from pipeline.storage.scratch import SCRATCH_LOCK, sweep, try_lock
+from pipeline.storage.urls import filesystem, is_local
+from pipeline.storage.whole_files import sync_folder, synced
 from schemas.shards import json_bytes
 
-T = TypeVar("T")
-
-ATTEMPTS = 5
-FIRST_WAIT_SECONDS = 0.5
-PERMANENT = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
-FULL = (errno.ENOSPC, errno.EDQUOT)
-NO_PATH = errno.ENAMETOOLONG, errno.ELOOP
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-HTTP_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
-SCRATCH_LOCK = ".in-use"
-_NO_PLACE = re.compile(r"[a-z][a-z0-9+]*:/*")
-
-
-class StorageError(OSError):
-    """Storage went on failing for a passing cause, after all retries."""
-
-
-def filesystem(url: str, *, anonymous: bool = False) -> tuple[Any, str]:
-    """Open the filesystem of a URL.
-
-    Args:
-        anonymous: read a public bucket without credentials (s3 and gs only).
-
-    Returns:
-        The fsspec filesystem and the URL's path on it.
-
-    Raises:
-        InputError: the URL's scheme is unknown, or its package is not installed.
-    """
-    options: dict[str, Any] = {"anon": True} if anonymous and url.startswith("s3://") else {}
-    if anonymous and url.startswith(("gs://", "gcs://")):
-        options = {"token": "anon"}
-    if url.startswith(("http://", "https://")):
-        options = {"client_kwargs": {"timeout": HTTP_TIMEOUT}}
-    if _NO_PLACE.fullmatch(url):
-        raise InputError(f"{url}: names a kind of storage, but no place there; is a variable unset?")
-    try:
-        fs, path = fsspec.core.url_to_fs(url, **options)
-    except (ValueError, ImportError) as error:
-        raise InputError(f"{url}: {error}") from error
-    return fs, path
-
-
-def is_local(url: str) -> bool:
-    """Tell whether the URL lies on this machine's own filesystem."""
-    return isinstance(filesystem(url)[0], LocalFileSystem)
-
-
-def absolute(url: str) -> str:
-    """Make a local path absolute; leave other URLs as they are."""
-    return str(Path(filesystem(url)[1]).absolute()) if is_local(url) else url.rstrip("/")
-
-
-def expand(pattern: str, *, anonymous: bool = False) -> list[str]:
-    """List the files that a URL or glob names, sorted by name.
-
-    Raises:
-        InputError: nothing matches.
-    """
-    marks = "*[" if pattern.startswith(("http://", "https://")) else "*?["  # a ? begins a URL's query
-    if not any(mark in pattern for mark in marks):
-        return [pattern]
-    fs, path = filesystem(pattern, anonymous=anonymous)
-    if isinstance(fs, LocalFileSystem) and Path(path).exists():
-        return [pattern]
-    try:
-        matches = sorted(str(match) for match in with_retries(lambda: fs.glob(path)))
-    except OSError as error:
-        raise InputError(f"{pattern}: cannot be listed ({error}); check the address and the credentials") from error
-    if not matches:
-        raise InputError(f"{pattern}: no file matches; check the pattern, quoted so that the shell leaves it alone")
-    return [str(fs.unstrip_protocol(match)) if not isinstance(fs, LocalFileSystem) else match for match in matches]
-
-
-def with_retries(action: Callable[[], T]) -> T:
-    """Run an action on storage; wait and repeat on what may pass (throttling, 5xx, resets, time-outs).
-
-    Raises:
-        OSError: at once when the cause is permanent (absent, forbidden, disk full).
-        StorageError: after the last attempt.
-    """
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return action()
-        except PERMANENT:
-            raise
-        except (OSError, aiohttp.ClientError, BotoCoreError) as error:
-            status = _http_status(error)
-            if status in (404, 410):
-                raise FileNotFoundError(str(error)) from error
-            if status in (401, 403):
-                raise PermissionError(str(error)) from error
-            if is_full(error) or status == 416 or getattr(error, "errno", None) in NO_PATH:
-                raise
-            if attempt == ATTEMPTS:
-                raise StorageError(f"{type(error).__name__}: {error}") from error
-            # Jitter spreads the workers' retries; it changes when bytes arrive, never which.
-            time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.SystemRandom().uniform(0.5, 1.5))
-    raise AssertionError("the loop above returns or raises")
-
-
-def is_full(error: BaseException) -> bool:
-    """Tell whether a disk, or one's share of it, is full."""
-    return isinstance(error, OSError) and error.errno in FULL
-
-
-def read_bytes(fs: Any, path: str, *, start: int = 0, end: int | None = None) -> bytes:
-    """Read a file, or a range of it, by one request; an empty file has no ranges, which is no error here."""
-    try:
-        return bytes(with_retries(lambda: fs.cat_file(path, start=start, end=end)))
-    except OSError as error:
-        if _http_status(error) == 416:
-            return b""
-        raise
-
-
-def _http_status(error: BaseException | None) -> int | None:
-    """The status that a server answered, as aiohttp or botocore keeps it."""
-    while error is not None:
-        if isinstance(error, aiohttp.ClientResponseError):
-            return error.status
-        response = getattr(error, "response", None)
-        if isinstance(response, dict):
-            return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        error = error.__cause__
-    return None
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a local file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _allow() -> None:
@@ -258,7 +120,7 @@ class Folder:
         if not self.local:
             with_retries(lambda: self.fs.put_file(str(built), target))
             return
-        place = _synced(built, Path(target))
+        place = synced(built, Path(target))
         built.replace(place)
         sync_folder(place.parent)
 
@@ -269,12 +131,12 @@ class Folder:
         A folder whose process was killed is removed by the next that comes by.
         """
         parent = Path(self.path("run/tmp")) if self.local else Path(tempfile.gettempdir()) / "pbe-scratch"
-        _sweep(parent)
+        sweep(parent)
         name = uuid.uuid4().hex
         folder = parent / f"new-{name}"
         folder.mkdir(parents=True)
         with (folder / SCRATCH_LOCK).open("w") as lock:
-            _try_lock(lock.fileno())
+            try_lock(lock.fileno())
             folder = folder.rename(parent / f"pbe-{name}")  # only now may others judge it by its lock
             try:
                 yield folder
@@ -329,7 +191,7 @@ class Folder:
 
     def _link(self, built: Path, name: str) -> bool:
         """Bring a file to its place where there is none; False where there is one."""
-        place = _synced(built, Path(self.path(name)))
+        place = synced(built, Path(self.path(name)))
         try:
             os.link(built, place)
         except FileExistsError:
@@ -351,44 +213,9 @@ class Folder:
         except FileExistsError:
             return False
         except OSError as error:
-            if _http_status(error) != 501:  # a server that knows no conditional PUT
+            if http_status(error) != 501:  # a server that knows no conditional PUT
                 raise
             if self.read_if_there(name) is not None:
                 return False
             with_retries(lambda: self.fs.pipe_file(path, content))
         return True
-
-
-def _synced(built: Path, place: Path) -> Path:
-    """Bring a file's content to the disk, and make the folder that it will lie in."""
-    with built.open("rb") as file:
-        os.fsync(file.fileno())
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Lock an open file for this process; False where another holds it, or files cannot be locked here."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-@functools.cache
-def _sweep(parent: Path) -> None:
-    """Remove the scratch folders of dead processes, once a process: they lie unlocked."""
-    for lock in parent.glob(f"pbe-*/{SCRATCH_LOCK}"):
-        with suppress(FileNotFoundError), lock.open() as file:
-            if _try_lock(file.fileno()):
-                shutil.rmtree(lock.parent, ignore_errors=True)

@@ -12,15 +12,16 @@ import os
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError, LockLostError
-from pipeline.storage.folder import Folder, is_full, with_retries
+from pipeline.storage.folder import Folder
+from pipeline.storage.holders import Holder, describe_holder, is_dead
+from pipeline.storage.retries import is_full, with_retries
 
 LOCK = "run/lock"
 RENEW_SECONDS = 8.0
@@ -31,30 +32,6 @@ SAID_SECONDS = 10.0
 NO_FILE_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds an output; `boot` and `pids` (the pid namespace) tell on which machine the pid has its meaning."""
-
-    token: str
-    host: str
-    pid: int
-    started: str  # by the clock of the machine's kernel, so that a pid used again is not taken for the holder
-    boot: str
-    pids: str
-    renewed: int = 0
-
-    @classmethod
-    def here(cls) -> "Holder":
-        """This process."""
-        pid = os.getpid()
-        return cls(uuid.uuid4().hex, socket.gethostname(), pid, _started(pid), _boot(), _pids())
-
-    @property
-    def content(self) -> bytes:
-        """As the lock stores it."""
-        return json.dumps(asdict(self)).encode()
 
 
 @dataclass
@@ -150,10 +127,10 @@ def _acquire(out: Folder, name: str, say: Say) -> Holder:
         found, content = _read(out, name)
         if not content:
             continue  # released just now
-        if not _is_dead(found):
+        if not is_dead(found):
             _wait_until_stale(out, name, content, say)
         if _replace(out, name, seen=content, content=holder.content):
-            say(f"took over the lock of a job that died ({_named(found)})")
+            say(f"took over the lock of a job that died ({describe_holder(found)})")
             break
     return holder
 
@@ -165,14 +142,14 @@ def _wait_until_stale(out: Folder, name: str, content: bytes, say: Say) -> None:
         InputError: it was renewed.
     """
     began = said = time.monotonic()
-    say(f"the output is locked by {_named(_read(out, name)[0])}; looking whether that job is alive")
+    say(f"the output is locked by {describe_holder(_read(out, name)[0])}; looking whether that job is alive")
     while (waited := time.monotonic() - began) < STALE_SECONDS:
         time.sleep(POLL_SECONDS)
         found, now = _read(out, name)
         if not now:
             return
         if now != content:
-            raise _refusal(out, _named(found))
+            raise _refusal(out, describe_holder(found))
         if time.monotonic() - said >= SAID_SECONDS:
             said = time.monotonic()
             say(f"it gave no sign for {waited:.0f} s; taking over in {max(0.0, STALE_SECONDS - waited):.0f} s")
@@ -226,34 +203,3 @@ def _read(out: Folder, name: str) -> tuple[dict[str, Any], bytes]:
     except ValueError:  # cut short or foreign: nobody renews it, and nobody is known
         found = {}
     return (found if isinstance(found, dict) else {}), content
-
-
-def _named(found: dict[str, Any]) -> str:
-    return f"host {found.get('host')}, pid {found.get('pid')}"
-
-
-def _is_dead(found: dict[str, Any]) -> bool:
-    """Tell whether the holder is provably dead: it ran on this machine, and its process is gone."""
-    here = (socket.gethostname(), _boot(), _pids())
-    if not all(here) or (found.get("host"), found.get("boot"), found.get("pids")) != here:
-        return False
-    return bool(_started(int(found["pid"])) != found["started"])
-
-
-def _started(pid: int) -> str:
-    """When a process started, in ticks since boot; empty where there is none, or no /proc."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]  # dead, though nobody has asked for its exit code yet
-
-
-def _boot() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else ""
-
-
-def _pids() -> str:
-    path = Path("/proc/self/ns/pid")
-    return str(path.readlink()) if path.is_symlink() else ""

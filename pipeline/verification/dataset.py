@@ -11,18 +11,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
-from pipeline.planning.plan import PLAN
-from pipeline.shards.manifest import (
-    READERS,
-    Json,
-    box_drops_of,
-    count_drops,
-    digest_of,
-    record_sha256,
-    shards_table,
-    sums_off,
-)
-from pipeline.storage.folder import Folder, with_retries
+from pipeline.planning.plan_files import PLAN
+from pipeline.shards.recipe import Json, digest_of
+from pipeline.shards.records import READERS, record_sha256, shards_table
+from pipeline.shards.totals import box_drops_of, count_drops, sums_off
+from pipeline.storage.folder import Folder
+from pipeline.storage.retries import with_retries
 from pipeline.verification.problems import (
     UNREACHABLE,
     UNREADABLE,

@@ -11,12 +11,10 @@ import pyarrow as pa
 import safetensors
 import safetensors.numpy
 
-from pipeline.draws.exemplars import decode_jpeg
-from pipeline.shards.manifest import (
-    Json,
-    count_drops,
-)
-from pipeline.shards.tars import Row, read_spans
+from pipeline.photos.jpeg import decode_jpeg
+from pipeline.shards.recipe import Json
+from pipeline.shards.samples import Row, read_spans
+from pipeline.shards.totals import count_drops
 from pipeline.storage.folder import Folder
 from pipeline.verification.problems import UNREACHABLE, UNREADABLE, Problem, first_line, read_file, read_table
 from schemas.drops import DROPS

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from pipeline.boxes.filters import parse_filters
-from pipeline.planning.plan import PlanInputs, make_plan
+from pipeline.planning.plan import make_plan
+from pipeline.planning.row_counts import PlanInputs
 from pipeline.storage.folder import Folder
 from schemas.boxes import BOXES
 

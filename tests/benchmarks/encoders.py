@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.encoders.vae import ClipEncoder, VaeEncoder
+from pipeline.encoders.clip import ClipEncoder
+from pipeline.encoders.vae import VaeEncoder
 from tests.benchmarks.machine import NO_CUDA, SKIPPED, describe_machine, write_json
 from tests.benchmarks.step_models import SIZES, Sizes, build_clip, build_vae
 

@@ -25,9 +25,11 @@ import safetensors.numpy
 import torch
 import webdataset as wds
 
+from pbe.feed.config import FeedConfig
+from pbe.feed.noise import draw_randomness
 from pbe.feed.order import Position
-from pbe.feed.sample_reader import add_noise
-from pbe.feed.training_feed import Feed, FeedConfig, open_reader
+from pbe.feed.readers import open_reader
+from pbe.feed.training_feed import Feed
 from pipeline.draws.masks import raster_mask, reduce_mask
 from tests.synthetic import write_synthetic
 
@@ -117,7 +119,7 @@ def time_noise(dataset: Path) -> float:
         content = feed.samples.read(feed.order.places(Position(), slots), slots, reader)
     began = time.perf_counter()
     for step in range(20):
-        add_noise(content, slots + step * BATCH, seed=0, split="train", drop_share=0.2)
+        draw_randomness(content, slots + step * BATCH, seed=0, split="train", drop_share=0.2)
     return 20 * BATCH / (time.perf_counter() - began)
 
 

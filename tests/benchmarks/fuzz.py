@@ -27,7 +27,8 @@ from PIL import Image, ImageCms
 
 from pipeline.draws.draw import DrawRecipe, draw_sample
 from pipeline.errors import PhotoError
-from pipeline.photos.decode import BYTES_A_PIXEL, decode_photo, perceptual_hash
+from pipeline.photos.decode import BYTES_A_PIXEL, decode_photo
+from pipeline.photos.fingerprints import perceptual_hash
 from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.storage.folder import Folder
 

@@ -15,7 +15,8 @@ import tyro
 from PIL import Image
 
 from pipeline.config import PRESETS, ShardConfig
-from pipeline.jobs.preparation import Prepared, check_inputs, pending_tasks, prepare
+from pipeline.jobs.inputs import check_inputs
+from pipeline.jobs.preparation import Prepared, pending_tasks, prepare
 from pipeline.storage.folder import Folder
 from schemas.shards import unit_name
 

@@ -13,8 +13,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pbe.batch import Batch
-from pbe.model.diffusion import scaled_linear_schedule, training_loss
+from pbe.model.diffusion import training_loss
 from pbe.model.paint_by_example import PaintByExample, model_config
+from pbe.model.schedule import scaled_linear_schedule
 from pbe.model.unet import UNET_SIZES, build_unet, compile_unet
 
 VAE_SCALE = 0.18215

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from pbe.feed.training_feed import FeedConfig, fixed_batches
+from pbe.feed.config import FeedConfig
+from pbe.feed.fixed_batches import fixed_batches
 from pipeline.config import PRESETS
-from pipeline.encoders.vae import ClipEncoder
-from pipeline.jobs.preparation import check_inputs, pending_tasks, prepare
-from pipeline.shards.manifest import finish_dataset, read_records
+from pipeline.encoders.clip import ClipEncoder
+from pipeline.jobs.inputs import check_inputs
+from pipeline.jobs.preparation import pending_tasks, prepare
+from pipeline.shards.manifest import finish_dataset
+from pipeline.shards.records import read_records
 from pipeline.units.writer import UnitWriter
 from tests.benchmarks.learning.__main__ import leave_out
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder

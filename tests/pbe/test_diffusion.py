@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbe.model.diffusion import add_noise, noise_losses, scaled_linear_schedule, training_loss, weighted_loss
+from pbe.model.diffusion import add_noise, noise_losses, training_loss, weighted_loss
 from pbe.model.paint_by_example import PaintByExample
+from pbe.model.schedule import scaled_linear_schedule
 from tests.pbe.conftest import CHANNELS, LATENT, BatchMaker
 
 

@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 from pbe.model.diffusion import predict_noise
 from pbe.model.paint_by_example import PaintByExample, dead_tensors
 from pbe.weights.building import build_model, build_tower
-from pbe.weights.export import export_model, misfits
+from pbe.weights.export import export_model
+from pbe.weights.misfits import misfits
 from pbe.weights.reading import read_weights
-from pipeline.encoders.vae import load_clip, load_vae
+from pipeline.encoders.clip import load_clip
+from pipeline.encoders.vae import load_vae
 from pipeline.errors import InputError
 from tests.pbe.conftest import CHANNELS, LATENT, clip_config, deprecated, diffusers_encoder, random_model, tiny_config
 

@@ -21,19 +21,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbe.batch import Batch
+from pbe.feed.config import FeedConfig
 from pbe.feed.dataset import Shard, open_dataset
+from pbe.feed.fixed_batches import fixed_batches
 from pbe.feed.order import Position
 from pbe.feed.sample_reader import SampleError
 from pbe.feed.shard_cache import ShardCache
-from pbe.feed.training_feed import Feed, FeedConfig, FeedStep, fixed_batches
+from pbe.feed.training_feed import Feed, FeedStep
 from pipeline.draws.exemplars import augment_with
 from pipeline.draws.masks import latent_mask, raster_mask
-from pipeline.encoders.vae import ClipEncoder, clip_normalise, unit_pixels
+from pipeline.encoders.clip import ClipEncoder, clip_normalise
+from pipeline.encoders.pixels import unit_pixels
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import Prepared
 from pipeline.rng import rng_for
-from pipeline.shards.tars import read_index, read_sample
-from pipeline.storage import folder as storage
+from pipeline.shards.samples import read_index, read_sample
+from pipeline.storage import retries
 from pipeline.storage.folder import Folder
 from schemas.samples import INDEX
 from schemas.shards import MANIFEST, SHARDS, SHARDS_TABLE, index_path, shard_path
@@ -406,7 +409,7 @@ def test_object_storage_gives_the_same_batches_by_one_range_request_a_block(
 def test_a_bad_sample_on_object_storage_stops_the_feed_by_name_or_gets_weight_0(
     config: FeedConfig, bucket: str, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(storage, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.0)
     copy = shutil.copytree(synthetic, tmp_path / "copy")
     name, keys = damage(copy, how)
     fs = fsspec.filesystem("s3", **fsspec.config.conf["s3"])

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbe.model.diffusion import scaled_linear_schedule
 from pbe.model.paint_by_example import PaintByExample
 from pbe.model.sampler import SCHEDULERS, Conditions, initial_noise, make_scheduler, sample
+from pbe.model.schedule import scaled_linear_schedule
 from tests.pbe.conftest import CHANNELS, LATENT, WIDTH
 
 SHAPE = (CHANNELS, LATENT, LATENT)

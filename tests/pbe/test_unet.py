@@ -10,16 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbe.batch import Batch
+from pbe.model.one_token import shared_before_context
 from pbe.model.paint_by_example import PaintByExample, count_parameters, trainable_parameters
-from pbe.model.unet import (
-    UNET_SIZES,
-    build_unet,
-    compile_unet,
-    keep_channel,
-    shared_before_context,
-    unet_config,
-    unet_input,
-)
+from pbe.model.unet import UNET_SIZES, build_unet, compile_unet, keep_channel, unet_config, unet_input
 from tests.pbe.conftest import CHANNELS, LATENT, BatchMaker, random_model, tiny_config
 
 _DEAD = re.compile(r"transformer_blocks\.\d+\.(norm2|attn2\.to_[qk])\.|mapper\.blocks\.\d+\.attn1\.to_[qk]\.")

@@ -9,8 +9,11 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import Prepared
-from pipeline.pictures.overview import write_funnel, write_overview
-from pipeline.shards.manifest import count_totals, finish_dataset, read_manifest, read_records
+from pipeline.pictures.funnel import write_funnel
+from pipeline.pictures.overview import write_overview
+from pipeline.shards.manifest import finish_dataset, read_manifest
+from pipeline.shards.records import read_records
+from pipeline.shards.totals import count_totals
 from pipeline.storage.folder import Folder
 from pipeline.verification.dataset import list_files, verify_whole
 from pipeline.verification.problems import Problem

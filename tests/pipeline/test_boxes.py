@@ -6,8 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.boxes import tables as boxes
-from pipeline.boxes.tables import MALFORMED, TableDigest, check_tables, malformed_reason, stream_boxes
+from pipeline.boxes import csv_blocks
+from pipeline.boxes.hashed_files import TableDigest
+from pipeline.boxes.malformed import MALFORMED, malformed_reason
+from pipeline.boxes.tables import check_tables, stream_boxes
 from pipeline.errors import InputError
 from schemas.boxes import BOXES
 
@@ -113,7 +115,7 @@ def test_blocks_of_any_size_read_alike(tmp_path: Path, monkeypatch: pytest.Monke
     table.write_text(HEADER + "\n" + "\n".join(f"id{i},/m/{i % 3},0.1,0.{i % 9 + 1}5,0.2,0.9" for i in range(300)))
     whole, whole_digest = read(table)
     for size in (61, 100, 1000):
-        monkeypatch.setattr(boxes, "BLOCK_BYTES", size)
+        monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", size)
         in_blocks, digest = read(table)
         assert in_blocks.equals(whole)
         assert (digest.rows, digest.sha256, digest.bytes) == (300, whole_digest.sha256, table.stat().st_size)

@@ -4,8 +4,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.draws.crops import crop_around, cut, extend_box, outer_px, resize
+from pipeline.draws.crops import crop_around, extend_box, outer_px
 from pipeline.errors import DrawError
+from pipeline.photos.resize import cut, resize
 from pipeline.rng import rng_for
 
 px = st.integers(8, 1500)

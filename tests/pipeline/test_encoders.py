@@ -8,7 +8,9 @@ import safetensors.torch
 import torch
 import transformers
 
-from pipeline.encoders.vae import ClipEncoder, VaeEncoder, blank_signed, load_clip, load_vae, signed
+from pipeline.encoders.clip import ClipEncoder, load_clip
+from pipeline.encoders.pixels import blank_signed, signed
+from pipeline.encoders.vae import VaeEncoder, load_vae
 from pipeline.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), dtype=np.uint8)

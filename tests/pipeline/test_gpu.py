@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.encoders.vae import load_clip, load_vae, make_deterministic, signed
+from pipeline.encoders.clip import load_clip
+from pipeline.encoders.fingerprints import make_deterministic
+from pipeline.encoders.pixels import signed
+from pipeline.encoders.vae import load_vae
 
 pytestmark = pytest.mark.gpu
 

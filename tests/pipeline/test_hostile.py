@@ -18,7 +18,8 @@ from pipeline.draws.draw import DrawRecipe, draw_sample
 from pipeline.errors import PhotoError
 from pipeline.photos import colour
 from pipeline.photos import decode as photos
-from pipeline.photos.decode import decode_photo, perceptual_hash
+from pipeline.photos.decode import decode_photo
+from pipeline.photos.fingerprints import perceptual_hash
 from tests.benchmarks import fuzz
 
 SLOWEST_SECONDS = 10.0  # alone, each takes below 3
@@ -385,7 +386,7 @@ print((peak() - before) / (width * height))
 
 
 def measured_bytes_a_pixel(path: Path) -> float:
-    root = Path(photos.__file__).parent.parent
+    root = Path(photos.__file__).parent.parent.parent
     command = [sys.executable, "-c", MEASURED, str(path)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

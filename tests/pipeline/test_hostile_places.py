@@ -25,8 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError, PhotoError
-from pipeline.photos import decode as photos
-from pipeline.photos.decode import PhotoStore
+from pipeline.photos import archives, bounded_reads
+from pipeline.photos.store import PhotoStore
 from schemas.samples import sample_key
 from tests.conftest import Make
 from tests.object_storage import Proxy
@@ -162,7 +162,7 @@ def test_a_web_server_cannot_fill_the_memory_nor_be_led_outside(
     site: tuple[str, type[Site]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, served = site
-    monkeypatch.setattr(photos, "MAX_PHOTO_BYTES", 1 << 20)
+    monkeypatch.setattr(bounded_reads, "MAX_PHOTO_BYTES", 1 << 20)
     store = PhotoStore((url,), anonymous=False)
     assert reason_of(store, "good").endswith("bytes")
     assert reason_of(store, "a b#c?d%").endswith("bytes")
@@ -186,7 +186,7 @@ def bucket(s3: Proxy) -> boto3.client:
 def test_objects_cost_no_more_than_the_limit_and_ids_name_one_key(
     bucket: boto3.client, monkeypatch: pytest.MonkeyPatch, jpeg: JPEG
 ) -> None:
-    monkeypatch.setattr(photos, "MAX_PHOTO_BYTES", 1 << 20)
+    monkeypatch.setattr(bounded_reads, "MAX_PHOTO_BYTES", 1 << 20)
     contents = {"good": jpeg((64, 48)), "large": bytes(3 << 20), "limit": bytes(1 << 20), "empty": b""}
     for name, content in contents.items():
         bucket.put_object(Bucket="photos", Key=f"train/{name}.jpg", Body=content)
@@ -343,7 +343,7 @@ def test_a_damaged_tar_is_listed_or_refused(tmp_path: Path) -> None:
         data[header + 148 : header + 156] = b"%06o\0 " % sum(summed)
         (tmp_path / "a.tar").write_bytes(data)
         try:
-            photos.index_archive(str(tmp_path / "a.tar"), anonymous=False)
+            archives.index_archive(str(tmp_path / "a.tar"), anonymous=False)
         except InputError as error:
             assert "a.tar" in str(error)
             refused += 1

@@ -15,7 +15,8 @@ import pytest
 from pipeline.errors import InputError, LockLostError
 from pipeline.storage import lock
 from pipeline.storage.folder import Folder
-from pipeline.storage.lock import Holder, locked
+from pipeline.storage.holders import Holder
+from pipeline.storage.lock import locked
 from tests.object_storage import Proxy
 
 HOLD = """

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pbe.feed.sample_reader import MaskMode
-from pbe.feed.training_feed import FeedConfig, fixed_batches
-from pipeline.draws.exemplars import decode_jpeg
+from pbe.feed.config import FeedConfig, MaskMode
+from pbe.feed.fixed_batches import fixed_batches
 from pipeline.draws.masks import raster_mask, reduce_mask
 from pipeline.errors import InputError
 from pipeline.pairs import shard_pairs
+from pipeline.photos.jpeg import decode_jpeg
 from pipeline.shards.manifest import read_manifest
-from pipeline.shards.tars import read_sample
+from pipeline.shards.samples import read_sample
 from pipeline.storage.folder import Folder
 from tests.object_storage import Proxy
 from tests.pipeline.conftest import files_of, problems

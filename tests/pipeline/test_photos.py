@@ -9,7 +9,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from pipeline.errors import InputError, PhotoError
-from pipeline.photos.decode import Photo, PhotoStore, decode_photo, perceptual_hash
+from pipeline.photos.decode import Photo, decode_photo
+from pipeline.photos.fingerprints import perceptual_hash
+from pipeline.photos.store import PhotoStore
 
 RED = np.array([230, 20, 20])
 JPEG = Callable[..., bytes]

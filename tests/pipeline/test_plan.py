@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from pipeline.boxes.filters import parse_filters
 from pipeline.errors import InputError
 from pipeline.planning import plan as plan_module
-from pipeline.planning.plan import Plan, PlanInputs, make_plan, read_unit_boxes, read_units
+from pipeline.planning.plan import make_plan
+from pipeline.planning.plan_files import read_unit_boxes, read_units
+from pipeline.planning.row_counts import Plan, PlanInputs
 from pipeline.storage.folder import Folder
 
 INPUTS = PlanInputs(

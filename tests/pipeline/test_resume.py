@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, LockLostError
-from pipeline.jobs.preparation import Prepared, check_inputs, pending_tasks
-from pipeline.planning.plan import PLAN
+from pipeline.jobs.inputs import check_inputs
+from pipeline.jobs.preparation import Prepared, pending_tasks
+from pipeline.planning.plan_files import PLAN
 from pipeline.storage.folder import Folder
-from pipeline.units.writer import OutputTakenError, UnitWriter
+from pipeline.units.one_shard import OutputTakenError
+from pipeline.units.writer import UnitWriter
 from schemas.shards import unit_name
 from tests.benchmarks.resume import start_job, write_photos
 from tests.object_storage import Proxy

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from pipeline.draws.exemplars import augment_exemplar
 from pipeline.draws.masks import raster_mask
-from pipeline.encoders.vae import ClipEncoder, VaeEncoder, blank_signed, signed
+from pipeline.encoders.clip import ClipEncoder
+from pipeline.encoders.pixels import blank_signed, signed
+from pipeline.encoders.vae import VaeEncoder
 from pipeline.jobs.preparation import Prepared
-from pipeline.shards.tars import read_sample
+from pipeline.shards.samples import read_sample
 from pipeline.storage.folder import Folder
 from schemas.samples import INDEX, SAMPLE, sample_key
 

@@ -9,8 +9,11 @@ import fsspec
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.storage import folder as storage
-from pipeline.storage.folder import Folder, StorageError, absolute, expand, with_retries
+from pipeline.storage import retries, scratch
+from pipeline.storage.folder import Folder
+from pipeline.storage.globs import expand
+from pipeline.storage.retries import StorageError, with_retries
+from pipeline.storage.urls import absolute
 from tests.object_storage import Proxy, reached, serve_s3
 
 HOLD_SCRATCH = """
@@ -40,7 +43,7 @@ def test_files_appear_whole_and_nothing_is_left_beside_them(tmp_path: Path) -> N
 
 
 def test_passing_faults_are_retried_and_permanent_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.0)
     calls = []
 
     def fail_twice() -> str:
@@ -86,7 +89,7 @@ def test_an_unknown_scheme_is_refused_without_a_traceback() -> None:
 def test_http_answers_are_sorted_into_passing_and_permanent(
     monkeypatch: pytest.MonkeyPatch, status: int, attempts: int, error: type[OSError]
 ) -> None:
-    monkeypatch.setattr(storage, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.0)
     requests = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -141,7 +144,7 @@ def test_an_empty_object_reads_as_empty_and_an_absent_one_costs_one_request(s3: 
 
 
 def test_object_storage_that_fails_often_is_read_and_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
     with serve_s3(fault_share=0.3, seed=1) as proxy, reached(proxy, monkeypatch):
         out = Folder("s3://bucket/d")
         for number in range(12):
@@ -153,8 +156,8 @@ def test_object_storage_that_fails_often_is_read_and_written_all_the_same(monkey
 
 
 def test_a_dead_server_ends_in_a_storage_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "FIRST_WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(storage, "ATTEMPTS", 2)
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "ATTEMPTS", 2)
     nobody = {
         "endpoint_url": "http://127.0.0.1:9",
         "key": "key",
@@ -181,7 +184,7 @@ def test_scratch_of_a_killed_process_is_removed_and_that_of_a_living_one_kept(tm
     left, kept = (Path(str(p.stdout.readline()).strip()) for p in (dead, living) if p.stdout)
     dead.kill()
     dead.wait()
-    storage._sweep.cache_clear()
+    scratch.sweep.cache_clear()
     with Folder(str(tmp_path)).scratch():
         assert not left.exists()
         assert kept.exists()

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.jobs.preparation import Prepared
-from pipeline.shards.manifest import read_records
-from pipeline.storage import folder as storage
+from pipeline.shards.records import read_records
+from pipeline.storage import retries
 
 Make = Callable[..., Prepared]
 
@@ -91,7 +91,7 @@ def test_a_unit_without_a_sample_has_a_record_and_no_shard(make: Make, tmp_path:
 def test_a_passing_fault_leaves_no_record(
     make: Make, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.0)
     job = make(tmp_path / "whole")
     overloaded = sorted(path.name for path in (sample_folder / "train").iterdir())[0]
 

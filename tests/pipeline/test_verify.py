@@ -16,10 +16,11 @@ import webdataset as wds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.draws.exemplars import encode_jpeg
 from pipeline.jobs.preparation import Prepared
-from pipeline.shards.manifest import digest_of, read_records, shards_table
-from pipeline.shards.tars import read_spans
+from pipeline.photos.jpeg import encode_jpeg
+from pipeline.shards.recipe import digest_of
+from pipeline.shards.records import read_records, shards_table
+from pipeline.shards.samples import read_spans
 from pipeline.storage.folder import Folder
 from pipeline.verification.dataset import list_files, verify_listing
 from pipeline.verification.problems import how_to_mend

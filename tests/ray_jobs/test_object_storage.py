@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import s3fs
 
-from pipeline.storage.lock import Holder
+from pipeline.storage.holders import Holder
 from tests.object_storage import Proxy, serve_s3
 from tests.ray_jobs.conftest import ROOT, Run
 from tests.ray_jobs.killing import hashes

@@ -22,7 +22,8 @@ import tyro
 
 from pbe.batch import Batch
 from pbe.evaluation.exemplar_use import OTHER, RIGHT, SAME_CLASS, UNCONDITIONAL, ExemplarUse, measure_exemplar_use
-from pbe.feed.training_feed import FeedConfig, fixed_batches
+from pbe.feed.config import FeedConfig
+from pbe.feed.fixed_batches import fixed_batches
 from pbe.model.paint_by_example import count_parameters
 from pbe.weights.building import build_model
 from pbe.weights.reading import read_weights

@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.config import ShardConfig
-from pipeline.encoders.vae import make_deterministic
-from pipeline.jobs.preparation import check_inputs, pending_tasks, prepare
-from pipeline.shards.manifest import finish_dataset, read_records
+from pipeline.encoders.fingerprints import make_deterministic
+from pipeline.jobs.inputs import check_inputs
+from pipeline.jobs.preparation import pending_tasks, prepare
+from pipeline.shards.manifest import finish_dataset
+from pipeline.shards.records import read_records
 from pipeline.units.writer import UnitWriter
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.encoders.vae import unit_pixels
+from pipeline.encoders.pixels import unit_pixels
 
 # Blocks of EfficientNet-Lite0 that end in a batch norm without a skip, and the side of the grid that each is averaged
 # to: colours and layout from the first, the kind of object from the last.

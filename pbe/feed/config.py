@@ -1,0 +1,46 @@
+"""Config: what the feed can be told."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ExemplarMode = Literal["cached", "live", "plain"]
+MaskMode = Literal["drawn", "box"]
+OnBadSample = Literal["stop", "skip"]
+
+
+@dataclass(frozen=True)
+class FeedConfig:
+    """What a feed can be told."""
+
+    data: str
+    """The dataset: a folder or any fsspec URL."""
+    split: str = "train"
+    """The split to read."""
+    seed: int = 0
+    """Decides order, noise, timesteps, guidance drops and live augmentation."""
+    batch_size: int = 2
+    """Samples of a global batch, over all ranks and micro-batches."""
+    lanes: int = 2
+    """Equal parts of an epoch that are read side by side. Must divide the batch size; world sizes must divide it."""
+    block: int = 64
+    """Consecutive samples of a lane that are shuffled among themselves and, on object storage, fetched at once."""
+    drop_share: float = 0.2
+    """Share of the samples trained without their exemplar, for guidance."""
+    exemplar: ExemplarMode = "cached"
+    """`cached`: the stored vector. `live`: the stored picture, afresh augmented, for the encoder to be run. `plain`:
+    the picture as it is stored."""
+    masks: MaskMode = "drawn"
+    """`drawn`: the stored polygon. `box`: the box as a rectangle; needs sources in the shards (--keep-source), since
+    the stored masked latents belong to the drawn masks: encode `Batch.masked_sources` instead."""
+    bad_samples: OnBadSample = "stop"
+    """A missing or damaged sample stops the feed, or is passed over with weight 0."""
+    check_hashes: bool = False
+    """Compare each sample's bytes with the sha256 in the index."""
+    workers: int = 2
+    """Threads that prepare batches ahead. 0: the caller prepares them itself."""
+    cache: str = ""
+    """A local folder that keeps whole shards of a remote dataset. Empty: blocks are fetched and not kept."""
+    cache_gb: float = 100.0
+    """Size of that folder in GB; the least recently used shards leave."""
+    anonymous: bool = False
+    """Read a public bucket without credentials."""

@@ -1,0 +1,79 @@
+"""Run: the parts of a training in progress, and how they are saved together."""
+
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import torch
+
+from pbe.batch import Batch
+from pbe.feed.order import Position
+from pbe.feed.training_feed import Feed
+from pbe.training.checkpoint import save_checkpoint
+from pbe.training.config import TrainConfig, lasting
+from pbe.training.engine import Engine
+from pbe.training.frozen import FrozenEncoders
+from pbe.training.moving_average import MovingAverage
+from pbe.training.ranks import Ranks
+from pbe.training.sample_grids import GridSamples
+
+
+@dataclass
+class Counts:
+    """What a training counts, kept in its checkpoints."""
+
+    step: int = 0
+    updates: int = 0
+    bad: int = 0
+    """Steps skipped since loss or gradients were not finite."""
+    bad_in_a_row: int = 0
+    overflows: int = 0
+    """fp16 steps skipped since the loss scale was too large, as is usual."""
+    missing: int = 0
+    """Samples passed over with weight 0."""
+
+
+@dataclass
+class Run:
+    """A training under way."""
+
+    config: TrainConfig
+    ranks: Ranks
+    feed: Feed
+    frozen: FrozenEncoders
+    engine: Engine
+    average: MovingAverage | None
+    validates: bool
+    position: Position = field(default_factory=Position)
+    counts: Counts = field(default_factory=Counts)
+    grid_samples: GridSamples | None = None
+    """What sample grids show, once one has been drawn."""
+
+    @property
+    def out(self) -> Path:
+        return Path(self.config.out)
+
+    def full_state(self, *, averaged: bool) -> dict[str, torch.Tensor]:
+        """Gather the weights, or their moving average where one is kept, on the first rank; all must take part."""
+        with self.average.exchanged() if averaged and self.average else nullcontext():
+            return self.engine.full_state(keep=self.ranks.first)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Bring a batch to the device and encode what is to be encoded live."""
+        device = self.ranks.device
+        moved = {f.name: getattr(batch, f.name) for f in fields(Batch)}
+        moved = {n: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for n, v in moved.items()}
+        return self.frozen.encode(Batch(**moved))
+
+
+def save(run: Run) -> None:
+    """Write a checkpoint of now."""
+    state = {
+        "step": run.counts.step,
+        "updates": run.counts.updates,
+        "counts": asdict(run.counts),
+        "position": run.feed.state(run.position),
+        "config": lasting(run.config),
+        "world": run.ranks.world,
+    }
+    save_checkpoint(run.out, run.engine, run.average, state, run.ranks, keep_last=run.config.keep_last)

@@ -1,0 +1,90 @@
+"""CLIP: augmented exemplars -> pooled vectors, by any transformers CLIP vision tower."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+
+from pipeline.encoders.fingerprints import LOADING_ERRORS, fingerprint_of, first_line, refuse_gaps
+from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate
+from pipeline.encoders.pixels import unit_pixels
+from pipeline.encoders.untrained import untrained_clip
+from pipeline.errors import InputError
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_CLIP_TYPES = ("clip", "clip_vision_model")
+_PBE_ENCODER = "PaintByExampleImageEncoder"
+
+
+@dataclass(frozen=True)
+class ClipEncoder:
+    """The pooled class token of a transformers CLIP vision tower, after its last layer norm, without projection."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+    model: Any
+    device: str
+    dtype: torch.dtype
+
+    @torch.inference_mode()
+    def encode(self, exemplars: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """See ExemplarEncoder."""
+        images = unit_pixels(exemplars)
+        size = self.model.config.image_size
+        if images.shape[-1] != size:
+            images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
+        pooled = self.model(clip_normalise(images).to(self.device, self.dtype)).pooler_output
+        return pooled.to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
+
+
+def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
+    """Load a CLIP vision tower.
+
+    Args:
+        name: a folder, a hub id (`id:subfolder`), or `untrained`; also a Paint by Example image encoder, which has one.
+
+    Raises:
+        InputError: it cannot be had, or is no CLIP.
+    """
+    if name == UNTRAINED:
+        model = untrained_clip()
+    else:
+        source = locate("--clip", name, "image_encoder")
+        source["subfolder"] = source["subfolder"] or ""
+        try:
+            config = transformers.AutoConfig.from_pretrained(**source)
+            if config.model_type not in _CLIP_TYPES:
+                raise InputError(f"--clip {name}: model type {config.model_type}; give a CLIP model")
+            inside = {"key_mapping": _tower_names(config)} if _PBE_ENCODER in (config.architectures or ()) else {}
+            model, loaded = transformers.CLIPVisionModel.from_pretrained(
+                **source, **inside, use_safetensors=True, output_loading_info=True
+            )
+            refuse_gaps(f"--clip {name}", loaded["missing_keys"])
+        except LOADING_ERRORS as error:
+            raise InputError(f"--clip {name}: cannot be loaded ({first_line(error)}); {NO_WEIGHTS}") from error
+    volatile = ("transformers_version", "architectures", "dtype", "torch_dtype")
+    facts = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in volatile}
+    fingerprint = fingerprint_of("CLIPVisionModel", facts, model, dtype)
+    torch_dtype = getattr(torch, dtype)
+    model = model.to(device=device, dtype=torch_dtype).eval().requires_grad_(False)
+    return ClipEncoder(name, fingerprint, model.config.hidden_size, model, device, torch_dtype)
+
+
+def clip_normalise(images: torch.Tensor) -> torch.Tensor:
+    """[b, 3, h, w] in [0, 1] -> with the mean and deviation of CLIP's training pictures taken out."""
+    mean, std = torch.tensor(CLIP_MEAN).view(3, 1, 1), torch.tensor(CLIP_STD).view(3, 1, 1)
+    return (images - mean) / std
+
+
+def _tower_names(config: Any) -> dict[str, str]:
+    """Map the names in a Paint by Example image encoder, `model.*`, to those that this transformers gives a tower."""
+    with torch.device("meta"):
+        names = transformers.CLIPVisionModel(config).state_dict()
+    prefix = "vision_model."
+    nested = any(name.startswith(prefix) for name in names)
+    return {r"^model\.(vision_model\.)?": prefix if nested else ""}

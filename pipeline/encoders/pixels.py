@@ -1,0 +1,20 @@
+"""Pixels: uint8 pictures -> the tensors that encoders take."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+def unit_pixels(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """[b, h, w, 3] uint8 -> [b, 3, h, w] float32 in [0, 1]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def signed(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """[b, h, w, 3] uint8 -> [b, 3, h, w] float32 in [-1, 1]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def blank_signed(images: torch.Tensor, masks: NDArray[np.uint8]) -> torch.Tensor:
+    """Blank the hole: images [b, 3, h, w] in [-1, 1], masks [b, h, w] with 1 = repaint -> 0 in the hole."""
+    return images * (1 - torch.from_numpy(masks)[:, None].float())

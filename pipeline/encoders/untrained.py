@@ -1,0 +1,31 @@
+"""Untrained: small seeded encoders that have learned nothing, to try the system with."""
+
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+
+UNTRAINED_SEED = 0
+
+
+def untrained_vae() -> Any:
+    blocks = 4
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(UNTRAINED_SEED)
+        return diffusers.AutoencoderKL(
+            block_out_channels=(8, 16, 16, 16),
+            down_block_types=("DownEncoderBlock2D",) * blocks,
+            up_block_types=("UpDecoderBlock2D",) * blocks,
+            latent_channels=4,
+            norm_num_groups=4,
+        )
+
+
+def untrained_clip() -> Any:
+    config = transformers.CLIPVisionConfig(
+        hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4, projection_dim=64
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(UNTRAINED_SEED)
+        return transformers.CLIPVisionModel(config)

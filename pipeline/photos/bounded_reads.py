@@ -1,0 +1,99 @@
+"""Bounded reads: a name in a folder -> a picture's bytes, and never more than a picture may have."""
+
+import errno
+import io
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from fsspec.implementations.http import HTTPFileSystem
+
+from pipeline.errors import PhotoError
+from pipeline.storage.folder import Folder
+from pipeline.storage.retries import read_bytes, with_retries
+
+MAX_PHOTO_BYTES = 64 << 20  # up to 48 photos wait for their turn; a JPEG of 180 MP has about 50 MiB
+MAX_PATH_BYTES = 1024  # an S3 key has no more
+
+
+def read_picture(folder: Folder, name: str) -> bytes:
+    """Read a picture's bytes by its exact name in a folder.
+
+    Raises:
+        PhotoError: it is absent, empty, too large or no file, or its name would leave the folder.
+        OSError: storage failed for a passing cause, after all retries.
+    """
+    refuse_unsafe(name)
+    data = read_if_there(folder, name)
+    if data is None:
+        raise PhotoError("missing", name)
+    if not data:
+        raise PhotoError("empty", "0 bytes")
+    return data
+
+
+def refuse_unsafe(name: str) -> None:
+    """Refuse an id or name that would leave its folder, or that no file should have.
+
+    Raises:
+        PhotoError: `unsafe_id`.
+    """
+    if not name.isprintable() or any(part in ("", ".", "..") for part in name.split("/")):
+        raise PhotoError("unsafe_id", repr(name[:100]))
+
+
+def read_if_there(folder: Folder, name: str) -> bytes | None:
+    try:
+        if folder.local:
+            return _read_local(Path(folder.path(name)))
+        path = folder.path(quote(name) if folder.url.startswith(("http://", "https://")) else name)
+        if len(path.encode()) > MAX_PATH_BYTES or "?versionId=" in name:  # which s3fs would cut off
+            return None
+        return _read_remote(folder.fs, path)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        if error.errno == errno.ELOOP:
+            raise PhotoError("not_a_file", f"{name}: a link that leads to itself") from error
+        raise
+
+
+def _read_local(path: Path) -> bytes:
+    """Read a regular file; what is none might never end, and is not opened."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise PhotoError("not_a_file", f"{path.name}: {stat.filemode(status.st_mode)}")
+    if not status.st_size:
+        return b""  # files under /proc say so too, and some of them never end
+    if status.st_size > MAX_PHOTO_BYTES:
+        raise PhotoError("too_many_bytes", f"{status.st_size} bytes")
+    with path.open("rb") as file:
+        return _read_limited(file)
+
+
+def _read_remote(fs: Any, path: str) -> bytes:
+    """Read an object by one request, and no more of it than a photo may have."""
+    if isinstance(fs, HTTPFileSystem):  # a web server may ignore a range, so that its answer is read piece by piece
+        return with_retries(lambda: _read_stream(fs, path))
+    return _read_limited(io.BytesIO(read_bytes(fs, path, end=MAX_PHOTO_BYTES + 1)))
+
+
+def _read_stream(fs: Any, path: str) -> bytes:
+    with fs.open(path, block_size=0, size=1) as file:
+        return _read_limited(file)
+
+
+def _read_limited(file: BinaryIO) -> bytes:
+    pieces = []
+    left = MAX_PHOTO_BYTES + 1
+    while left > 0 and (piece := file.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    if left <= 0:
+        raise PhotoError("too_many_bytes", f"more than {MAX_PHOTO_BYTES} bytes")
+    return b"".join(pieces)

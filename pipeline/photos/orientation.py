@@ -1,0 +1,66 @@
+"""Orientation: EXIF or the Rotation column -> how a photo and its boxes turn upright."""
+
+import numpy as np
+from PIL import Image
+
+from pipeline.errors import PhotoError
+from pipeline.photos.headers import check_tags
+
+# EXIF orientation 1..8: how stored pixels turn upright.
+TURN_PIXELS = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.transpose(1, 0, 2),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda p: np.rot90(p),
+}
+
+
+TURN_BOX = {
+    1: lambda x0, y0, x1, y1: (x0, y0, x1, y1),
+    2: lambda x0, y0, x1, y1: (1 - x1, y0, 1 - x0, y1),
+    3: lambda x0, y0, x1, y1: (1 - x1, 1 - y1, 1 - x0, 1 - y0),
+    4: lambda x0, y0, x1, y1: (x0, 1 - y1, x1, 1 - y0),
+    5: lambda x0, y0, x1, y1: (y0, x0, y1, x1),
+    6: lambda x0, y0, x1, y1: (1 - y1, x0, 1 - y0, x1),
+    7: lambda x0, y0, x1, y1: (1 - y1, 1 - x1, 1 - y0, 1 - x0),
+    8: lambda x0, y0, x1, y1: (y0, 1 - x1, y1, 1 - x0),
+}
+
+
+INVERSE_TURN = {**dict(zip(range(1, 9), range(1, 9), strict=True)), 6: 8, 8: 6}
+_ROTATION_TO_EXIF = {0: 1, 90: 8, 180: 3, 270: 6}  # degrees counter-clockwise
+
+
+def find_orientation(image: Image.Image, rotation: float | None, boxes_frame: str) -> tuple[int, int, str]:
+    """Find the turns of pixels and boxes, and their name."""
+    if rotation is not None:
+        quarter = int(rotation) % 360
+        if rotation % 90:
+            raise PhotoError("bad_rotation", f"Rotation {rotation:g} is no multiple of 90 degrees")
+        return _ROTATION_TO_EXIF[quarter], _ROTATION_TO_EXIF[quarter], f"rotation:{quarter}"
+    turn = exif_orientation(image)
+    return turn, turn if boxes_frame == "stored" else 1, f"exif:{turn}" if turn != 1 else "none"
+
+
+def exif_orientation(image: Image.Image) -> int:
+    if image.format == "JPEG" and "exif" not in image.info:
+        return 1
+    try:
+        for block in (image.info.get("exif"), _exif_in_text(image)):
+            check_tags((block or b"").removeprefix(b"Exif\0\0"))
+        value = image.getexif().get(0x0112, 1)
+    except MemoryError:
+        raise
+    except Exception:  # EXIF that cannot be parsed, in whatever way, says nothing
+        return 1
+    return value if isinstance(value, int) and value in TURN_PIXELS else 1
+
+
+def _exif_in_text(image: Image.Image) -> bytes:
+    """Find the EXIF that ImageMagick writes into a PNG as text: hexadecimal, from the fourth line on."""
+    text = image.info.get("Raw profile type exif", "")
+    return bytes.fromhex("".join(text.split("\n")[3:]))

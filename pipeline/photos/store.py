@@ -1,0 +1,112 @@
+"""Store: an image id -> a photo's bytes, from folders and tar files."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.errors import InputError, PhotoError
+from pipeline.photos.archives import index_archive
+from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES, read_if_there, refuse_unsafe
+from pipeline.photos.formats import SUFFIXES
+from pipeline.storage.folder import Folder
+from pipeline.storage.globs import expand
+from pipeline.storage.retries import read_bytes, with_retries
+from pipeline.storage.urls import filesystem
+
+PROBED_PHOTOS = 32
+
+
+class PhotoStore:
+    """Where photos are: folders and tar files, given by `--images`.
+
+    Raises:
+        InputError: a root is absent, holds no photos, or is a compressed tar.
+    """
+
+    def __init__(self, roots: tuple[str, ...], *, anonymous: bool) -> None:
+        self.anonymous = anonymous
+        self.folders: list[Folder] = []
+        self.archives: list[str] = []
+        for pattern in roots:
+            for root in expand(pattern, anonymous=anonymous):
+                self._add(root)
+
+    def places(self) -> Iterator[pa.Table]:
+        """List the photos in the tar files, as PLACES."""
+        for archive in self.archives:
+            yield index_archive(archive, anonymous=self.anonymous)
+
+    def fetch(self, image_id: str, *, archive: str | None = None, offset: int = 0, size: int = 0) -> bytes:
+        """Read a photo's bytes.
+
+        Args:
+            archive: the tar file that holds it, with its place there.
+
+        Raises:
+            PhotoError: it is nowhere, empty or too large, or its id would leave the folder.
+            OSError: storage failed for a passing cause, after all retries.
+        """
+        data = self._read_archived(archive, offset, size) if archive else self._read_file(image_id)
+        if not data:
+            raise PhotoError("empty", "0 bytes")
+        return data
+
+    def _add(self, root: str) -> None:
+        if root.endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
+            raise InputError(f"--images {root}: photos cannot be read at random from a compressed tar; unpack it first")
+        if root.endswith(".tar"):
+            self.archives.append(root)
+            return
+        folder = Folder(root, self.anonymous)
+        if not folder.local:
+            self.folders.append(folder)  # told apart by the first photos planned: listing millions of objects is slow
+            return
+        path = Path(folder.path(""))
+        if not path.is_dir():
+            raise InputError(f"--images {root}: no such folder; give the folder, or tar files, that hold the photos")
+        archives = sorted(str(file) for file in path.glob("*.tar"))
+        self.archives += archives
+        if any(file.suffix in SUFFIXES for pattern in ("*", "*/*") for file in path.glob(pattern)):
+            self.folders.append(folder)
+        elif not archives:
+            raise InputError(
+                f"--images {root}: no photo ({', '.join(SUFFIXES[:4])} ...) here or one folder deeper, and no .tar"
+            )
+
+    def _read_archived(self, archive: str, offset: int, size: int) -> bytes:
+        if size > MAX_PHOTO_BYTES:
+            raise PhotoError("too_many_bytes", f"{size} bytes")
+        fs, path = filesystem(archive, anonymous=self.anonymous)
+        return read_bytes(fs, path, start=offset, end=offset + size) if size else b""
+
+    def _read_file(self, image_id: str) -> bytes:
+        refuse_unsafe(image_id)
+        whole = image_id.endswith(SUFFIXES)
+        for folder in self.folders:
+            for prefix in self._prefixes(folder.url, image_id):
+                for suffix in ("", *SUFFIXES) if whole else SUFFIXES:
+                    data = read_if_there(folder, f"{prefix}{image_id}{suffix}")
+                    if data is not None:
+                        return data
+        raise PhotoError("missing", "")
+
+    def _prefixes(self, url: str, image_id: str) -> Iterator[str]:
+        """Where in a folder to look: in itself, then, listed only if need be, its sub-folders, likeliest first.
+
+        Open Images' train_7 holds the ids that begin with 7.
+        """
+        yield ""
+        names = _subfolders_of(url, self.anonymous)
+        yield from sorted(names, key=lambda name: not name.rstrip("/").endswith(f"_{image_id[:1]}"))
+
+
+@functools.lru_cache(maxsize=16)
+def _subfolders_of(url: str, anonymous: bool) -> tuple[str, ...]:
+    folder = Folder(url, anonymous)
+    try:
+        entries = with_retries(lambda: folder.fs.ls(folder.path(""), detail=True))
+    except (FileNotFoundError, PermissionError):  # many servers of files list nothing
+        return ()
+    return tuple(sorted(f"{e['name'].rstrip('/').rsplit('/', 1)[-1]}/" for e in entries if e["type"] == "directory"))

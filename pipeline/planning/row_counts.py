@@ -1,0 +1,73 @@
+"""Row counts: what a plan is made from, and how many rows it has at each stage."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.boxes.filters import Rule
+
+
+@dataclass
+class Plan:
+    """What became of every row. rows = malformed + filtered + kept; kept = planned + beyond the limit."""
+
+    rows: int = 0
+    malformed: dict[str, int] = field(default_factory=dict)
+    filtered: dict[str, int] = field(default_factory=dict)
+    kept: int = 0
+    photos: int = 0  # with at least one row
+    photos_without_kept_box: int = 0
+    photos_beyond_limit: int = 0
+    boxes_beyond_limit: int = 0
+    photos_planned: int = 0
+    boxes_planned: int = 0
+    units: int = 0
+    inputs: list[dict[str, Any]] = field(default_factory=list)  # role, bytes, rows, sha256 of each table
+    box_drop_files: int = 0
+
+    def add(self, judged: "Judged") -> None:
+        """Take the counts of one partition."""
+        self.malformed = dict(Counter(self.malformed) + judged.malformed)
+        self.filtered = dict(Counter(self.filtered) + judged.filtered)
+        self.kept += len(judged.kept)
+        self.photos += judged.photos
+        self.photos_without_kept_box += judged.photos_without_kept_box
+
+    def check(self) -> None:
+        """Check that no row is lost.
+
+        Raises:
+            AssertionError: a sum is off, which is a fault of this program.
+        """
+        assert self.rows == sum(self.malformed.values()) + sum(self.filtered.values()) + self.kept, asdict(self)
+        assert self.kept == self.boxes_planned + self.boxes_beyond_limit, asdict(self)
+        photos = self.photos_without_kept_box + self.photos_beyond_limit + self.photos_planned
+        assert self.photos == photos, asdict(self)
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """What a plan is made of: the tables, and the choices that decide it."""
+
+    tables: tuple[str, ...]
+    image_info: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    seed: int
+    split_shares: tuple[float, float, float]
+    photos_per_unit: int
+    limit: int
+    anonymous: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One partition's rows, parted, and their counts."""
+
+    kept: pa.Table
+    drops: pa.Table
+    malformed: Counter[str]
+    filtered: Counter[str]
+    photos: int
+    photos_without_kept_box: int

@@ -1,0 +1,92 @@
+"""Spilling: tables -> partitions on local disk, by the hash of the photo's id."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.ahead import work_ahead
+from pipeline.boxes.hashed_files import TableDigest
+from pipeline.boxes.tables import stream_boxes, stream_columns
+from pipeline.errors import InputError
+from pipeline.planning.hashing import U64
+from pipeline.planning.row_counts import Plan, PlanInputs
+from pipeline.planning.spill import Spill, partitioned
+from schemas.boxes import BOXES, ID_COLUMN
+from schemas.drops import Drop
+from schemas.plan import PLACES
+
+ROTATIONS = pa.schema([pa.field("image_id", pa.string()), pa.field("rotation", pa.float32())])
+
+
+def spill_boxes(
+    inputs: PlanInputs,
+    plan: Plan,
+    folder: Path,
+    hash_ids: Callable[[pa.Array], U64],
+    partitions: int,
+    progress: Callable[[int], None],
+) -> tuple[Spill, list[Drop]]:
+    """Spill all rows of the box tables by photo."""
+    spill = Spill(folder, BOXES, partitions=partitions)
+    wrong_width: list[Drop] = []
+
+    def order(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
+        return partitioned(table, hash_ids(table[ID_COLUMN].combine_chunks()), partitions=partitions)
+
+    with ThreadPoolExecutor(1) as pool:
+        for url in inputs.tables:
+            digest = TableDigest()
+            blocks = stream_boxes(url, digest, anonymous=inputs.anonymous)
+            for table, bounds in work_ahead(pool, order, blocks, ahead=1):
+                spill.add(table, bounds)
+                progress(plan.rows + digest.rows)
+            plan.rows += digest.rows
+            wrong_width += digest.wrong_width
+            plan.inputs.append({"role": "boxes", **_digest_fields(digest)})
+    spill.close()
+    if wrong_width:
+        plan.malformed["wrong_field_count"] = len(wrong_width)
+    return spill, wrong_width
+
+
+def _digest_fields(digest: TableDigest) -> dict[str, Any]:
+    return {"bytes": digest.bytes, "rows": digest.rows, "sha256": digest.sha256}
+
+
+def spill_rotations(
+    inputs: PlanInputs, plan: Plan, folder: Path, hash_ids: Callable[[pa.Array], U64], partitions: int
+) -> Spill:
+    """Spill the Rotation column of the image-info tables; a photo without a number there is left out."""
+    spill = Spill(folder, ROTATIONS, partitions=partitions)
+    for url in inputs.image_info:
+        digest = TableDigest()
+        columns = {ID_COLUMN: pa.string(), "Rotation": pa.string()}
+        for table in stream_columns(url, columns, digest, anonymous=inputs.anonymous):
+            ids = table[ID_COLUMN].combine_chunks()
+            if ids.null_count == len(ids):
+                raise InputError(f"{url}: column {ID_COLUMN} is missing or empty; give an image-info table")
+            text = pc.utf8_trim_whitespace(table["Rotation"].combine_chunks())
+            number = pc.if_else(pc.match_substring_regex(text, r"^[+-]?\d+(\.\d*)?$"), text, None).cast(pa.float32())
+            table = pa.table({"image_id": ids, "rotation": number}).filter(pc.is_valid(number))
+            spill.add(*partitioned(table, hash_ids(table["image_id"].combine_chunks()), partitions=partitions))
+        if not digest.rows:
+            raise InputError(f"{url}: no rows; give an image-info table with {ID_COLUMN} and Rotation")
+        plan.inputs.append({"role": "image_info", **_digest_fields(digest)})
+    spill.close()
+    return spill
+
+
+def spill_places(
+    places: Iterable[pa.Table], folder: Path, hash_ids: Callable[[pa.Array], U64], partitions: int
+) -> Spill:
+    spill = Spill(folder, PLACES, partitions=partitions)
+    for table in places:
+        spill.add(*partitioned(table, hash_ids(table["image_id"].combine_chunks()), partitions=partitions))
+    spill.close()
+    return spill

@@ -1,0 +1,59 @@
+"""Card: a manifest -> a page that describes the dataset."""
+
+from pipeline.shards.recipe import Json
+
+
+def card(manifest: Json) -> str:
+    """Describe a dataset: counts, funnel and lineage."""
+    totals, recipe, encoders = manifest["totals"], manifest["recipe"], manifest["encoders"]
+    splits = "\n".join(f"| {split} | {count:,} |" for split, count in totals["samples_by_split"].items())
+    funnel = "\n".join(f"| {stage} | {reason} | {count:,} |" for stage, reason, count in funnel_rows(totals))
+    tables = "\n".join(
+        f"| {t['role']} | {t['rows']:,} | {t['bytes']:,} | `{t['sha256'][:16]}` |" for t in recipe["inputs"]
+    )
+    libraries = ", ".join(f"{name} {version}" for name, version in recipe["libraries"].items())
+    return f"""# Paint-by-Example shards
+
+{totals["samples"]:,} samples of {totals["photos_planned"] - totals["photos_lost"]:,} photos in {manifest["shards"]:,}
+shards, {recipe["resolution"]} px, {manifest["draws"]} draws a photo, seed {recipe["seed"]}, filters
+{" ".join(recipe["filters"]) or "none"}. Recipe `{manifest["recipe_digest"][:16]}`.
+
+| split | samples |
+|---|---|
+{splits}
+
+## Funnel
+
+| stage | reason | count |
+|---|---|---|
+{funnel}
+
+## Lineage
+
+| table | rows | bytes | sha256 |
+|---|---|---|---|
+{tables}
+
+- VAE: {encoders["vae"]}, {recipe["vae"]["channels"]} channels at 1/{recipe["vae"]["factor"]}, fingerprint
+  `{recipe["vae"]["fingerprint"][:16]}`
+- Exemplar encoder: {encoders["clip"]}, {recipe["clip"]["dimension"]} numbers, fingerprint
+  `{recipe["clip"]["fingerprint"][:16]}`
+- Made with {libraries}
+"""
+
+
+def funnel_rows(totals: Json) -> list[tuple[str, str, int]]:
+    """The funnel as a table: stage, reason, count; losses stand below what they are lost from."""
+    return [
+        ("box rows", "read", totals["rows"]),
+        *(("malformed", reason, count) for reason, count in sorted(totals["malformed"].items())),
+        *(("filtered", rule, count) for rule, count in sorted(totals["filtered"].items())),
+        ("boxes", "kept", totals["boxes_kept"]),
+        ("boxes", "beyond --limit", totals["boxes_beyond_limit"]),
+        ("boxes", "in lost photos", totals["boxes_in_lost_photos"]),
+        ("boxes", "not drawn", totals["boxes_not_drawn"]),
+        ("boxes", "drawn", totals["boxes_drawn"]),
+        ("draws", "planned", totals["draws_planned"]),
+        *(("draws dropped", reason, count) for reason, count in sorted(totals["draws_dropped"].items())),
+        ("samples", "written", totals["samples"]),
+    ]

@@ -1,0 +1,75 @@
+"""Recipe: all that decides the bytes of a dataset, and what differs between two."""
+
+import hashlib
+import importlib.metadata
+import json
+from typing import Any
+
+from pipeline.config import ShardConfig
+from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
+from schemas.shards import (
+    SCHEMA_VERSION,
+)
+
+# The libraries whose version can change a byte of a shard.
+LIBRARIES = (
+    "albumentations",
+    "bezier",
+    "diffusers",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pyarrow",
+    "safetensors",
+    "torch",
+    "transformers",
+    "webdataset",
+)
+
+
+# What of the config changes bytes: neither paths, nor --draws, which is a total, nor what only changes the speed.
+_RECIPE_FIELDS = (
+    "seed",
+    "resolution",
+    "photos_per_unit",
+    "split_shares",
+    "boxes_frame",
+    "long_boxes",
+    "min_box_px",
+    "min_photo_px",
+    "max_photo_megapixels",
+    "keep_source",
+    "dtype",
+    "encode_batch",
+    "limit",
+)
+
+
+Json = dict[str, Any]
+
+
+def make_recipe(
+    config: ShardConfig,
+    *,
+    device: str,
+    rules: list[str],
+    sources: SourceEncoder,
+    exemplars: ExemplarEncoder,
+    class_names: dict[str, str],
+) -> Json:
+    """Gather all that decides the bytes of a dataset, except its input tables."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **json.loads(json.dumps({name: getattr(config, name) for name in _RECIPE_FIELDS})),
+        "device": device,
+        "filters": rules,
+        "vae": {"fingerprint": sources.fingerprint, "channels": sources.channels, "factor": sources.factor},
+        "clip": {"fingerprint": exemplars.fingerprint, "dimension": exemplars.dimension},
+        "class_names": digest_of(class_names),
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def digest_of(content: Any) -> str:
+    """Hash JSON content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""Records: one JSON file a finished unit and draw -> UnitRecord -> SHARDS."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from pipeline.storage.folder import Folder
+from schemas.shards import (
+    RECORD_NAME,
+    SHARDS,
+    UnitRecord,
+    json_bytes,
+    record_path,
+)
+
+
+def read_record(out: Folder, unit: int, draw: int) -> UnitRecord | None:
+    """Read the record of a unit and draw; None while it is not finished."""
+    content = out.read_if_there(record_path(unit, draw))
+    return UnitRecord.from_json(json.loads(content)) if content is not None else None
+
+
+READERS = 32
+
+
+def shards_table(records: Iterable[UnitRecord]) -> pa.Table:
+    """Make SHARDS of the records that have a shard."""
+    rows = [
+        {"name": r.shard.name, "bytes": r.shard.bytes, "sha256": r.shard.sha256, "record_sha256": record_sha256(r)}
+        | {"split": r.split, "unit": r.unit, "draw": r.draw, "samples": r.samples}
+        for r in records
+        if r.shard
+    ]
+    return pa.Table.from_pylist(rows, schema=SHARDS)
+
+
+def record_sha256(record: UnitRecord) -> str:
+    """Hash a record as it is written."""
+    return hashlib.sha256(json_bytes(asdict(record))).hexdigest()
+
+
+def read_records(out: Folder) -> list[UnitRecord]:
+    """Read the records of all finished units and draws, in order.
+
+    Raises:
+        InputError: one is damaged.
+    """
+
+    def read(name: str) -> UnitRecord:
+        try:
+            return UnitRecord.from_json(json.loads(out.read(f"units/{name}")))
+        except ValueError as error:
+            raise InputError(
+                f"{out.url}/units/{name}: unreadable ({error}); remove it and run the same command again, which makes "
+                "its shard anew"
+            ) from error
+
+    names = [name for name in out.names("units") if RECORD_NAME.fullmatch(name)]
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(read, names))

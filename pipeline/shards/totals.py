@@ -1,0 +1,97 @@
+"""Totals: plan and records -> counts, and the sums that must hold (conservation)."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from pipeline.planning.row_counts import Plan
+from pipeline.shards.recipe import Json
+from schemas.shards import (
+    SPLITS,
+    UnitRecord,
+)
+
+
+def count_drops(drops: pa.Table) -> dict[str, int]:
+    """Count DROPS by `stage/reason`."""
+    groups = drops.group_by(["stage", "reason"]).aggregate([([], "count_all")]).to_pylist()
+    return {f"{group['stage']}/{group['reason']}": group["count_all"] for group in groups}
+
+
+def box_drops_of(totals: Json) -> dict[str, int]:
+    """The drops before units that the totals tell of, by `stage/reason`."""
+    told = {f"boxes/{reason}": count for reason, count in totals["malformed"].items()}
+    told |= {f"filter/{rule}": count for rule, count in totals["filtered"].items()}
+    return {name: n for name, n in {**told, "filter/no_kept_box": totals["photos_without_kept_box"]}.items() if n}
+
+
+def count_totals(plan: Plan, records: Iterable[UnitRecord], draws: int) -> Json:
+    """Add up what became of every row, box, photo and draw."""
+    sums = sum_records(records)
+    drawn, lost = sums["boxes_drawn"], sums["boxes_in_lost_photos"]
+    return {
+        "rows": plan.rows,
+        "malformed": plan.malformed,
+        "filtered": plan.filtered,
+        "boxes_kept": plan.kept,
+        "boxes_beyond_limit": plan.boxes_beyond_limit,
+        "boxes_drawn": drawn,
+        "boxes_not_drawn": plan.boxes_planned - drawn - lost,
+        "boxes_in_lost_photos": lost,
+        "photos": plan.photos,
+        "photos_without_kept_box": plan.photos_without_kept_box,
+        "photos_beyond_limit": plan.photos_beyond_limit,
+        "photos_planned": plan.photos_planned,
+        "photos_lost": sums["photos_lost"],
+        "units": plan.units,
+        "draws_planned": plan.photos_planned * draws,
+        "draws_dropped": sums["draws_dropped"],
+        "samples": sums["samples"],
+        "samples_by_split": sums["samples_by_split"],
+    }
+
+
+def sum_records(records: Iterable[UnitRecord]) -> Json:
+    """Add up what the records alone tell, under the names of the totals."""
+    records = list(records)
+    first = [record for record in records if record.draw == 0]
+    dropped: Counter[str] = Counter()
+    for record in records:
+        dropped.update(record.dropped)
+    return {
+        "units": len(first),
+        "photos_planned": sum(record.photos for record in first),
+        "photos_lost": sum(record.photos_lost for record in first),
+        "boxes_drawn": sum(record.boxes_drawn for record in records),
+        "boxes_in_lost_photos": sum(record.boxes_lost for record in first),
+        "draws_planned": sum(record.planned for record in records),
+        "draws_dropped": dict(sorted(dropped.items())),
+        "samples": sum(record.samples for record in records),
+        "samples_by_split": {
+            split: sum(record.samples for record in records if record.split == split) for split in SPLITS
+        },
+    }
+
+
+def sums_off(totals: Json, records: list[UnitRecord]) -> list[str]:
+    """Check that nothing disappeared without a count, from rows to samples.
+
+    Returns:
+        The sums that are off, a line each.
+    """
+    malformed, filtered = sum(totals["malformed"].values()), sum(totals["filtered"].values())
+    places = ("boxes_drawn", "boxes_not_drawn", "boxes_in_lost_photos", "boxes_beyond_limit")
+    photos = ("photos_without_kept_box", "photos_beyond_limit", "photos_planned")
+    in_units = sum(record.boxes_kept for record in records if record.draw == 0)
+    dropped = sum(totals["draws_dropped"].values())
+    sums = {
+        "rows = malformed + filtered + boxes_kept": (totals["rows"], malformed + filtered + totals["boxes_kept"]),
+        f"boxes_kept = {' + '.join(places)}": (totals["boxes_kept"], sum(totals[name] for name in places)),
+        "boxes_kept = in units + boxes_beyond_limit": (totals["boxes_kept"], in_units + totals["boxes_beyond_limit"]),
+        f"photos = {' + '.join(photos)}": (totals["photos"], sum(totals[name] for name in photos)),
+        "draws_planned = samples + draws_dropped": (totals["draws_planned"], totals["samples"] + dropped),
+        **{f"{name} = by the records": (totals[name], count) for name, count in sum_records(records).items()},
+    }
+    off = [f"{name}: {told} is not {count}" for name, (told, count) in sums.items() if told != count]
+    return off + [f"{name} {totals[name]} is negative" for name in places if totals[name] < 0]

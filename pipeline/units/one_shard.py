@@ -1,0 +1,186 @@
+"""One shard: the drawn photos of one unit and draw -> encoded samples -> shard, index, drops, record."""
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.config import ShardConfig
+from pipeline.draws.draw import DrawnSample
+from pipeline.encoders.pixels import blank_signed, signed
+from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
+from pipeline.errors import PhotoError
+from pipeline.photos.jpeg import encode_jpeg
+from pipeline.shards.manifest import read_recipe
+from pipeline.shards.recipe import digest_of
+from pipeline.shards.records import read_record
+from pipeline.shards.samples import Row, tensor_member
+from pipeline.storage.folder import Folder
+from pipeline.units.rows import sample_row
+from pipeline.units.tars import ShardWriter, publish_file
+from pipeline.units.tasks import Clock, DrawnPhoto, PlannedPhoto, UnitTask
+from schemas.drops import DROPS, Drop
+from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
+from schemas.shards import (
+    SCHEMA_VERSION,
+    FileDigest,
+    UnitRecord,
+    drops_path,
+    index_path,
+    json_bytes,
+    record_path,
+    shard_path,
+    unit_name,
+)
+
+
+class OutputTakenError(Exception):
+    """Another job writes this output now."""
+
+
+def refuse_foreign_output(out: Folder, recipe_digest: str) -> None:
+    """Look whether the output still belongs to this job's recipe: another may have started anew meanwhile.
+
+    Raises:
+        OutputTakenError: it does not.
+    """
+    found = read_recipe(out)
+    if found is None or digest_of(found) != recipe_digest:
+        raise OutputTakenError(f"{out.url}: belongs to another recipe now; this job must write no more")
+
+
+class OneShard:
+    """The shard of one unit and draw in the making. Encode batches never cross it.
+
+    Args:
+        folder: a local scratch folder for what is not published yet.
+        out: the dataset.
+        class_names: label -> name.
+        recipe_digest: of the dataset, stamped on the record.
+    """
+
+    def __init__(
+        self,
+        task: UnitTask,
+        draw: int,
+        *,
+        folder: Path,
+        out: Folder,
+        config: ShardConfig,
+        sources: SourceEncoder,
+        exemplars: ExemplarEncoder,
+        class_names: dict[str, str],
+        recipe_digest: str,
+    ) -> None:
+        self._task, self._draw, self._out = task, draw, out
+        self._config, self._sources, self._exemplars = config, sources, exemplars
+        self._class_names, self._recipe_digest = class_names, recipe_digest
+        self._drops_file = folder / f"{unit_name(task.unit, draw)}.drops.parquet"
+        self._shard = ShardWriter(folder, unit_name(task.unit, draw))
+        self._batch: list[tuple[Row, DrawnSample]] = []
+        self._drops: list[Drop] = []
+        self._lost: set[str] = set()
+        self._clock = Clock()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds spent by stage."""
+        return self._clock.seconds
+
+    def discard(self) -> None:
+        """Let go of what is not finished."""
+        self._shard.discard()
+
+    def add(self, drawn: DrawnPhoto) -> None:
+        """Take the next photo of the unit."""
+        box = drawn.photo.box_of(self._draw)
+        outcome = drawn.lost or drawn.draws[self._draw]
+        if isinstance(outcome, PhotoError):
+            if drawn.lost:
+                self._lost.add(drawn.photo.image_id)
+            self._drops.append(
+                Drop(
+                    stage="photo" if drawn.lost else "draw",
+                    image_id=drawn.photo.image_id,
+                    box_id=box["box_id"],
+                    draw=self._draw,
+                    reason=outcome.reason,
+                    detail=outcome.detail,
+                )
+            )
+            return
+        label_name = self._class_names.get(box["label"], box["label"])
+        self._batch.append(
+            (sample_row(drawn, outcome, task=self._task, draw=self._draw, label_name=label_name), outcome)
+        )
+        if len(self._batch) == self._config.encode_batch:
+            self._flush()
+
+    def finish(self, photos: list[PlannedPhoto]) -> UnitRecord:
+        """Publish shard, index and drops, then the record; leave what has a record already as it is."""
+        self._flush()
+        task, out = self._task, self._out
+        refuse_foreign_output(out, self._recipe_digest)
+        if (finished := read_record(out, task.unit, self._draw)) is not None:
+            return finished
+        shard: FileDigest | None = None
+        index: FileDigest | None = None
+        if self._shard.samples:
+            shard, index = self._shard.finish(
+                out,
+                shard=shard_path(task.split, task.unit, self._draw),
+                index=index_path(task.split, task.unit, self._draw),
+            )
+        pq.write_table(pa.Table.from_pylist(self._drops, schema=DROPS), self._drops_file)
+        kept = [photo for photo in photos if photo.image_id not in self._lost]
+        record = UnitRecord(
+            schema_version=SCHEMA_VERSION,
+            recipe_digest=self._recipe_digest,
+            unit=task.unit,
+            draw=self._draw,
+            split=task.split,
+            photos=len(photos),
+            photos_lost=len(self._lost),
+            planned=len(photos),
+            samples=self._shard.samples,
+            dropped=dict(sorted(Counter(f"{drop['stage']}/{drop['reason']}" for drop in self._drops).items())),
+            boxes_kept=sum(len(photo.boxes) for photo in photos),
+            boxes_drawn=sum(len(photo.boxes) > self._draw for photo in kept),
+            boxes_lost=sum(len(photo.boxes) for photo in photos if photo.image_id in self._lost),
+            shard=shard,
+            index=index,
+            drops=publish_file(out, self._drops_file, drops_path(task.unit, self._draw)),
+        )
+        assert record.planned == record.samples + sum(record.dropped.values()), record
+        if out.create(record_path(task.unit, self._draw), json_bytes(asdict(record))):
+            return record
+        raise OutputTakenError(
+            f"{record_path(task.unit, self._draw)}: another job has just written it, with other bytes; "
+            "verify the dataset with ray_jobs/verify_shards.py"
+        )
+
+    def _flush(self) -> None:
+        """Encode the batch and write its samples."""
+        if not self._batch:
+            return
+        drawn = [sample for _, sample in self._batch]
+        with self._clock.stage("encode"):
+            images = signed(np.stack([sample.source for sample in drawn]))
+            masks: NDArray[np.uint8] = np.stack([sample.mask for sample in drawn])
+            latents = self._sources.encode(images)
+            masked_latents = self._sources.encode(blank_signed(images, masks))
+            vectors = self._exemplars.encode(np.stack([sample.exemplar for sample in drawn]))
+        with self._clock.stage("write"):
+            for position, (row, sample) in enumerate(self._batch):
+                members = {
+                    TENSORS_EXT: tensor_member(latents[position], masked_latents[position], vectors[position]),
+                    EXEMPLAR_EXT: sample.exemplar_jpeg,
+                }
+                if self._config.keep_source:
+                    members[SOURCE_EXT] = encode_jpeg(sample.source)
+                self._shard.write(row, members)
+        self._batch = []
