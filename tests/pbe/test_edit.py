@@ -12,7 +12,7 @@ from pbe.edit import Editor, edit, load_editor
 from pbe.edit_command import main
 from pbe.editing.inputs import box_mask, read_mask, read_picture
 from pipeline.errors import InputError
-from tests.pbe.editing import random_picture, write_model, write_pictures
+from tests.pbe.editing.tiny_model import random_picture, write_model, write_pictures
 
 FAST = ("--steps", "2", "--scheduler", "ddim")
 DATA = Path("../shared/data")

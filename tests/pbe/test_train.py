@@ -18,12 +18,12 @@ from pbe.training.telemetry import METRICS, read_rows
 from pbe.weights.building import build_model
 from pbe.weights.reading import read_weights
 from tests.conftest import SmallDisk
-from tests.pbe.rank_group import RankGroup
+from tests.pbe.training.rank_group import RankGroup
 from tests.synthetic import write_synthetic
 
 pytestmark = pytest.mark.timeout(240)
 REPOSITORY = Path(__file__).parent.parent.parent
-MAIN, ALL = "pbe.train_command.main", "tests.pbe.preloaded.train_all"
+MAIN, ALL = "pbe.train_command.main", "tests.pbe.training.preloaded.train_all"
 Train = Callable[..., Path]
 
 
@@ -333,7 +333,7 @@ def test_sample_grids_change_no_training_and_look_alike_at_every_stage_and_world
 
 def test_memory_by_formula_is_what_a_rank_holds(place: Path) -> None:
     arguments = [flags(place, "memory"), str(place)]
-    with RankGroup(place / "log", "tests.pbe.preloaded.measure_memory", arguments, world=2) as group:
+    with RankGroup(place / "log", "tests.pbe.training.preloaded.measure_memory", arguments, world=2) as group:
         assert group.wait() == [0, 0]
     for rank in range(2):
         measured: dict[str, Any] = json.loads((place / f"rank{rank}.json").read_text())

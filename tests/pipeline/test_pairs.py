@@ -27,7 +27,7 @@ from pipeline.shards.samples import read_sample
 from pipeline.storage.folder import Folder
 from tests.object_storage import Proxy
 from tests.pipeline.conftest import files_of, problems
-from tests.pipeline.test_traced_masks import blobs, iou
+from tests.pipeline.draws.test_traced_masks import blobs, iou
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = ("--model", "untrained", "--resolution", "64", "--draws", "2", "--device", "cpu", "--workers", "2")

@@ -14,7 +14,7 @@ from pbe.editing.compat import prepare_as_diffusers
 from pbe.editing.editor import Editor, denoise, load_editor, paint, slots_of
 from pipeline.errors import InputError
 from tests.pbe.conftest import deprecated
-from tests.pbe.editing import random_picture, write_model
+from tests.pbe.editing.tiny_model import random_picture, write_model
 
 
 @pytest.fixture(scope="module")

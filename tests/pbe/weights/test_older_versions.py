@@ -15,7 +15,7 @@ from tests.pbe.conftest import assert_same
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 PAIR = ["diffusers==0.37.1", "transformers==4.57.6", "huggingface-hub>=0.34,<1", "tokenizers>=0.22,<=0.23"]
 
 
@@ -40,7 +40,7 @@ def _run(older: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def saved(older: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("saved")
-    _run(older, "-m", "tests.pbe.older_versions", "save", str(out))
+    _run(older, "-m", "tests.pbe.weights.older_versions", "save", str(out))
     return out
 
 
@@ -63,13 +63,14 @@ def test_the_older_pair_opens_what_is_written_here_and_paints_the_same(
     older: Path, saved: Path, tmp_path: Path, kind: str
 ) -> None:
     assert main(["--model", str(saved / kind), "--out", str(tmp_path / "out"), "--layout", "diffusers"]) == 0
-    _run(older, "-m", "tests.pbe.older_versions", "paint", str(tmp_path / "out"), str(tmp_path / "pictures.pt"))
+    _run(older, "-m", "tests.pbe.weights.older_versions", "paint", str(tmp_path / "out"), str(tmp_path / "pictures.pt"))
     before, after = (torch.load(folder / "pictures.pt", weights_only=True) for folder in (saved, tmp_path))
     for picture, again in zip(before, after, strict=True):
         assert torch.isfinite(picture).all() and picture.std() > 0 and torch.equal(picture, again)
 
 
 def test_this_project_works_on_the_older_pair(older: Path) -> None:
-    modules = [f"tests/pbe/test_{name}.py" for name in ("weights", "parts", "export", "convert", "ldm", "ldm_export")]
+    rooms = [f"weights/test_{name}" for name in ("reading", "parts", "export", "ldm_reading", "ldm_writing")]
+    modules = [f"tests/pbe/{name}.py" for name in ("test_convert", *rooms)]
     said = _run(older, "-m", "pytest", "-q", *modules)
     assert "100%" in said

@@ -16,7 +16,7 @@ from pbe.weights.ldm_writing import conditioner_to_ldm, tower_to_ldm, unet_to_ld
 from pbe.weights.misfits import ldm_misfits
 from pbe.weights.reading import plain_tower, read_weights
 from tests.pbe.conftest import LDM_SIZE, assert_same, diffusers_encoder, random_model, tiny_config
-from tests.pbe.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
+from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 
 
 def test_what_is_written_is_read_again_bit_by_bit(ldm_vae_module: Any) -> None:

@@ -21,7 +21,7 @@ from pbe.weights.pickles import load_pickled_tensors
 from pbe.weights.reading import Weights, read_weights
 from pipeline.errors import InputError
 from tests.pbe.conftest import CHANNELS, LATENT, LDM_SIZE, clip_config, diffusers_encoder, random_model, tiny_config
-from tests.pbe.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
+from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 
 Tensors = dict[str, torch.Tensor]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from pbe.training.telemetry import METRICS, read_rows
-from tests.pbe.rank_group import RANK_VARIABLES
+from tests.pbe.training.rank_group import RANK_VARIABLES
 from tests.synthetic import write_synthetic
 
 pytestmark = pytest.mark.timeout(200)
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent.parent
 BIN = Path(sys.executable).parent
 SCRIPT = "pbe/train.py"
 SAVED = "run the same command again to go on"

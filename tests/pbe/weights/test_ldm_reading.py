@@ -13,7 +13,7 @@ from pbe.model.unet import UNET_SIZES, build_unet, unet_config
 from pbe.weights.building import SD_V1_VAE
 from pbe.weights.ldm_reading import conditioner_from_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
 from tests.pbe.conftest import LDM_SIZE, random_model, tiny_config
-from tests.pbe.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
+from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 
 PREFIX = "model.diffusion_model."
 
