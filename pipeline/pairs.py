@@ -35,6 +35,7 @@ from pipeline.pairing.store import PairStore, pair_drawer
 from pipeline.pairing.table import describe_changes, keep_table, tabulate
 from pipeline.photos.decode import Photo
 from pipeline.planning.plan_files import read_units
+from pipeline.planning.tasks import PlannedPhoto, UnitTask
 from pipeline.shards.records import read_records
 from pipeline.shards.totals import count_totals
 from pipeline.storage.folder import Folder
@@ -42,7 +43,6 @@ from pipeline.storage.lock import Hold, locked
 from pipeline.storage.redaction import redact
 from pipeline.storage.retries import is_full
 from pipeline.storage.urls import absolute
-from pipeline.units.tasks import PlannedPhoto, UnitTask
 from pipeline.units.writer import UnitWriter
 from schemas.shards import MANIFEST, SPLITS, UnitRecord
 

@@ -15,13 +15,13 @@ from pipeline.config import ShardConfig
 from pipeline.jobs.ending import end_dataset, is_complete, log_run, report_errors, sum_up
 from pipeline.jobs.inputs import check_inputs, clear_leftovers
 from pipeline.jobs.preparation import Prepared, pending_tasks, prepare
+from pipeline.planning.tasks import UnitTask
 from pipeline.shards.records import read_records
 from pipeline.shards.totals import count_totals
 from pipeline.storage.folder import Folder
 from pipeline.storage.lock import Hold, locked
 from pipeline.storage.redaction import redact
 from pipeline.storage.retries import is_full
-from pipeline.units.tasks import UnitTask
 from ray_jobs.cluster import ClusterLostError, Slots, connect, lay_out_slots, refuse_hidden_paths
 from ray_jobs.command import parse_shard_config
 from ray_jobs.units_on_ray import make_units

@@ -17,10 +17,10 @@ from pipeline.config import ShardConfig
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import Prepared, load_encoders
 from pipeline.photos.store import PhotoStore
+from pipeline.planning.tasks import UnitTask
 from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact
 from pipeline.storage.retries import is_full
-from pipeline.units.tasks import UnitTask
 from pipeline.units.writer import UnitWriter
 from ray_jobs.cluster import Slots, refuse_dead_cluster
 from schemas.shards import UnitRecord

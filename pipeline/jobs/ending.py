@@ -10,12 +10,12 @@ from pipeline.errors import InputError
 from pipeline.jobs.preparation import Prepared
 from pipeline.pictures.funnel import write_funnel
 from pipeline.pictures.overview import write_overview
+from pipeline.planning.tasks import UnitTask
 from pipeline.shards.card import funnel_rows
 from pipeline.shards.manifest import finish_dataset, read_manifest
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact
-from pipeline.units.tasks import UnitTask
 from schemas.shards import UnitRecord, json_bytes
 
 SHOWN_ERRORS = 5

@@ -16,10 +16,10 @@ from pipeline.errors import InputError, PhotoError
 from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.photos.store import PROBED_PHOTOS, PhotoStore
 from pipeline.planning.plan_files import read_unit_boxes, read_units
+from pipeline.planning.tasks import PlannedPhoto, group_photos
 from pipeline.storage.folder import Folder
 from pipeline.storage.retries import with_retries
 from pipeline.storage.urls import absolute, filesystem
-from pipeline.units.tasks import PlannedPhoto, group_photos
 from schemas.shards import RECORD_NAME
 
 

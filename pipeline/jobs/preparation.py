@@ -18,10 +18,10 @@ from pipeline.photos.store import PhotoStore
 from pipeline.planning.plan import make_plan
 from pipeline.planning.plan_files import PLAN, read_units
 from pipeline.planning.row_counts import Plan, PlanInputs
+from pipeline.planning.tasks import UnitTask
 from pipeline.shards.manifest import RECIPE, recipe_differences
 from pipeline.shards.recipe import digest_of, make_recipe
 from pipeline.storage.folder import Folder
-from pipeline.units.tasks import UnitTask
 from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, SHARDS_TABLE, unit_name
 
 # What a job writes; --overwrite removes these, in this order, and nothing else: a job killed meanwhile finds either
@@ -78,8 +78,8 @@ def prepare(
         config,
         device=device,
         rules=[rule.spec for rule in rules],
-        sources=sources,
-        exemplars=exemplars,
+        vae={"fingerprint": sources.fingerprint, "channels": sources.channels, "factor": sources.factor},
+        clip={"fingerprint": exemplars.fingerprint, "dimension": exemplars.dimension},
         class_names=checked.class_names,
     )
     differences = _differences(checked, recipe)

@@ -14,8 +14,9 @@ from pipeline.pairing.draws import Given, draw_pair
 from pipeline.photos.bounded_reads import read_picture
 from pipeline.photos.decode import Photo, decode_photo
 from pipeline.photos.store import PhotoStore
+from pipeline.planning.tasks import PlannedPhoto
 from pipeline.storage.folder import Folder
-from pipeline.units.tasks import Drawer, PlannedPhoto
+from pipeline.units.tasks import Drawer
 from schemas.boxes import ID_COLUMN
 
 KEPT_DECODED = 4  # a photo's draws follow each other, and mostly want the same mask

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from pipeline.config import ShardConfig
-from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from schemas.shards import (
     SCHEMA_VERSION,
 )
@@ -53,18 +52,25 @@ def make_recipe(
     *,
     device: str,
     rules: list[str],
-    sources: SourceEncoder,
-    exemplars: ExemplarEncoder,
+    vae: Json,
+    clip: Json,
     class_names: dict[str, str],
 ) -> Json:
-    """Gather all that decides the bytes of a dataset, except its input tables."""
+    """Gather all that decides the bytes of a dataset, except its input tables.
+
+    Args:
+        rules: the filter rules, as `--filters` spells them.
+        vae: `fingerprint`, `channels` and `factor` of the source encoder.
+        clip: `fingerprint` and `dimension` of the exemplar encoder.
+        class_names: label -> name.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         **json.loads(json.dumps({name: getattr(config, name) for name in _RECIPE_FIELDS})),
         "device": device,
         "filters": rules,
-        "vae": {"fingerprint": sources.fingerprint, "channels": sources.channels, "factor": sources.factor},
-        "clip": {"fingerprint": exemplars.fingerprint, "dimension": exemplars.dimension},
+        "vae": vae,
+        "clip": clip,
         "class_names": digest_of(class_names),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
     }

@@ -15,6 +15,7 @@ from pipeline.encoders.pixels import blank_signed, signed
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import PhotoError
 from pipeline.photos.jpeg import encode_jpeg
+from pipeline.planning.tasks import PlannedPhoto, UnitTask
 from pipeline.shards.manifest import read_recipe
 from pipeline.shards.recipe import digest_of
 from pipeline.shards.records import read_record
@@ -22,7 +23,7 @@ from pipeline.shards.samples import Row, tensor_member
 from pipeline.storage.folder import Folder
 from pipeline.units.rows import sample_row
 from pipeline.units.tars import ShardWriter, publish_file
-from pipeline.units.tasks import Clock, DrawnPhoto, PlannedPhoto, UnitTask
+from pipeline.units.tasks import Clock, DrawnPhoto
 from schemas.drops import DROPS, Drop
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
 from schemas.shards import (

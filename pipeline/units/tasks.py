@@ -1,46 +1,15 @@
-"""Tasks: what a unit is made of, from the plan's rows to drawn photos."""
+"""Tasks: drawn photos of a unit, from bytes to pixels."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-
-import pyarrow as pa
 
 from pipeline.draws.draw import DrawnSample, DrawRecipe, draw_sample
 from pipeline.errors import PhotoError
 from pipeline.photos.decode import Photo
+from pipeline.planning.tasks import PlannedPhoto
 from pipeline.shards.samples import Row
-
-
-@dataclass(frozen=True)
-class UnitTask:
-    """A unit, and the draws of it that are still to be made."""
-
-    unit: int
-    split: str
-    photos: int
-    file: str  # of the plan
-    row_group: int
-    draws: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class PlannedPhoto:
-    """A photo of the plan; its boxes in the order in which draws take them."""
-
-    image_id: str
-    rotation: float | None
-    archive: str | None
-    archive_offset: int
-    archive_size: int
-    boxes: list[dict[str, Any]]  # box_id, label, box
-
-    def box_of(self, draw: int) -> dict[str, Any]:
-        """The box that a draw takes."""
-        return self.boxes[draw % len(self.boxes)]
-
 
 Drawer = Callable[[Photo, PlannedPhoto, int, DrawRecipe], DrawnSample]
 
@@ -88,14 +57,3 @@ class DrawnPhoto:
     draws: dict[int, DrawnSample | PhotoError] = field(default_factory=dict)
     lost: PhotoError | None = None
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
-
-
-def group_photos(rows: pa.Table) -> list[PlannedPhoto]:
-    """Gather PLANNED_BOXES, photo after photo, into photos."""
-    photos: list[PlannedPhoto] = []
-    for row in rows.to_pylist():
-        if not photos or photos[-1].image_id != row["image_id"]:
-            place = (row["archive"], row["archive_offset"] or 0, row["archive_size"] or 0)
-            photos.append(PlannedPhoto(row["image_id"], row["rotation"], *place, boxes=[]))
-        photos[-1].boxes.append({name: row[name] for name in ("box_id", "label", "box")})
-    return photos
