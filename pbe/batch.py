@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+TIMESTEPS = 1000  # of the diffusion process; the feed draws them, the model's noise schedule has as many
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -24,7 +26,7 @@ class Batch:
     noise: torch.Tensor
     """[b, c, h, w] float32."""
     timesteps: torch.Tensor
-    """[b] int64, 0..999."""
+    """[b] int64, 0 .. TIMESTEPS - 1."""
     drop: torch.Tensor
     """[b] bool, True = unconditional."""
     weights: torch.Tensor

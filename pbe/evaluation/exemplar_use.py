@@ -17,7 +17,7 @@ from pbe.model.diffusion import Losses
 from pipeline.rng import rng_for
 
 RIGHT, OTHER, SAME_CLASS, UNCONDITIONAL = CONDITIONS = ("right", "other photo", "same class", "unconditional")
-TIMESTEPS = (250, 500, 750, 950)
+EVALUATED_TIMESTEPS = (250, 500, 750, 950)
 RESAMPLES = 5000
 _AT_ONCE = 250  # resamples, which bounds the memory
 COVERAGE = 0.95
@@ -88,7 +88,7 @@ def measure_exemplar_use(
     batches: Sequence[Batch],
     *,
     classes: Sequence[str],
-    timesteps: tuple[int, ...] = TIMESTEPS,
+    timesteps: tuple[int, ...] = EVALUATED_TIMESTEPS,
     seed: int = 0,
 ) -> ExemplarUse:
     """Denoise samples under all conditions, each with the noise that its batch holds.

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from pbe.batch import Batch
+from pbe.batch import TIMESTEPS, Batch
 from pbe.feed.order import Numbers
-from pbe.feed.sample_reader import TIMESTEPS, Content
+from pbe.feed.sample_reader import Content
 from pipeline.rng import rng_for
 
 

@@ -27,8 +27,6 @@ from pipeline.rng import rng_for
 from pipeline.shards.samples import tensor_member
 from schemas.samples import EXEMPLAR_EXT, EXEMPLAR_PX, SOURCE_EXT, TENSORS_EXT
 
-TIMESTEPS = 1000
-
 
 class _Damaged(Exception):
     """What is wrong with a member."""

@@ -14,21 +14,14 @@ import torch
 
 from pbe.model.diffusion import predict_noise
 from pbe.model.one_token import shared_before_context
-from pbe.model.schedule import BETA_END, BETA_START, TIMESTEPS
+from pbe.model.schedule import NOISE_SCHEDULE
 
 SchedulerName = Literal["pndm", "ddim", "dpmpp"]
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
 DEFAULT_STEPS, DEFAULT_GUIDANCE = 50, 5.0
 DEFAULT_SCHEDULER: SchedulerName = "pndm"
 
-_SCHEDULE = {
-    "num_train_timesteps": TIMESTEPS,
-    "beta_start": BETA_START,
-    "beta_end": BETA_END,
-    "beta_schedule": "scaled_linear",
-    "timestep_spacing": "leading",
-    "steps_offset": 1,
-}
+_STEPPING = {"timestep_spacing": "leading", "steps_offset": 1}
 
 
 @dataclass(frozen=True)
@@ -51,11 +44,11 @@ def make_scheduler(name: SchedulerName, *, steps: int, device: torch.device | st
     `pndm` is PLMS, with steps + 1 timesteps; `ddim` (eta 0) and `dpmpp` (DPM-Solver++ 2M) have as many as steps.
     """
     if name == "pndm":
-        scheduler = diffusers.PNDMScheduler(**_SCHEDULE, skip_prk_steps=True, set_alpha_to_one=False)
+        scheduler = diffusers.PNDMScheduler(**NOISE_SCHEDULE, **_STEPPING, skip_prk_steps=True, set_alpha_to_one=False)
     elif name == "ddim":
-        scheduler = diffusers.DDIMScheduler(**_SCHEDULE, set_alpha_to_one=False, clip_sample=False)
+        scheduler = diffusers.DDIMScheduler(**NOISE_SCHEDULE, **_STEPPING, set_alpha_to_one=False, clip_sample=False)
     else:
-        scheduler = diffusers.DPMSolverMultistepScheduler(**_SCHEDULE, algorithm_type="dpmsolver++")
+        scheduler = diffusers.DPMSolverMultistepScheduler(**NOISE_SCHEDULE, **_STEPPING, algorithm_type="dpmsolver++")
     scheduler.set_timesteps(steps, device=device)
     return scheduler
 

@@ -1,12 +1,24 @@
-"""Schedule: the noise schedule of Stable Diffusion v1, defined once."""
+"""Schedule: a timestep -> how much of the signal is left in a noisy latent, by Stable Diffusion v1's noise schedule.
+
+The only place that defines it: training, sampling, the check of foreign weights and exported models take it from here.
+"""
 
 from dataclasses import dataclass
 
 import torch
 
-TIMESTEPS = 1000
+from pbe.batch import TIMESTEPS
+
 BETA_START = 0.00085
 BETA_END = 0.012
+
+NOISE_SCHEDULE = {
+    "num_train_timesteps": TIMESTEPS,
+    "beta_start": BETA_START,
+    "beta_end": BETA_END,
+    "beta_schedule": "scaled_linear",
+}
+"""The same schedule in the words of diffusers' scheduler configs."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +26,7 @@ class Schedule:
     """How much of the signal is left at each timestep."""
 
     alphas_cumprod: torch.Tensor
-    """[1000] float32, the cumulative product of 1 - beta."""
+    """[TIMESTEPS] float32, the cumulative product of 1 - beta: alpha bar, Eq. 4 of DDPM."""
 
     def to(self, device: torch.device) -> "Schedule":
         """Move to a device; precision stays float32."""

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pbe.batch import Batch
+from pbe.batch import TIMESTEPS, Batch
 from pbe.model.diffusion import Losses
-from pbe.model.schedule import TIMESTEPS
 
 BUCKETS = 10
 COLUMNS = ("ordinal", "key", "weight", "timestep", "loss", "inside", "outside")

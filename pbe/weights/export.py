@@ -15,7 +15,7 @@ import diffusers
 import torch
 
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
-from pbe.model.schedule import BETA_END, BETA_START, TIMESTEPS
+from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.model.unet import build_unet
 from pbe.weights.building import differences
 from pbe.weights.misfits import misfits
@@ -129,10 +129,7 @@ def _write_diffusers_parts(folder: Path, conditioner: Tensors, config: ModelConf
 PNDM_CONFIG = {
     "_class_name": "PNDMScheduler",
     "_diffusers_version": diffusers.__version__,
-    "num_train_timesteps": TIMESTEPS,
-    "beta_start": BETA_START,
-    "beta_end": BETA_END,
-    "beta_schedule": "scaled_linear",
+    **NOISE_SCHEDULE,
     "skip_prk_steps": True,
     "set_alpha_to_one": False,
     "steps_offset": 1,

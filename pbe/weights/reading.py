@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from pbe.model.schedule import BETA_END, BETA_START, TIMESTEPS
+from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.weights.hub import fetch
 from pbe.weights.ldm_reading import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
 from pbe.weights.note import NOTE_FILE, read_note
@@ -24,13 +24,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 _PARTS = ("unet", "conditioner", "image_encoder", "vae")
 _OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # diffusers < 0.16
-_SCHEDULE = {
-    "prediction_type": "epsilon",
-    "beta_schedule": "scaled_linear",
-    "beta_start": BETA_START,
-    "beta_end": BETA_END,
-    "num_train_timesteps": TIMESTEPS,
-}
+_SCHEDULE = {"prediction_type": "epsilon", **NOISE_SCHEDULE}
 
 
 @dataclass(frozen=True)
