@@ -1,4 +1,4 @@
-"""Convert a Paint by Example model: a folder, .ckpt or hub id -> diffusers' folder, or ours.
+"""Convert a Paint by Example model: a folder, .ckpt or hub id -> diffusers' folder, ours, or an original .ckpt.
 
     python -m pbe.convert --model SOURCE --out FOLDER [--flags]
 
@@ -6,8 +6,64 @@ Running the same command again writes the same folder.
 """
 
 import sys
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import tyro
+
+from pipeline.command import guard
+from pipeline.errors import InputError
+from pipeline.storage.urls import is_local
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """Convert a Paint by Example model between the forms that it is published in, tensor by tensor unchanged."""
+
+    model: str
+    """The model: diffusers' folder or ours, a training's folder, a .ckpt of the original code, or a hub id such as
+    Fantasy-Studio/Paint-by-Example."""
+    out: str
+    """The folder to write, or a file NAME.ckpt for the original code. A model folder of this project is replaced,
+    everything else is kept."""
+    layout: Literal["auto", "diffusers", "pbe", "ckpt"] = "auto"
+    """`diffusers`: its Paint by Example folder; `pbe`: our own folder; `ckpt`: the original code's checkpoint. `auto`:
+    a checkpoint if --out ends in .ckpt, else diffusers' folder if the parts fit it, else ours."""
+    vae: str = ""
+    """A VAE to use instead of the model's: folder, hub id (`id:subfolder`), .ckpt or `untrained`; `none`: leave it
+    out."""
+    clip: str = ""
+    """A CLIP vision tower to use instead of the model's, likewise."""
+    dtype: Literal["keep", "fp32", "fp16", "bf16"] = "keep"
+    """Precision to write. `keep`: each tensor's own."""
+
+    def __post_init__(self) -> None:
+        """Refuse places that cannot be meant.
+
+        Raises:
+            InputError: naming the flag, the value and what to give.
+        """
+        if not self.model or not self.out:
+            raise InputError("--model and --out: give both, the model to read and the folder to write")
+        if not is_local(self.out):
+            raise InputError(f"--out {self.out}: give a folder on a local disk; it is renamed there once complete")
+        if self.layout != "auto" and (self.layout == "ckpt") != self.out.endswith(".ckpt"):
+            kind = "a file that ends in .ckpt" if self.layout == "ckpt" else "a folder, not a .ckpt"
+            raise InputError(f"--out {self.out}: for --layout {self.layout}, give {kind}")
+
+
+def main(arguments: list[str]) -> int:
+    """Convert as the command line says; return the exit code."""
+    return guard(lambda: _convert(arguments), go_on="--out is as it was")
+
+
+def _convert(arguments: list[str]) -> int:
+    config = tyro.cli(ConvertConfig, args=arguments, prog="python -m pbe.convert")
+    from pbe.weights.conversion import convert  # torch takes seconds, which --help and refusals need not wait for
+
+    convert(**asdict(config), say=lambda line: print(line, flush=True))
+    return 0
+
 
 if __name__ == "__main__":
-    from pbe.convert_command import main
-
     sys.exit(main(sys.argv[1:]))

@@ -7,13 +7,44 @@ from pbe.edit import edit, load_editor
 pictures = edit(load_editor("runs/demo/train/model"), "photo.jpg", "mask.png", "exemplar.jpg", n=4)
 """
 
+import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
-if __name__ == "__main__":  # before torch and diffusers are imported, which --help and refusals need not wait for
-    from pbe.edit_command import main
+import tyro
 
+from pbe.editing.cases import read_cases, single_case
+from pbe.editing.config import EditConfig
+from pbe.editing.outputs import find_outputs, refuse_overlaps
+from pipeline.command import guard
+
+if TYPE_CHECKING:
+    from pbe.editing.editor import Editor, edit, load_editor
+
+__all__ = ["Editor", "edit", "load_editor", "main"]
+
+
+def main(arguments: list[str]) -> int:
+    """Edit as the command line says; return the exit code."""
+    return guard(lambda: _edit(arguments), go_on="finished pictures are kept: run the same command again to go on")
+
+
+def _edit(arguments: list[str]) -> int:
+    config = tyro.cli(EditConfig, args=arguments, prog="python -m pbe.edit")
+    outputs = find_outputs(config)
+    cases = read_cases(config) if config.cases else [single_case(config, name=outputs.stem)]
+    refuse_overlaps(outputs, cases)
+    from pbe.editing.run import edit_cases  # torch takes seconds, which --help and refusals need not wait for
+
+    return edit_cases(config, cases, outputs)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the functions for Python when they are asked for: they bring torch, which takes seconds."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(importlib.import_module("pbe.editing.editor"), name)
+
+
+if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-
-from pbe.editing.editor import Editor, edit, load_editor
-
-__all__ = ["Editor", "edit", "load_editor"]

@@ -8,9 +8,49 @@
 Running the same command again goes on from the newest checkpoint.
 """
 
+import os
+import re
 import sys
+from dataclasses import replace
+from pathlib import Path
+
+from pbe.training.config import PRESETS, TrainConfig, switched
+from pipeline.command import guard, parse_preset
+from pipeline.errors import InputError
+from pipeline.storage.urls import absolute, filesystem, is_local
+
+GO_ON = "run the same command again to go on from the newest checkpoint"
+
+
+def main(arguments: list[str]) -> int:
+    """Train as the command line says; return the exit code."""
+    return guard(lambda: _train(arguments), go_on=GO_ON)
+
+
+def _train(arguments: list[str]) -> int:
+    config = parse_train_config(arguments)
+    from pbe.training.session import train  # torch and DeepSpeed take seconds: not before --help and refusals
+
+    return train(config)
+
+
+def parse_train_config(arguments: list[str]) -> TrainConfig:
+    """Read `[PRESET] [--flags]`; paths become absolute, the switches are carried out.
+
+    Raises:
+        InputError: the preset is unknown, or a value or combination is not allowed.
+    """
+    own = [flag for flag in arguments if not re.fullmatch(r"--local[_-]rank=\d+", flag)]  # DeepSpeed adds it
+    first_rank = os.environ.get("RANK", "0") == "0"
+    preset, config = parse_preset(TrainConfig, PRESETS, own, prog="train.py", prints=first_rank)
+    out = config.out or f"runs/train-{preset}"
+    if not is_local(out):
+        raise InputError(f"--out {out}: give a folder on a disk that all ranks share; checkpoints are renamed there")
+    data = absolute(config.data)
+    if is_local(data) and Path(out).resolve().is_relative_to(Path(filesystem(data)[1]).resolve()):
+        raise InputError(f"--out {out}: lies in the dataset; give another folder")
+    return switched(replace(config, out=str(Path(out).absolute()), data=data))
+
 
 if __name__ == "__main__":
-    from pbe.train_command import main
-
     sys.exit(main(sys.argv[1:]))

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import tyro
 
 import pipeline
 from pipeline.errors import InputError, LockLostError
@@ -17,6 +19,7 @@ from pipeline.storage.retries import StorageError, is_full
 from pipeline.storage.urls import is_local
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+C = TypeVar("C")
 GO_ON = "finished units are kept: run the same command again to go on"
 
 
@@ -24,6 +27,41 @@ def run_command(command: Callable[[list[str]], int], *, go_on: str = GO_ON) -> i
     """Run a command on the process's arguments, until SIGTERM at the latest; see `guard`."""
     stop_on_sigterm()
     return guard(lambda: command(sys.argv[1:]), go_on=go_on)
+
+
+def parse_preset(
+    config: type[C],
+    presets: Mapping[str, C],
+    arguments: list[str],
+    *,
+    prog: str,
+    adapt: Callable[[C, list[str]], C] = lambda default, flags: default,
+    prints: bool = True,
+) -> tuple[str, C]:
+    """Read `[PRESET] [--flags]`: the preset's name, and its config as the flags change it.
+
+    Args:
+        presets: by name; the first is taken where none is named.
+        adapt: changes the preset by what the flags are before they are read.
+        prints: whether this process shows --help and mistakes in flags; of several ranks only one should.
+
+    Raises:
+        InputError: the preset is unknown, or the config refuses a value.
+    """
+    preset, flags = next(iter(presets)), arguments
+    if arguments and not arguments[0].startswith("-"):
+        preset, flags = arguments[0], arguments[1:]
+    if preset not in presets:
+        raise InputError(f"preset {preset!r}: give one of {', '.join(presets)}, then --flags")
+    parsed = tyro.cli(
+        config,
+        args=flags,
+        default=adapt(presets[preset], flags),
+        prog=f"{prog} [{'|'.join(presets)}]",
+        description=f"{config.__doc__} Preset: {preset}. Run the same command again to go on.",
+        console_outputs=prints,
+    )
+    return preset, parsed
 
 
 def guard(action: Callable[[], int], *, go_on: str) -> int:

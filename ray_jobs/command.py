@@ -3,8 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-import tyro
-
+from pipeline.command import parse_preset
 from pipeline.config import PRESETS, ShardConfig
 from pipeline.errors import InputError
 from pipeline.storage.urls import absolute, is_local
@@ -16,21 +15,7 @@ def parse_shard_config(arguments: list[str]) -> ShardConfig:
     Raises:
         InputError: the preset is unknown, a value is not allowed, or the output would be lost with the job's folder.
     """
-    preset, flags = "tiny", arguments
-    if arguments and not arguments[0].startswith("-"):
-        preset, flags = arguments[0], arguments[1:]
-    if preset not in PRESETS:
-        raise InputError(f"preset {preset!r}: give one of {', '.join(PRESETS)}, then --flags")
-    default = PRESETS[preset]
-    if any(flag == "--boxes" or flag.startswith("--boxes=") for flag in flags):
-        default = replace(default, images=(), image_info=(), classes="", anonymous=False)
-    config = tyro.cli(
-        ShardConfig,
-        args=flags,
-        default=default,
-        prog=f"shard_openimages.py [{'|'.join(PRESETS)}]",
-        description=f"{ShardConfig.__doc__} Preset: {preset}. Run the same command again to go on.",
-    )
+    preset, config = parse_preset(ShardConfig, PRESETS, arguments, prog="shard_openimages.py", adapt=_without_inputs)
     out = config.out or f"runs/{preset}"
     if is_local(out) and not Path(out).is_absolute() and _cwd_is_shipped():
         raise InputError(
@@ -40,6 +25,13 @@ def parse_shard_config(arguments: list[str]) -> ShardConfig:
     return replace(config, out=absolute(out))
 
 
+def _without_inputs(default: ShardConfig, flags: list[str]) -> ShardConfig:
+    """Clear what belongs to the preset's tables where --boxes gives others."""
+    if any(flag == "--boxes" or flag.startswith("--boxes=") for flag in flags):
+        return replace(default, images=(), image_info=(), classes="", anonymous=False)
+    return default
+
+
 def _cwd_is_shipped() -> bool:
-    """Tell whether Ray unpacked the working directory for this job alone."""
+    """Whether Ray unpacked the working directory for this job alone."""
     return "working_dir_files" in Path.cwd().parts

@@ -1,12 +1,12 @@
-"""Conversion: weights of any readable form -> a folder or checkpoint, no tensor changed unless told otherwise."""
+"""Conversion: weights of any readable form -> a folder or checkpoint, no tensor changed unless asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from pbe.convert_command import ConvertConfig
 from pbe.model.paint_by_example import count_parameters
 from pbe.weights.building import build_model
 from pbe.weights.export import export_model, is_own
@@ -20,52 +20,72 @@ from pipeline.storage.urls import filesystem
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _MB = 1e6
+CHECKPOINT = ".ckpt"
+Layout = Literal["auto", "diffusers", "pbe", "ckpt"]
 
 
-def convert(config: ConvertConfig, *, say: Callable[[str], None]) -> None:
-    """Read a model and write it; tell `say` what is done.
+def convert(
+    model: str,
+    out: str,
+    *,
+    layout: Layout,
+    vae: str,
+    clip: str,
+    dtype: Literal["keep", "fp32", "fp16", "bf16"],
+    say: Callable[[str], None],
+) -> None:
+    """Read a model and write it.
+
+    Args:
+        model, vae, clip: see `pbe.weights.parts.load_parts`.
+        out: a folder, or a file NAME.ckpt for the original code; a link is followed and stays.
+        layout: `auto`: a checkpoint where `out` is one, else diffusers' folder if the parts fit it, else ours.
+        dtype: `keep`: each tensor's own.
+        say: reports what is done, line by line.
 
     Raises:
-        InputError: the model cannot be read, is not whole, or does not fit the layout, or the place to write is taken.
+        InputError: the model cannot be read, is incomplete, or does not fit the layout, or the place to write is taken.
     """
-    out = Path(filesystem(config.out)[1]).resolve()  # a link's target is written, the link stays
-    _refuse_place(out, config)
-    say(f"reading {config.model}")
-    parts = _read(config)
-    _cast(parts, config.dtype)
-    say(f"writing {out}")
-    written = _write(out, config, parts)
+    place = Path(filesystem(out)[1]).resolve()
+    to_checkpoint = out.endswith(CHECKPOINT)
+    _refuse_place(place, out, model)
+    say(f"reading {model}")
+    parts = _read(model, vae, clip, needs_encoders=layout == "diffusers" or to_checkpoint)
+    _cast(parts, dtype)
+    say(f"writing {place}")
+    with _room(out):
+        written = _write_checkpoint(place, parts) if to_checkpoint else _write_folder(place, layout, parts)
     for line in _summary(parts):
         say(line)
-    say(f"{out}: {written}")
+    say(f"{place}: {written}")
 
 
-def _refuse_place(out: Path, config: ConvertConfig) -> None:
+def _refuse_place(place: Path, out: str, model: str) -> None:
     """Refuse to write over what this project did not write, and over the model itself.
 
     Raises:
         InputError: naming another place to give.
     """
-    if config.to_checkpoint and out.exists():
-        raise InputError(f"--out {config.out}: exists already; remove it or give another name")
-    if out.exists() and not is_own(out):
-        raise InputError(f"--out {config.out}: holds something other than a model of this project; give a new folder")
-    source = Path(config.model)
+    if out.endswith(CHECKPOINT) and place.exists():
+        raise InputError(f"--out {out}: exists already; remove it or give another name")
+    if place.exists() and not is_own(place):
+        raise InputError(f"--out {out}: holds something other than a model of this project; give a new folder")
+    source = Path(model)
     if source.is_dir():
-        model = model_folder(source).resolve()
-        if out.is_relative_to(model) or model.is_relative_to(out):
-            raise InputError(f"--out {config.out}: is the model itself, or one lies in the other; give another folder")
+        folder = model_folder(source).resolve()
+        if place.is_relative_to(folder) or folder.is_relative_to(place):
+            raise InputError(f"--out {out}: is the model itself, or one lies in the other; give another folder")
 
 
-def _read(config: ConvertConfig) -> Parts:
-    """Read the parts, each tensor in its own precision; without an encoder that is absent, where the layout can."""
-    weights = read_weights(config.model)
-    absent = "" if config.layout == "diffusers" or config.to_checkpoint else NONE
+def _read(source: str, vae: str, clip: str, *, needs_encoders: bool) -> Parts:
+    """Read the parts, each tensor in its own precision; a missing encoder is left out where the layout allows it."""
+    weights = read_weights(source)
+    missing = "" if needs_encoders else NONE
     model = build_model(weights)
-    vae = choose_vae(weights, config.vae or ("" if weights.vae else absent))
-    tower = choose_tower(weights, config.clip or ("" if weights.tower else absent))
-    refuse_misfits(weights.source, model, vae=vae, tower=tower)
-    return Parts(model, vae, tower, weights.source, weights.note)
+    vae_module = choose_vae(weights, vae or ("" if weights.vae else missing))
+    tower = choose_tower(weights, clip or ("" if weights.tower else missing))
+    refuse_misfits(weights.source, model, vae=vae_module, tower=tower)
+    return Parts(model, vae_module, tower, weights.source, weights.note)
 
 
 def _named(parts: Parts) -> dict[str, Any]:
@@ -90,16 +110,17 @@ def _cast(parts: Parts, dtype: str) -> None:
             raise InputError(f"--dtype {dtype}: the {name} holds numbers that are not finite in it; give bf16 or keep")
 
 
-def _write(out: Path, config: ConvertConfig, parts: Parts) -> str:
-    """Write the model as one file or as a folder; say which it became, and why.
+@contextmanager
+def _room(out: str) -> Iterator[None]:
+    """Report what a full disk is to each library as one mistake.
 
     Raises:
-        InputError: the layout cannot hold the model, or there is no room.
+        InputError: --out cannot be written.
     """
     try:
-        return _write_checkpoint(out, parts) if config.to_checkpoint else _write_folder(out, config, parts)
-    except (OSError, RuntimeError) as error:  # what a full disk is to each library
-        raise InputError(f"--out {config.out}: cannot be written ({error}); make room or give another place") from error
+        yield
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"--out {out}: cannot be written ({error}); make room or give another place") from error
 
 
 def _write_checkpoint(out: Path, parts: Parts) -> str:
@@ -112,8 +133,8 @@ def _write_checkpoint(out: Path, parts: Parts) -> str:
     return "checkpoint of the original code"
 
 
-def _write_folder(out: Path, config: ConvertConfig, parts: Parts) -> str:
-    layout = export_model(
+def _write_folder(out: Path, layout: Layout, parts: Parts) -> str:
+    written = export_model(
         out,
         parts.model.state_dict(),
         parts.model.config,
@@ -121,17 +142,17 @@ def _write_folder(out: Path, config: ConvertConfig, parts: Parts) -> str:
         tower=parts.tower,
         weights=parts.note.get("weights", "unknown"),
         step=parts.note.get("step"),
-        layout=None if config.layout == "auto" or config.layout == "ckpt" else config.layout,
+        layout=None if layout == "auto" or layout == "ckpt" else layout,
         encoders=parts.note.get("encoders"),
     )
-    if layout == "diffusers":
+    if written == "diffusers":
         return "diffusers layout"
     reasons = misfits(parts.model.config, vae=parts.vae, tower=parts.tower)
     return f"our own layout, since {'; '.join(reasons)}" if reasons else "our own layout"
 
 
 def _summary(parts: Parts) -> list[str]:
-    """Tell parameters, tensors, precisions and size of each part, a line each."""
+    """List parameters, tensors, precisions and size of each part, a line each."""
     lines = [f"  {name:17} {'absent' if part is None else _size(part)}" for name, part in _named(parts).items()]
     step = "" if parts.note.get("step") is None else f" of step {parts.note['step']:,}"
     return [*lines, f"  weights           {parts.weights}{step}"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pbe.convert_command import main
+from pbe.convert import main
 from pbe.weights.export import export_model
 from pbe.weights.parts import load_parts
 from pbe.weights.reading import Weights, read_weights

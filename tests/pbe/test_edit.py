@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pbe.edit import Editor, edit, load_editor
-from pbe.edit_command import main
+from pbe.edit import Editor, edit, load_editor, main
 from pbe.editing.inputs import box_mask, read_mask, read_picture
 from pipeline.errors import InputError
 from tests.pbe.editing.tiny_model import random_picture, write_model, write_pictures

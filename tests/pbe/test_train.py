@@ -23,7 +23,7 @@ from tests.synthetic import write_synthetic
 
 pytestmark = pytest.mark.timeout(240)
 REPOSITORY = Path(__file__).parent.parent.parent
-MAIN, ALL = "pbe.train_command.main", "tests.pbe.training.preloaded.train_all"
+MAIN, ALL = "pbe.train.main", "tests.pbe.training.preloaded.train_all"
 Train = Callable[..., Path]
 
 

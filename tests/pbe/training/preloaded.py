@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 
 import pbe.training.session as training
 from pbe.feed.order import Position
-from pbe.train_command import main, parse_train_config
+from pbe.train import main, parse_train_config
 from pbe.training.engine import Engine
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import find_place, joined

@@ -14,7 +14,7 @@ import pytest
 import torch
 import transformers
 
-from pbe.convert_command import main
+from pbe.convert import main
 from pbe.model.conditioner import ConditionerConfig
 from pbe.model.paint_by_example import ModelConfig, PaintByExample, count_parameters
 from pbe.model.unet import UNET_SIZES, unet_config

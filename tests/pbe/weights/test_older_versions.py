@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pbe.convert_command import main
+from pbe.convert import main
 from pbe.weights.parts import load_parts
 from tests.pbe.conftest import assert_same
 
