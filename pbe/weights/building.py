@@ -12,8 +12,8 @@ from torch import nn
 from pbe.model.conditioner import ConditionerConfig
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.unet import UNET_SIZES, input_channels, unet_config
+from pbe.weights.model_files import FORMS
 from pbe.weights.reading import Tensors, Weights
-from pbe.weights.tensor_files import FORMS
 from pipeline.encoders.vae import VAE_CLASSES
 from pipeline.errors import InputError
 

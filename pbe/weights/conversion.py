@@ -9,11 +9,13 @@ import torch
 
 from pbe.model.paint_by_example import count_parameters
 from pbe.weights.building import build_model
-from pbe.weights.export import export_model, is_own
+from pbe.weights.export import export_model
 from pbe.weights.ldm_writing import write_checkpoint
 from pbe.weights.misfits import ldm_misfits, misfits, refuse_misfits
+from pbe.weights.model_files import model_folder
+from pbe.weights.note import is_own
 from pbe.weights.parts import Parts, choose_tower, choose_vae
-from pbe.weights.reading import model_folder, read_weights
+from pbe.weights.reading import read_weights
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
 from pipeline.storage.urls import filesystem

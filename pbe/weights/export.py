@@ -19,7 +19,7 @@ from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.model.unet import build_unet
 from pbe.weights.building import differences
 from pbe.weights.misfits import misfits
-from pbe.weights.note import FORMAT_VERSION, NOTE_FILE, read_note
+from pbe.weights.note import FORMAT_VERSION, NOTE_FILE
 from pbe.weights.reading import Tensors
 from pbe.weights.tensor_files import disk_errors, write_tensors
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
@@ -28,10 +28,6 @@ from pipeline.storage.whole_files import beside, removed_on_failure, replace_fol
 
 Layout = Literal["diffusers", "pbe"]
 _BICUBIC = 3  # Pillow's number
-_OWN_NAMES = {
-    *("unet", "vae", "image_encoder", "conditioner", "scheduler", "feature_extractor", "safety_checker"),
-    *("model_index.json", NOTE_FILE),
-}
 
 
 def export_model(
@@ -85,14 +81,6 @@ def export_model(
     _write_json(partial / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
     replace_folder(out, partial)
     return written
-
-
-def is_own(folder: Path) -> bool:
-    """Tell whether all that a folder holds, if anything, was written here, so that it may be replaced."""
-    if not folder.is_dir():
-        return False
-    names = {path.name for path in folder.iterdir()}
-    return not names or (names <= _OWN_NAMES and bool(read_note(folder)))
 
 
 def _refuse_partial(out: Path, state: Tensors, config: ModelConfig) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import huggingface_hub
 
-from pbe.weights.tensor_files import FORMS, STEMS, find_weights
+from pbe.weights.model_files import FORMS, STEMS, find_weights
 from pipeline.errors import InputError
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from pbe.weights.hub import fetch
+from pbe.weights.model_files import find_weights, read_json
 from pbe.weights.reading import Weights, modern_vae, plain_tower, read_weights
-from pbe.weights.tensor_files import find_weights, read_json, read_part
+from pbe.weights.tensor_files import read_part
 from pipeline.encoders.clip import load_clip
 from pipeline.encoders.names import UNTRAINED
 from pipeline.encoders.vae import load_vae

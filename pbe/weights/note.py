@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from pbe.weights.tensor_files import read_json
+from pbe.weights.model_files import read_json
 from pipeline.errors import InputError
 
 NOTE_FILE = "pbe.json"
 FORMAT_VERSION = 1  # of NOTE_FILE
+_OWN_NAMES = {
+    *("unet", "vae", "image_encoder", "conditioner", "scheduler", "feature_extractor", "safety_checker"),
+    *("model_index.json", NOTE_FILE),
+}
 
 
 def read_note(folder: Path) -> dict[str, Any]:
@@ -30,3 +34,11 @@ def read_note(folder: Path) -> dict[str, Any]:
     if not sound:
         raise InputError(f"{path}: is no note of format {FORMAT_VERSION}; copy the model's folder again")
     return note
+
+
+def is_own(folder: Path) -> bool:
+    """Whether all that a folder holds, if anything, was written here, so that it may be replaced."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not names or (names <= _OWN_NAMES and bool(read_note(folder)))

@@ -16,8 +16,9 @@ import torch
 from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.weights.hub import fetch
 from pbe.weights.ldm_reading import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
+from pbe.weights.model_files import FORMS, find_weights, model_folder, read_json
 from pbe.weights.note import NOTE_FILE, read_note
-from pbe.weights.tensor_files import FORMS, find_weights, read_json, read_part, read_tensors
+from pbe.weights.tensor_files import read_part, read_tensors
 from pipeline.errors import InputError
 
 Tensors = Mapping[str, torch.Tensor]
@@ -62,21 +63,6 @@ def read_weights(source: str) -> Weights:
     if path.is_file():
         return _read_file(path)
     return _read_folder(fetch(source, parts=_PARTS, extra=["model_index.json", NOTE_FILE]), source)
-
-
-def model_folder(folder: Path) -> Path:
-    """Find the model in a training's folder.
-
-    Raises:
-        InputError: the training has exported none.
-    """
-    if (folder / "unet").is_dir():
-        return folder
-    if (folder / "model" / "unet").is_dir():
-        return folder / "model"
-    if (folder / "checkpoints").is_dir():
-        raise InputError(f"{folder}: a training without a model yet; write {folder / 'model'} with its --export-only")
-    raise InputError(f"{folder}: has no unet folder; {FORMS}")
 
 
 def plain_tower(tensors: Tensors) -> dict[str, torch.Tensor]:

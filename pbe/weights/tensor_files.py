@@ -1,27 +1,18 @@
 """Tensor files: a part of a model, a folder of weights and config <-> tensors by name. Unpickles nothing else."""
 
 import errno
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
+from pbe.weights.model_files import FORMS, PICKLED, STEMS, find_weights
 from pbe.weights.pickles import load_pickled_tensors
 from pipeline.errors import InputError
-
-FORMS = (
-    "give a diffusers folder or hub id of Stable Diffusion v1 or Paint by Example, a .ckpt of the original code, "
-    "or a folder written by this project"
-)
-STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
-_PICKLED = (".ckpt", ".pt", ".pth", ".bin")
-_VARIANTS = ("", ".fp16")  # the whole file first
 
 
 def read_part(folder: Path) -> dict[str, torch.Tensor]:
@@ -36,13 +27,6 @@ def read_part(folder: Path) -> dict[str, torch.Tensor]:
     return read_tensors(path)
 
 
-def find_weights(folder: Path) -> Path | None:
-    """Find a part's weights: safetensors before pickles, a half-precision variant only where it is all there is."""
-    endings = [f"{variant}{suffix}" for variant in _VARIANTS for suffix in (".safetensors", ".bin")]
-    names = [f"{stem}{ending}" for ending in endings for stem in STEMS]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read the tensors of a file, in the precision that they were saved in.
 
@@ -54,9 +38,9 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)  # type: ignore[no-any-return]
         except (OSError, safetensors.SafetensorError) as error:
             raise InputError(f"{path}: is no whole safetensors file ({error}); copy it again") from error
-    if path.suffix in _PICKLED:
+    if path.suffix in PICKLED:
         return load_pickled_tensors(path)
-    raise InputError(f"{path}: ends neither in .safetensors nor in {', '.join(_PICKLED)}; {FORMS}")
+    raise InputError(f"{path}: ends neither in .safetensors nor in {', '.join(PICKLED)}; {FORMS}")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, metadata: dict[str, str] | None = None) -> None:
@@ -85,18 +69,3 @@ def disk_errors(place: Path) -> Iterator[None]:
         if not re.search("inline_container|PytorchStreamWriter", str(error)):
             raise
         raise OSError(errno.ENOSPC, "torch could not write all of a file", str(place)) from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a config.
-
-    Raises:
-        InputError: it is not there or no JSON.
-    """
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}); {FORMS}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: holds a {type(found).__name__}, no config; {FORMS}")
-    return found

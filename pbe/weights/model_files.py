@@ -1,0 +1,52 @@
+"""Model files: a model's name -> its folder or file, and what its configs say. Imports no torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+
+FORMS = (
+    "give a diffusers folder or hub id of Stable Diffusion v1 or Paint by Example, a .ckpt of the original code, "
+    "or a folder written by this project"
+)
+STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
+PICKLED = (".ckpt", ".pt", ".pth", ".bin")
+_VARIANTS = ("", ".fp16")  # the whole file first
+
+
+def find_weights(folder: Path) -> Path | None:
+    """Find a part's weights: safetensors before pickles, a half-precision variant only where it is all there is."""
+    endings = [f"{variant}{suffix}" for variant in _VARIANTS for suffix in (".safetensors", ".bin")]
+    names = [f"{stem}{ending}" for ending in endings for stem in STEMS]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a config.
+
+    Raises:
+        InputError: it is missing, or not a JSON object.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}); {FORMS}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds a {type(found).__name__}, not a config; {FORMS}")
+    return found
+
+
+def model_folder(folder: Path) -> Path:
+    """Find the model in a training's folder.
+
+    Raises:
+        InputError: the training has exported none.
+    """
+    if (folder / "unet").is_dir():
+        return folder
+    if (folder / "model" / "unet").is_dir():
+        return folder / "model"
+    if (folder / "checkpoints").is_dir():
+        raise InputError(f"{folder}: a training without a model yet; write {folder / 'model'} with its --export-only")
+    raise InputError(f"{folder}: has no unet folder; {FORMS}")
