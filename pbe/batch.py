@@ -1,6 +1,8 @@
 """Batch: samples of a dataset with the randomness of one training step -> what the model's loss takes."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -34,3 +36,18 @@ class Batch:
     masked_sources: torch.Tensor | None = None
     """[b, 3, resolution, resolution] float32 in [-1, 1], the hole 0: where masks are not the drawn ones, so that the
     stored masked latents do not fit them and the VAE has to encode these."""
+
+    def take(self, kept: torch.Tensor) -> "Batch":
+        """Keep the samples where `kept`, [b] bool on the CPU, is True."""
+        keys = [key for key, stays in zip(self.keys, kept.tolist(), strict=True) if stays]
+        return replace(self._each(lambda tensor: tensor[kept.to(tensor.device)]), keys=keys)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """Move every tensor to a device, without waiting for the copies."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        """Apply a function to every tensor."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: change(v) for name, v in values.items() if isinstance(v, torch.Tensor)}
+        return replace(self, **changed)

@@ -140,10 +140,8 @@ def swap_within(classes: Sequence[str], *, seed: int) -> Numbers:
 
 def _show(batch: Batch, here: torch.Tensor, exemplars: torch.Tensor, *, drop: bool) -> Batch:
     """Take the full slots of a batch, and give them these exemplars."""
-    tensors = {name: value[here] for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
-    keys = [key for key, full in zip(batch.keys, here.tolist(), strict=True) if full]
-    changed = {"exemplars": exemplars, "drop": torch.full_like(tensors["drop"], drop)}
-    return replace(batch, keys=keys, **{**tensors, **changed})
+    full = batch.take(here)
+    return replace(full, exemplars=exemplars, drop=torch.full_like(full.drop, drop))
 
 
 def _resampled_means(values: Floats, *, seed: int) -> Floats:

@@ -91,6 +91,12 @@ class Dataset:
     index: Callable[[Shard], ShardIndex]
 
     @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a latent."""
+        side = self.resolution // self.factor
+        return self.channels, side, side
+
+    @property
     def counts(self) -> list[list[int]]:
         """Samples of each shard, by draw."""
         return [[shard.samples for shard in shards] for shards in self.shards]

@@ -3,17 +3,22 @@
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from pbe.batch import Batch
 from pbe.feed.blocks import FileReader, RangeReader, Reader, open_local
+from pbe.feed.columns import NewColumn
 from pbe.feed.config import FeedConfig
 from pbe.feed.dataset import Dataset
+from pbe.feed.exemplar_column import ExemplarColumn, as_stored, augment_afresh
+from pbe.feed.mask_columns import BoxMasks, DrawnMasks
 from pbe.feed.noise import draw_randomness
 from pbe.feed.order import Numbers, Places
 from pbe.feed.sample_reader import SampleReader
 from pbe.feed.shard_cache import ShardCache
+from pbe.feed.tensor_column import TensorColumn, TensorLayout
 from pipeline.ahead import work_ahead
 from pipeline.errors import InputError
 from schemas.samples import SOURCE_EXT
@@ -30,15 +35,18 @@ def sample_reader(dataset: Dataset, config: FeedConfig) -> SampleReader:
     Raises:
         InputError: box masks are asked of a dataset without sources.
     """
+    columns: list[NewColumn] = [partial(TensorColumn, layout=TensorLayout(dataset))]
+    if config.exemplar == "plain":
+        columns.append(partial(ExemplarColumn, augment=as_stored))
+    elif config.exemplar == "live":
+        afresh = partial(augment_afresh, seed=config.seed, split=dataset.split)
+        columns.append(partial(ExemplarColumn, augment=afresh))
     if config.masks == "box":
-        first = next(shard for shards in dataset.shards for shard in shards)
-        if dataset.index(first).members[SOURCE_EXT].sizes.min() < 0:
-            raise InputError(
-                f"{config.data}: box masks need the sources, which its shards lack; make it with --keep-source"
-            )
-    return SampleReader(
-        dataset, config.exemplar, config.masks, config.bad_samples, config.check_hashes, seed=config.seed
-    )
+        _check_sources(dataset)
+        columns.append(partial(BoxMasks, dataset=dataset))
+    else:
+        columns.append(partial(DrawnMasks, dataset=dataset))
+    return SampleReader(dataset, tuple(columns), config.bad_samples, config.check_hashes)
 
 
 def make_batch(samples: SampleReader, places: Places, ordinals: Numbers, reader: Reader, config: FeedConfig) -> Batch:
@@ -75,3 +83,16 @@ def prepare(build: Callable[[T], R], tasks: Iterable[T], *, workers: int) -> Gen
         yield from work_ahead(pool, build, tasks, ahead=2 * workers)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _check_sources(dataset: Dataset) -> None:
+    """Refuse box masks for a dataset without sources, by its first shard.
+
+    Raises:
+        InputError: it has none.
+    """
+    first = next(shard for shards in dataset.shards for shard in shards)
+    if dataset.index(first).members[SOURCE_EXT].sizes.min() < 0:
+        raise InputError(
+            f"{dataset.folder.url}: box masks need the sources, which its shards lack; make it with --keep-source"
+        )

@@ -1,7 +1,7 @@
 """Run: the parts of a training in progress, and how they are saved together."""
 
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -60,10 +60,7 @@ class Run:
 
     def prepare(self, batch: Batch) -> Batch:
         """Bring a batch to the device and encode what is to be encoded live."""
-        device = self.ranks.device
-        moved = {f.name: getattr(batch, f.name) for f in fields(Batch)}
-        moved = {n: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for n, v in moved.items()}
-        return self.frozen.encode(Batch(**moved))
+        return self.frozen.encode(batch.to(self.ranks.device))
 
 
 def save(run: Run) -> None:

@@ -255,9 +255,7 @@ def count_flops(sizes: Sizes) -> dict[str, float]:
 
 
 def _meta_batch(sizes: Sizes) -> Batch:
-    batch = random_batch(sizes, 1, device="cpu", seed=0)
-    moved = {k: v.to("meta") for k, v in vars(batch).items() if isinstance(v, torch.Tensor)}
-    return replace(batch, **moved)
+    return random_batch(sizes, 1, device="cpu", seed=0).to("meta")
 
 
 def _meta_pictures(sizes: Sizes) -> Pictures:

@@ -1,7 +1,5 @@
 """Noise, losses and their normalisation."""
 
-from dataclasses import replace
-
 import diffusers
 import pytest
 import torch
@@ -40,10 +38,8 @@ def test_training_loss_is_the_stock_denoising_error(model: PaintByExample, make_
 
 def test_a_sample_does_not_depend_on_its_batch(model: PaintByExample, make_batch: BatchMaker) -> None:
     batch = make_batch()
-    first = {field: value if value is None else value[:1] for field, value in vars(batch).items()}
-    torch.testing.assert_close(
-        model(replace(batch, **first)).per_sample, model(batch).per_sample[:1], atol=1e-5, rtol=1e-5
-    )
+    first = batch.take(torch.tensor([True, False, False]))
+    torch.testing.assert_close(model(first).per_sample, model(batch).per_sample[:1], atol=1e-5, rtol=1e-5)
 
 
 @given(st.integers(0, 2**31))

@@ -2,8 +2,6 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any
 
 import pytest
 import torch
@@ -43,7 +41,7 @@ def test_compiled_unet_trains_as_eager(
         compiled.unet.to(memory_format=torch.channels_last)
     torch.compiler.reset()
     compile_unet(compiled.unet)
-    batch = _on_gpu(make_batch())
+    batch = make_batch().to("cuda")
     _assert_gradients_close(_gradients(compiled, batch), _gradients(small, batch), TOLERANCES[dtype])
 
 
@@ -62,18 +60,18 @@ def test_one_token_broadcast_equals_stock(small: PaintByExample, dtype: torch.dt
 def test_gradients_equal_those_of_the_cpu(small: PaintByExample, make_batch: BatchMaker) -> None:
     on_cpu, batch = copy.deepcopy(small).cpu(), make_batch()
     expected = {name: gradient.cuda() for name, gradient in _gradients(on_cpu, batch).items()}
-    _assert_gradients_close(_gradients(small, _on_gpu(batch)), expected, TOLERANCES[torch.float32])
+    _assert_gradients_close(_gradients(small, batch.to("cuda")), expected, TOLERANCES[torch.float32])
 
 
 def test_activation_checkpointing_changes_no_gradient(small: PaintByExample, make_batch: BatchMaker) -> None:
-    batch = _on_gpu(make_batch())
+    batch = make_batch().to("cuda")
     plain = _gradients(small, batch)
     small.unet.enable_gradient_checkpointing()
     _assert_gradients_close(_gradients(small, batch), plain, TOLERANCES[torch.float32])
 
 
 def test_bfloat16_steps_lower_the_loss(small: PaintByExample, make_batch: BatchMaker) -> None:
-    small, batch = small.bfloat16(), _on_gpu(make_batch())
+    small, batch = small.bfloat16(), make_batch().to("cuda")
     optimiser = torch.optim.AdamW(trainable_parameters(small), lr=1e-3)
     losses = []
     for _ in range(20):
@@ -83,11 +81,6 @@ def test_bfloat16_steps_lower_the_loss(small: PaintByExample, make_batch: BatchM
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
-
-
-def _on_gpu(batch: Batch) -> Batch:
-    values: dict[str, Any] = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    return Batch(**{k: v.cuda() if isinstance(v, torch.Tensor) else v for k, v in values.items()})
 
 
 def _gradients(model: PaintByExample, batch: Batch) -> dict[str, torch.Tensor]:

@@ -1,0 +1,68 @@
+"""Exemplar column: exemplar JPEGs of samples -> pixels of a batch, normalised for the encoder that runs live."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from pbe.feed.columns import DamagedError, StoredSample
+from pipeline.arrays import Pixels
+from pipeline.draws.exemplars import augment_with
+from pipeline.encoders.clip import clip_normalise
+from pipeline.encoders.pixels import unit_pixels
+from pipeline.photos.jpeg import decode_jpeg
+from pipeline.rng import rng_for
+from schemas.samples import EXEMPLAR_EXT, EXEMPLAR_PX
+
+Augment = Callable[[Pixels, int], Pixels]
+"""Stored exemplar and the sample's ordinal -> the exemplar to show."""
+
+
+class ExemplarColumn:
+    """Fills `exemplars` [b, 3, 224, 224] with pictures."""
+
+    def __init__(self, count: int, *, augment: Augment) -> None:
+        self._augment = augment
+        self._pixels = np.zeros((count, EXEMPLAR_PX, EXEMPLAR_PX, 3), np.uint8)
+        self._filled = torch.zeros(count, 1, 1, 1)
+
+    def fill(self, slot: int, sample: StoredSample) -> None:
+        """See Column."""
+        stored = decode(sample, EXEMPLAR_EXT, side=EXEMPLAR_PX)
+        self._pixels[slot] = self._augment(stored, sample.ordinal)
+        self._filled[slot] = 1
+
+    def clear(self, slot: int) -> None:
+        """See Column."""
+        self._pixels[slot], self._filled[slot] = 0, 0
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """See Column."""
+        # Normalising turns the black of an empty row into other numbers than zeros.
+        return {"exemplars": clip_normalise(unit_pixels(self._pixels)) * self._filled}
+
+
+def as_stored(pixels: Pixels, _: int) -> Pixels:
+    """Show an exemplar as it is stored."""
+    return pixels
+
+
+def augment_afresh(pixels: Pixels, ordinal: int, *, seed: int, split: str) -> Pixels:
+    """Augment an exemplar anew each time it is shown, since the ordinal of every showing is another."""
+    return augment_with(pixels, rng_for(seed, "live augmentation", split, ordinal))[0]
+
+
+def decode(sample: StoredSample, extension: str, *, side: int) -> Pixels:
+    """Read and decode a JPEG member: [side, side, 3].
+
+    Raises:
+        DamagedError: it is missing, cut short, not a JPEG, or of another size.
+    """
+    content = sample.read(extension)
+    try:
+        pixels = decode_jpeg(content)
+    except ValueError as error:
+        raise DamagedError(f".{extension} is damaged ({error})") from error
+    if pixels.shape != (side, side, 3):
+        raise DamagedError(f".{extension} is {pixels.shape}, not {side} px square")
+    return pixels
