@@ -62,7 +62,7 @@ class Outputs:
         target = self.folder.path(name)
         if self.folder.local:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-            write_aside(Path(target), content, suffix=f".{os.getpid()}.partial")
+            write_aside(Path(target), content, writer=str(os.getpid()))
         else:
             with_retries(lambda: self.folder.fs.pipe_file(target, content))
 

@@ -4,7 +4,6 @@ Any number of processes may share one folder: files appear by rename, one proces
 wait for it, and a file that leaves stays readable for whoever has it open.
 """
 
-import fcntl
 import hashlib
 import os
 import time
@@ -16,6 +15,7 @@ from typing import BinaryIO
 
 from pbe.feed.dataset import Shard
 from pipeline.errors import InputError
+from pipeline.storage.file_locks import wait_for_lock
 from pipeline.storage.folder import Folder
 
 STALE_SECONDS = 3600  # an unfinished file this old was left by a killed process
@@ -87,5 +87,5 @@ class ShardCache:
     def _locked(self, name: str) -> Iterator[None]:
         """Hold a lock file; threads and processes alike wait."""
         with (self.folder / name).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            wait_for_lock(lock)
             yield

@@ -7,7 +7,6 @@ verified, and only inside the run's own folder.
 
 import io
 import json
-import os
 import shutil
 import sys
 from argparse import Namespace
@@ -24,7 +23,7 @@ from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import Ranks
 from pbe.weights.tensor_files import disk_errors, write_tensors
 from pipeline.errors import InputError
-from pipeline.storage.whole_files import sha256_of, sync_folder, write_aside
+from pipeline.storage.whole_files import sha256_of, sync_file, sync_folder, write_aside
 from schemas.shards import json_bytes
 
 FOLDER, LATEST, HASHES, STATE = "checkpoints", "latest", "hashes.json", "state.json"
@@ -162,8 +161,7 @@ def _hash_shared(folder: Path, names: list[str], ranks: Ranks, *, sync: bool = F
     own = {}
     for name in names[ranks.rank :: ranks.world]:
         if sync:
-            with (folder / name).open("rb") as file:
-                os.fsync(file.fileno())
+            sync_file(folder / name)
         own[name] = sha256_of(folder / name)
     return {name: digest for part in ranks.gather(own) for name, digest in part.items()}
 

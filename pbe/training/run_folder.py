@@ -1,6 +1,5 @@
 """Run folder: one training at a time in OUT; what it is made from in OUT/run.json."""
 
-import fcntl
 import subprocess
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +8,7 @@ from typing import Any, TextIO
 
 from pbe.training.config import TrainConfig
 from pipeline.errors import InputError
+from pipeline.storage.file_locks import lock_file
 from pipeline.storage.whole_files import write_aside
 from schemas.shards import json_bytes
 
@@ -28,11 +28,9 @@ def lock_run(out: Path) -> TextIO:
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error}); give a folder that can") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock)  # a filesystem without locks lets every training through
     except BlockingIOError as error:
         raise InputError(f"--out {out}: another training is at work here; wait for its end or stop it") from error
-    except OSError:  # a filesystem without locks
-        pass
     return lock
 
 

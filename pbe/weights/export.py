@@ -6,7 +6,6 @@ Both carry `pbe.json`, which tells the layout and whether the weights are raw or
 
 import copy
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,7 @@ from pbe.weights.reading import Tensors
 from pbe.weights.tensor_files import disk_errors, write_tensors
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.errors import InputError
-from pipeline.storage.whole_files import beside, removed_on_failure, replace_folder
+from pipeline.storage.whole_files import folder_aside
 
 Layout = Literal["diffusers", "pbe"]
 _BICUBIC = 3  # Pillow's number
@@ -66,20 +65,16 @@ def export_model(
     if layout == "diffusers" and reasons:
         raise InputError(f"{out}: diffusers' layout cannot hold this model: {'; '.join(reasons)}. Export without it")
     written: Layout = layout or ("pbe" if reasons else "diffusers")
-    partial = beside(out, "writing")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    with disk_errors(out), removed_on_failure(partial):
-        _write_unet(partial / "unet", _under(state, "unet."), config)
+    with disk_errors(out), folder_aside(out) as aside:
+        _write_unet(aside / "unet", _under(state, "unet."), config)
         if vae is not None:
-            vae.save_pretrained(partial / "vae", safe_serialization=True)
+            vae.save_pretrained(aside / "vae", safe_serialization=True)
         if written == "diffusers":
-            _write_diffusers_parts(partial, _under(state, "conditioner."), config, tower)
+            _write_diffusers_parts(aside, _under(state, "conditioner."), config, tower)
         else:
-            _write_own_parts(partial, _under(state, "conditioner."), tower)
-    note = {"format": FORMAT_VERSION, "layout": written, "weights": weights, "step": step}
-    _write_json(partial / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
-    replace_folder(out, partial)
+            _write_own_parts(aside, _under(state, "conditioner."), tower)
+        note = {"format": FORMAT_VERSION, "layout": written, "weights": weights, "step": step}
+        _write_json(aside / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
     return written
 
 

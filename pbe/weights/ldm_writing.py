@@ -7,7 +7,7 @@ import torch
 
 from pbe.weights.ldm_reading import LAYERS, MAPPER, RESNET, UNET_ENDS, VAE_ATTENTION, Tensors
 from pbe.weights.reading import plain_tower
-from pipeline.storage.whole_files import beside
+from pipeline.storage.whole_files import file_aside
 
 _ENDS = {theirs: ours for ours, theirs in UNET_ENDS.items()}
 _RESNET = {theirs: ours for ours, theirs in RESNET.items()}
@@ -31,14 +31,9 @@ def write_checkpoint(path: Path, state: Tensors, *, vae: Tensors, tower: Tensors
         **vae_to_ldm(vae),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = beside(path, "writing")
     whole = {key: value.detach().cpu() for key, value in tensors.items()}
-    try:
-        torch.save({"state_dict": whole, "global_step": step or 0}, partial)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    partial.rename(path)
+    with file_aside(path) as aside:
+        torch.save({"state_dict": whole, "global_step": step or 0}, aside)
 
 
 def unet_to_ldm(state: Tensors) -> dict[str, torch.Tensor]:

@@ -9,17 +9,16 @@ import functools
 import os
 import shutil
 import tempfile
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.storage.retries import http_status, read_bytes, with_retries
-from pipeline.storage.scratch import SCRATCH_LOCK, sweep, try_lock
+from pipeline.storage.scratch import scratch_folder
 from pipeline.storage.urls import filesystem, is_local
-from pipeline.storage.whole_files import sync_folder, synced
+from pipeline.storage.whole_files import move_to_place, sync_file, sync_folder
 from schemas.shards import json_bytes
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -120,28 +119,14 @@ class Folder:
         if not self.local:
             with_retries(lambda: self.fs.put_file(str(built), target))
             return
-        place = synced(built, Path(target))
-        built.replace(place)
-        sync_folder(place.parent)
+        place = Path(target)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        move_to_place(built, place)
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Give a local folder to build files in, removed afterwards; on the same disk as a local folder's files.
-
-        A folder whose process was killed is removed by the next that comes by.
-        """
+    def scratch(self) -> AbstractContextManager[Path]:
+        """Give a local folder to build files in, on the same disk as a local folder's files; see scratch_folder."""
         parent = Path(self.path("run/tmp")) if self.local else Path(tempfile.gettempdir()) / "pbe-scratch"
-        sweep(parent)
-        name = uuid.uuid4().hex
-        folder = parent / f"new-{name}"
-        folder.mkdir(parents=True)
-        with (folder / SCRATCH_LOCK).open("w") as lock:
-            try_lock(lock.fileno())
-            folder = folder.rename(parent / f"pbe-{name}")  # only now may others judge it by its lock
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        return scratch_folder(parent)
 
     def delete(self, name: str) -> None:
         """Remove one file, if it is there."""
@@ -191,7 +176,9 @@ class Folder:
 
     def _link(self, built: Path, name: str) -> bool:
         """Bring a file to its place where there is none; False where there is one."""
-        place = synced(built, Path(self.path(name)))
+        place = Path(self.path(name))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        sync_file(built)
         try:
             os.link(built, place)
         except FileExistsError:

@@ -4,8 +4,6 @@ Locally the operating system releases the lock when the job dies. On object stor
 holder renews; whoever finds it not renewed for STALE_SECONDS, or its holder dead on this machine, takes it over.
 """
 
-import errno
-import fcntl
 import json
 import math
 import os
@@ -16,9 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline.errors import InputError, LockLostError
+from pipeline.storage.file_locks import lock_file
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Holder, describe_holder, is_dead
 from pipeline.storage.retries import is_full, with_retries
@@ -29,7 +28,6 @@ STALE_SECONDS = 50.0
 LOST_SECONDS = 40.0  # a holder that could not renew for so long stops before others may take over
 POLL_SECONDS = 2.0
 SAID_SECONDS = 10.0
-NO_FILE_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 Say = Callable[[str], None]
 
@@ -72,24 +70,21 @@ def locked(out: Folder, *, say: Say = print) -> Iterator[Hold]:
                 raise
             raise InputError(f"--out {out.url}: cannot be written ({error}); give a folder that can") from error
         with file:
-            if _lock_file(file, out):
+            if _hold_file(file, out):
                 yield hold
                 return
     with _locked_object(out, f"{LOCK}.json", hold, say):
         yield hold
 
 
-def _lock_file(file: Any, out: Folder) -> bool:
+def _hold_file(file: IO[Any], out: Folder) -> bool:
     """Lock a local file; False where the filesystem locks none."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock_file(file):
+            return False
     except BlockingIOError as error:
         file.seek(0)
         raise _refusal(out, file.read().strip() or "just started") from error
-    except OSError as error:
-        if error.errno in NO_FILE_LOCKS:
-            return False
-        raise
     file.truncate(0)
     file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
     file.flush()

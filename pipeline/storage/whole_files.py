@@ -1,4 +1,8 @@
-"""Whole files: what is written aside, brought to the disk, and only then named."""
+"""Whole files: a file or folder written aside -> the same in its place, complete and on the disk, or not there at all.
+
+What is unfinished lies beside its place under a hidden name. Its content is synced before it is renamed, and the
+rename itself is synced too, so that neither a kill nor a power cut leaves half a file under the final name.
+"""
 
 import hashlib
 import os
@@ -14,12 +18,63 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def synced(built: Path, place: Path) -> Path:
-    """Bring a file's content to the disk, and make the folder that it will lie in."""
-    with built.open("rb") as file:
+def write_aside(path: Path, content: bytes, *, writer: str = "") -> None:
+    """Write a whole file, in place of an older one; see file_aside."""
+    with file_aside(path, writer=writer) as aside:
+        aside.write_bytes(content)
+
+
+@contextmanager
+def file_aside(path: Path, *, writer: str = "") -> Iterator[Path]:
+    """Give a path to write a file at, and move the file to its place afterwards; on any failure, remove it.
+
+    Args:
+        path: the file's place; its folder exists.
+        writer: names the process where several may write the same file at once.
+    """
+    aside = _beside(path, f"writing{writer}")
+    try:
+        yield aside
+        move_to_place(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)  # on a full disk it would keep the room
+        raise
+
+
+@contextmanager
+def folder_aside(out: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, and put it in place of an older one afterwards; on any failure, remove it.
+
+    The older one goes only once the new one is in its place.
+    """
+    aside, older = _beside(out, "writing"), _beside(out, "replaced")
+    shutil.rmtree(aside, ignore_errors=True)  # a killed process left it
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        _sync_tree(aside)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)  # on a full disk it would keep the room
+        raise
+    shutil.rmtree(older, ignore_errors=True)
+    if out.exists():
+        out.rename(older)
+    aside.rename(out)
+    sync_folder(out.parent)
+    shutil.rmtree(older, ignore_errors=True)
+
+
+def move_to_place(built: Path, place: Path) -> None:
+    """Sync a finished file, rename it, and sync the rename; both paths are on the same disk."""
+    sync_file(built)
+    built.replace(place)
+    sync_folder(place.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file's content to the disk."""
+    with path.open("rb") as file:
         os.fsync(file.fileno())
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place
 
 
 def sync_folder(folder: Path) -> None:
@@ -31,41 +86,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def beside(out: Path, what: str) -> Path:
-    """Name what lies for a moment beside `out`, as nobody else names anything."""
-    return out.with_name(f".{out.name}.pbe-{what}")
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            sync_folder(path)
+        elif path.is_file():
+            sync_file(path)
+    sync_folder(folder)
 
 
-@contextmanager
-def removed_on_failure(folder: Path) -> Iterator[None]:
-    """Leave nothing of a folder that was not finished: on a full disk it would keep the room."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def replace_folder(out: Path, partial: Path) -> None:
-    """Put the finished folder in place; the older one is gone only once the new one is there."""
-    older = beside(out, "replaced")
-    shutil.rmtree(older, ignore_errors=True)
-    if out.exists():
-        out.rename(older)
-    partial.rename(out)
-    shutil.rmtree(older, ignore_errors=True)
-
-
-def write_aside(path: Path, content: bytes, *, suffix: str = ".partial") -> None:
-    """Put a whole file in place of an older one.
-
-    Args:
-        suffix: of the file while it is written; where several processes may write the same one, each needs its own.
-    """
-    aside = path.with_name(path.name + suffix)
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    sync_folder(path.parent)
+def _beside(path: Path, what: str) -> Path:
+    """Name what lies for a moment beside `path`, as nobody else names anything."""
+    return path.with_name(f".{path.name}.pbe-{what}")
