@@ -10,7 +10,7 @@ import torch
 from pbe.model.paint_by_example import count_parameters
 from pbe.weights.building import build_model
 from pbe.weights.export import export_model
-from pbe.weights.ldm_writing import write_checkpoint
+from pbe.weights.ldm_checkpoint import write_checkpoint
 from pbe.weights.misfits import ldm_misfits, misfits, refuse_misfits
 from pbe.weights.model_files import model_folder
 from pbe.weights.note import is_own

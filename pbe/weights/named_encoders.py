@@ -8,7 +8,8 @@ import torch
 
 from pbe.weights.hub import fetch
 from pbe.weights.model_files import find_weights, read_json
-from pbe.weights.reading import Weights, modern_vae, plain_tower, read_weights
+from pbe.weights.older_names import modern_vae, plain_tower
+from pbe.weights.reading import Weights, read_weights
 from pbe.weights.tensor_files import read_part
 from pipeline.encoders.clip import load_clip
 from pipeline.encoders.names import UNTRAINED

@@ -5,7 +5,6 @@ Reads diffusers' folders of Stable Diffusion v1 and Paint by Example (.safetenso
 tensors.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +14,16 @@ import torch
 
 from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.weights.hub import fetch
-from pbe.weights.ldm_reading import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
+from pbe.weights.ldm_checkpoint import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
 from pbe.weights.model_files import FORMS, find_weights, model_folder, read_json
 from pbe.weights.note import NOTE_FILE, read_note
+from pbe.weights.older_names import modern_vae, plain_tower
 from pbe.weights.tensor_files import read_part, read_tensors
 from pipeline.errors import InputError
 
 Tensors = Mapping[str, torch.Tensor]
 
 _PARTS = ("unet", "conditioner", "image_encoder", "vae")
-_OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # diffusers < 0.16
 _SCHEDULE = {"prediction_type": "epsilon", **NOISE_SCHEDULE}
 
 
@@ -65,30 +64,13 @@ def read_weights(source: str) -> Weights:
     return _read_folder(fetch(source, parts=_PARTS, extra=["model_index.json", NOTE_FILE]), source)
 
 
-def plain_tower(tensors: Tensors) -> dict[str, torch.Tensor]:
-    """Take the vision tower out of a CLIP's tensors, whatever version of transformers saved it, alone or with the rest.
-
-    Names lose the prefix `vision_model.`, and the counter `position_ids` goes.
-    """
-    prefix = "vision_model."
-    if any(key.startswith(prefix) for key in tensors):  # text tower and projections have other prefixes
-        tensors = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    return {key: value for key, value in tensors.items() if not key.endswith("position_ids")}
-
-
-def modern_vae(tensors: Tensors) -> dict[str, torch.Tensor]:
-    """Give a VAE's attention its present names in diffusers; published VAEs have `query` where it is `to_q` now."""
-    old = re.compile(rf"(attentions\.\d+)\.({'|'.join(_OLD_VAE_ATTENTION)})\.")
-    return {old.sub(lambda m: f"{m[1]}.{_OLD_VAE_ATTENTION[m[2]]}.", key): value for key, value in tensors.items()}
-
-
 def _read_file(path: Path) -> Weights:
     state = read_tensors(path)
     if not is_ldm(state):
         raise InputError(f"{path}: no tensor is named model.diffusion_model.*; {FORMS}")
     try:
         conditioner = conditioner_from_ldm(state)
-        tower = plain_tower(tower_from_ldm(state)) if conditioner else {}
+        tower = tower_from_ldm(state) if conditioner else {}
         return Weights(str(path), unet_from_ldm(state), conditioner, tower, vae_from_ldm(state))
     except ValueError as error:
         raise InputError(f"{path}: {error}; {FORMS}") from error

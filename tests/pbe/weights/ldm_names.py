@@ -1,6 +1,6 @@
 """The other direction, for tests: a state dict under diffusers' names -> the names of the original code.
 
-Written from the original module lists, level by level, so that it shares nothing with `pbe.weights.ldm_reading`.
+Written from the original module lists, level by level, so that it shares nothing with `pbe.weights.ldm_names`.
 """
 
 from collections.abc import Iterator

@@ -70,7 +70,7 @@ def test_the_older_pair_opens_what_is_written_here_and_paints_the_same(
 
 
 def test_this_project_works_on_the_older_pair(older: Path) -> None:
-    rooms = [f"weights/test_{name}" for name in ("reading", "parts", "export", "ldm_reading", "ldm_writing")]
+    rooms = [f"weights/test_{name}" for name in ("reading", "parts", "export", "ldm_names", "ldm_checkpoint")]
     modules = [f"tests/pbe/{name}.py" for name in ("test_convert", *rooms)]
     said = _run(older, "-m", "pytest", "-q", *modules)
     assert "100%" in said

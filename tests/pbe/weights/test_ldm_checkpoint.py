@@ -11,10 +11,20 @@ from pbe.model.conditioner import Conditioner, ConditionerConfig
 from pbe.model.paint_by_example import PaintByExample
 from pbe.model.unet import UNET_SIZES, build_unet, unet_config
 from pbe.weights.building import SD_V1_VAE, VIT_L_14
-from pbe.weights.ldm_reading import conditioner_from_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
-from pbe.weights.ldm_writing import conditioner_to_ldm, tower_to_ldm, unet_to_ldm, vae_to_ldm, write_checkpoint
+from pbe.weights.ldm_checkpoint import (
+    conditioner_from_ldm,
+    conditioner_to_ldm,
+    tower_from_ldm,
+    tower_to_ldm,
+    unet_from_ldm,
+    unet_to_ldm,
+    vae_from_ldm,
+    vae_to_ldm,
+    write_checkpoint,
+)
 from pbe.weights.misfits import ldm_misfits
-from pbe.weights.reading import plain_tower, read_weights
+from pbe.weights.older_names import plain_tower
+from pbe.weights.reading import read_weights
 from tests.pbe.conftest import LDM_SIZE, assert_same, diffusers_encoder, random_model, tiny_config
 from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 

@@ -11,7 +11,8 @@ from pbe.model.conditioner import Conditioner, ConditionerConfig
 from pbe.model.paint_by_example import PaintByExample
 from pbe.model.unet import UNET_SIZES, build_unet, unet_config
 from pbe.weights.building import SD_V1_VAE
-from pbe.weights.ldm_reading import conditioner_from_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
+from pbe.weights.ldm_checkpoint import conditioner_from_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
+from pbe.weights.ldm_names import conditioner_pairs, unet_pairs, vae_pairs
 from tests.pbe.conftest import LDM_SIZE, random_model, tiny_config
 from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 
@@ -70,6 +71,12 @@ def test_stable_diffusion_has_neither_conditioner_nor_vision_tower() -> None:
     assert conditioner_from_ldm(text) == {} and tower_from_ldm(text) == {}
 
 
+def test_no_name_stands_twice_in_a_table_on_either_side() -> None:
+    for pairs in (list(unet_pairs()), list(vae_pairs(4)), list(conditioner_pairs("01234"))):
+        originals, diffusers_names = zip(*pairs, strict=True)
+        assert len(set(originals)) == len(set(diffusers_names)) == len(pairs)
+
+
 @pytest.mark.parametrize(
     "key", ["label_emb.0.0.weight", "input_blocks.1.2.weight", "middle_block.3.weight", "output_blocks.x.0.weight"]
 )
@@ -81,3 +88,10 @@ def test_a_tensor_without_a_place_is_named(key: str) -> None:
 def _assert_same(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
     assert actual.keys() == expected.keys()
     assert all(torch.equal(actual[key], expected[key]) for key in actual)
+
+
+def test_a_stack_that_is_not_of_three_is_named() -> None:
+    key = "cond_stage_model.mapper.resblocks.0.attn.c_qkv.weight"
+    state = {"learnable_vector": torch.zeros(1, 1, 4), key: torch.zeros(4, 4)}
+    with pytest.raises(ValueError, match=r"c_qkv.weight of shape \[4, 4\] does not hold queries, keys and values"):
+        conditioner_from_ldm(state)
