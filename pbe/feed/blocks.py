@@ -36,7 +36,7 @@ class Window(Protocol):
     """Bytes of a shard, by their position in it."""
 
     def fill(self, offset: int, buffers: Sequence[Bytes]) -> int:
-        """Read from a position into one buffer after the other; returns the bytes read, fewer where the shard ends."""
+        """Read from a position into one buffer after the other; return the bytes read, fewer where the shard ends."""
         ...
 
     def read(self, offset: int, size: int) -> bytes:
@@ -45,28 +45,32 @@ class Window(Protocol):
 
 
 class Reader(Protocol):
-    """Gives windows, to any thread."""
+    """Opens windows, for any thread."""
 
     @property
     def looks_ahead(self) -> bool:
-        """Whether telling it what to expect helps."""
+        """Whether `fetch_ahead` saves time; where it does not, finding out what comes next would only cost some."""
         ...
 
     def window(self, block: Block) -> Window:
         """Open a block.
 
         Raises:
-            FileNotFoundError: the shard is absent.
+            FileNotFoundError: the shard is missing.
             OSError: it cannot be read.
         """
         ...
 
-    def expect(self, blocks: Iterable[tuple[Block, int]], *, now: int) -> None:
-        """Fetch what will be needed, each block up to the step beside it; forget what ended before step `now`."""
+    def fetch_ahead(self, blocks: Iterable[tuple[Block, int]], *, now: int) -> None:
+        """Fetch blocks in the background, and drop those last needed before step `now`.
+
+        Args:
+            blocks: each with the last step that needs it.
+        """
         ...
 
     def close(self) -> None:
-        """End its threads and let go of its windows."""
+        """Stop its threads and release its windows."""
         ...
 
 
@@ -86,17 +90,17 @@ class FileWindow:
 
 
 def open_local(folder: Folder) -> Callable[[Shard], BinaryIO]:
-    """Give what opens a shard of a dataset on this machine's own disk."""
+    """Return a function that opens shards of a dataset on this machine's own disk."""
     return lambda shard: Path(folder.path(shard.name)).open("rb", buffering=0)
 
 
 class FileReader:
-    """Reads shards that are, or arrive as, local files; keeps the last ones open.
+    """Reads shards that are local files, or become some in a cache; keeps those last used open.
 
     Args:
         open_shard: opens a shard, unbuffered.
         kept: how many stay open.
-        connections: shards fetched ahead at a time; 0: opening is fast, nothing needs to be fetched.
+        connections: shards fetched ahead at a time; 0: opening is fast, and nothing is fetched ahead.
     """
 
     def __init__(self, open_shard: Callable[[Shard], BinaryIO], *, kept: int, connections: int = 0) -> None:
@@ -114,6 +118,7 @@ class FileReader:
     def window(self, block: Block) -> Window:
         """See Reader."""
         name = block.shard.name
+        # Opening may fetch a shard, so it happens outside the lock; two threads that open the same one do no harm.
         with self._lock:
             window = self._windows.get(name)
             if window:
@@ -126,8 +131,8 @@ class FileReader:
                 self._windows.popitem(last=False)
         return window
 
-    def expect(self, blocks: Iterable[tuple[Block, int]], *, now: int) -> None:
-        """See Reader: shards stay open by their last use."""
+    def fetch_ahead(self, blocks: Iterable[tuple[Block, int]], *, now: int) -> None:
+        """See Reader; what is dropped is decided by last use, not by `now`."""
         for block, _ in blocks:
             name = block.shard.name
             with self._lock:
@@ -143,7 +148,7 @@ class FileReader:
 
     def _fetch(self, block: Block) -> None:
         try:
-            self.window(block)  # a failure shows again where the window is needed
+            self.window(block)  # a failure comes up again where the window is needed
         finally:
             self._fetching.discard(block.shard.name)
 
@@ -190,7 +195,7 @@ class RangeReader:
             fetched = self._fetched.get(block)
         return fetched[0].result() if fetched else self._fetch(block)
 
-    def expect(self, blocks: Iterable[tuple[Block, int]], *, now: int) -> None:
+    def fetch_ahead(self, blocks: Iterable[tuple[Block, int]], *, now: int) -> None:
         """See Reader."""
         with self._lock:
             for block in [block for block, (_, until) in self._fetched.items() if until < now]:
@@ -207,7 +212,7 @@ class RangeReader:
         try:
             content = self._folder.read_range(block.shard.name, block.start, block.stop - block.start)
         except OSError as error:
-            # What object stores answer, as errno, to a range beyond the end: the shard is shorter than its index says.
+            # Object stores answer a range beyond the end by this errno: the shard is shorter than its index says.
             if errno.EINVAL not in (error.errno, getattr(error.__cause__, "errno", None)):
                 raise
             content = b""

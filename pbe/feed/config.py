@@ -1,4 +1,4 @@
-"""Config: what the feed can be told."""
+"""Config: the settings of a feed, and their values."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ OnBadSample = Literal["stop", "skip"]
 
 @dataclass(frozen=True)
 class FeedConfig:
-    """What a feed can be told."""
+    """Settings of a feed."""
 
     data: str
     """The dataset: a folder or any fsspec URL."""
@@ -27,20 +27,20 @@ class FeedConfig:
     drop_share: float = 0.2
     """Share of the samples trained without their exemplar, for guidance."""
     exemplar: ExemplarMode = "cached"
-    """`cached`: the stored vector. `live`: the stored picture, afresh augmented, for the encoder to be run. `plain`:
-    the picture as it is stored."""
+    """`cached`: the stored vector. `live`: the stored picture, augmented anew, for an encoder that runs in training.
+    `plain`: the picture as it is stored."""
     masks: MaskMode = "drawn"
-    """`drawn`: the stored polygon. `box`: the box as a rectangle; needs sources in the shards (--keep-source), since
-    the stored masked latents belong to the drawn masks: encode `Batch.masked_sources` instead."""
+    """`drawn`: the stored polygon. `box`: the box as a rectangle. The stored masked latents belong to the drawn masks,
+    so that `box` needs sources in the shards (--keep-source) and `Batch.masked_sources` has to be encoded instead."""
     bad_samples: OnBadSample = "stop"
-    """A missing or damaged sample stops the feed, or is passed over with weight 0."""
+    """A missing or damaged sample stops the feed (`stop`), or counts for nothing, with weight 0 (`skip`)."""
     check_hashes: bool = False
     """Compare each sample's bytes with the sha256 in the index."""
     workers: int = 2
-    """Threads that prepare batches ahead. 0: the caller prepares them itself."""
+    """Threads that prepare batches ahead. 0: batches are prepared when they are asked for."""
     cache: str = ""
-    """A local folder that keeps whole shards of a remote dataset. Empty: blocks are fetched and not kept."""
+    """A local folder in which complete shards of a remote dataset are kept. Empty: blocks are fetched and not kept."""
     cache_gb: float = 100.0
-    """Size of that folder in GB; the least recently used shards leave."""
+    """Size limit of that folder in GB; the least recently used shards are removed first."""
     anonymous: bool = False
     """Read a public bucket without credentials."""

@@ -1,4 +1,4 @@
-"""Dataset: URL -> its shards by draw, its sizes, and the index of any shard when it is asked for."""
+"""Dataset: URL -> its shards by draw, its sizes, and the index of any shard on request."""
 
 import hashlib
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class Member:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """What the index tells of a shard's samples.
+    """The columns of a shard's index that the feed needs.
 
     Args:
         offsets, ends: [n] bytes into the shard, of the whole sample.
@@ -62,7 +62,7 @@ class ShardIndex:
     _first_points: NDArray[np.int64]
 
     def polygon(self, row: int) -> NDArray[np.float32]:
-        """The mask of a sample: [points, 2] x y, shares of the crop."""
+        """Return the mask of a sample: [points, 2] x y, shares of the crop."""
         return self._points[self._first_points[row] : self._first_points[row + 1]].reshape(-1, 2)
 
 
@@ -71,13 +71,13 @@ class Dataset:
     """A finished dataset, one split of it.
 
     Args:
-        digest: of recipe and shards; equal digests, equal samples.
+        digest: of recipe and shards; datasets with equal digests have equal samples.
         shards: by draw.
         resolution: of the source, in px.
-        factor: source px a latent cell.
+        factor: source px along a side of a latent cell.
         channels: of a latent.
         dimension: of an exemplar vector.
-        index: reads a shard's index; the last ones are kept.
+        index: reads a shard's index; those last used stay in memory.
     """
 
     folder: Folder
@@ -106,7 +106,8 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     """Open a finished dataset; reads its manifest and shards table only.
 
     Args:
-        lanes, block: places read side by side, and samples read together at each; they decide how many indexes stay.
+        lanes, block: places read side by side, and samples read together at each; they decide how many indexes stay
+            in memory.
 
     Raises:
         InputError: it is unfinished, of another schema version, inconsistent, or has no sample in the split.
@@ -121,20 +122,21 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     by_draw = _by_draw(pq.read_table(pa.BufferReader(content), schema=SHARDS), split, manifest["draws"])
     if not any(by_draw):
         raise InputError(f"{url}: no sample in the {split} split; see --split-shares of the command that made it")
+    # Each lane needs the indexes of this block and of the next one, which is fetched ahead; both may end in a further
+    # shard than they began in.
     shards_a_block = max(-(-block * len(shards) // sum(s.samples for s in shards)) for shards in by_draw if shards)
+    indexes_kept = SPARE_INDEXES + lanes * (2 + 2 * shards_a_block)
     recipe = manifest["recipe"]
     return Dataset(
-        folder,
-        split,
-        hashlib.sha256(f"{manifest['recipe_digest']} {manifest['files'][SHARDS_TABLE]}".encode()).hexdigest(),
-        by_draw,
-        recipe["resolution"],
-        recipe["vae"]["factor"],
-        recipe["vae"]["channels"],
-        recipe["clip"]["dimension"],
-        lru_cache(maxsize=SPARE_INDEXES + lanes * (2 + 2 * shards_a_block))(
-            lambda shard: read_shard_index(folder, shard)
-        ),
+        folder=folder,
+        split=split,
+        digest=hashlib.sha256(f"{manifest['recipe_digest']} {manifest['files'][SHARDS_TABLE]}".encode()).hexdigest(),
+        shards=by_draw,
+        resolution=recipe["resolution"],
+        factor=recipe["vae"]["factor"],
+        channels=recipe["vae"]["channels"],
+        dimension=recipe["clip"]["dimension"],
+        index=lru_cache(maxsize=indexes_kept)(lambda shard: read_shard_index(folder, shard)),
     )
 
 
@@ -154,14 +156,14 @@ def read_shard_index(folder: Folder, shard: Shard) -> ShardIndex:
     polygons = _column(table, "mask_polygon")
     offsets = _column(table, "offset").to_numpy()
     return ShardIndex(
-        _column(table, "key").to_pylist(),
-        offsets,
-        offsets + _column(table, "size").to_numpy(),
-        _column(table, "sha256").to_pylist(),
-        _members(_column(table, "members")),
-        _column(table, "box_in_crop").flatten().to_numpy().reshape(-1, 4),
-        polygons.flatten().to_numpy(),
-        np.concatenate([[0], np.cumsum(pc.list_value_length(polygons).to_numpy())]).astype(np.int64),
+        keys=_column(table, "key").to_pylist(),
+        offsets=offsets,
+        ends=offsets + _column(table, "size").to_numpy(),
+        sha256=_column(table, "sha256").to_pylist(),
+        members=_members(_column(table, "members")),
+        boxes=_column(table, "box_in_crop").flatten().to_numpy().reshape(-1, 4),
+        _points=polygons.flatten().to_numpy(),
+        _first_points=np.concatenate([[0], np.cumsum(pc.list_value_length(polygons).to_numpy())]).astype(np.int64),
     )
 
 
@@ -177,20 +179,22 @@ def _by_draw(table: pa.Table, split: str, draws: int) -> tuple[tuple[Shard, ...]
 
 def _members(column: Any) -> dict[str, Member]:
     """Turn a column of member lists around: by extension, where each sample's member lies."""
+    # Arrow stores the lists of all samples end to end: `rows` names the sample that each member belongs to.
     samples = len(column)
     rows = np.repeat(np.arange(samples), pc.list_value_length(column).to_numpy())
     parts = column.flatten()
     extensions, offsets, sizes = (parts.field(name) for name in ("ext", "offset", "size"))
     members = {}
     for extension in (TENSORS_EXT, EXEMPLAR_EXT, SOURCE_EXT):
-        here = pc.equal(extensions, extension).to_numpy(zero_copy_only=False)
+        chosen = pc.equal(extensions, extension).to_numpy(zero_copy_only=False)
         member = Member(np.full(samples, -1, np.int64), np.full(samples, -1, np.int64))
-        member.offsets[rows[here]] = offsets.to_numpy()[here]
-        member.sizes[rows[here]] = sizes.to_numpy()[here]
+        member.offsets[rows[chosen]] = offsets.to_numpy()[chosen]
+        member.sizes[rows[chosen]] = sizes.to_numpy()[chosen]
         members[extension] = member
     return members
 
 
 def _column(table: pa.Table, name: str) -> Any:
+    """Return a column as one Arrow array; the table has one chunk a column, or none where it is empty."""
     column = table[name]
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)

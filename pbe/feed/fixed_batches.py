@@ -10,16 +10,16 @@ from pbe.batch import Batch
 from pbe.feed.config import FeedConfig
 from pbe.feed.dataset import open_dataset
 from pbe.feed.order import StoredOrder, own_slots
-from pbe.feed.readers import make_batch, open_reader, prepare, sample_reader
+from pbe.feed.readers import make_batch, open_reader, prepare, sample_reader, steps_under_way
 
 
 def fixed_batches(config: FeedConfig, *, rank: int = 0, world: int = 1, limit: int = 0) -> Iterator[Batch]:
-    """Give the samples of draw 0 as they are stored, each once, with the same noise and timesteps every time.
+    """Read the samples of draw 0 as they are stored, each once, with the same noise and timesteps every time.
 
     All ranks get equally many batches of equal size; slots beyond the last sample are zeros of weight 0 without a key.
 
     Args:
-        limit: take only the first so many samples; 0: all.
+        limit: take only that many samples, the first ones; 0: all.
     """
     dataset = open_dataset(config.data, split=config.split, block=config.block, anonymous=config.anonymous)
     order = StoredOrder(dataset.counts[0], batch=config.batch_size, block=config.block, limit=limit)
@@ -30,9 +30,10 @@ def fixed_batches(config: FeedConfig, *, rank: int = 0, world: int = 1, limit: i
         def build(step: int) -> Batch:
             places = order.places(step, slots)
             if reader.looks_ahead:
+                # Workers may still be reading for steps before this one, as many as can be under way.
                 full = np.flatnonzero(places.shards >= 0).tolist()
                 needed = {samples.block(places, slot)[2]: int(places.until[slot]) for slot in full}
-                reader.expect(needed.items(), now=step - 2 * config.workers - 2)
+                reader.fetch_ahead(needed.items(), now=step - steps_under_way(config.workers))
             return make_batch(samples, places, step * config.batch_size + slots, reader, config)
 
         with closing(prepare(build, range(order.steps), workers=config.workers)) as batches:
@@ -40,6 +41,6 @@ def fixed_batches(config: FeedConfig, *, rank: int = 0, world: int = 1, limit: i
 
 
 def fixed_feed(feed: FeedConfig, *, split: str, bottleneck: bool, batch_size: int) -> FeedConfig:
-    """Tell how to read the samples of a split the same way every time: nothing augmented live, nothing dropped."""
+    """Return the settings that read a split the same way every time: nothing augmented live, nothing dropped."""
     exemplar = "cached" if feed.exemplar == "live" and bottleneck else feed.exemplar
     return replace(feed, split=split, exemplar=exemplar, batch_size=batch_size, drop_share=0.0, lanes=1)

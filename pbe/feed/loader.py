@@ -1,4 +1,4 @@
-"""Loader: the same shards by plain webdataset, unordered, for loops of one's own.
+"""Loader: shards -> batches by plain webdataset, in no fixed order, for a training loop of your own.
 
 for batch in webdataset_loader("runs/demo/dataset", batch_size=16):
     batch["latent"], batch["masked_latent"], batch["mask"], batch["exemplar"], batch["key"]
@@ -30,12 +30,12 @@ def webdataset_loader(
     seed: int = 0,
     workers: int = 0,
 ) -> Iterable[dict[str, Any]]:
-    """Read batches in no promised order; ranks and workers share the shards, and unequal shares differ in length.
+    """Read batches in no fixed order. Ranks and workers divide the shards, and may get different numbers of batches.
 
     Args:
         draw: read one draw only; None: all of them.
         shuffle: samples in the rolling buffer. 0: as they are stored.
-        workers: processes. 0: the caller's own.
+        workers: processes that read. 0: the calling process reads.
 
     Returns:
         Batches: `key` list[str], `latent` and `masked_latent` [b,c,h,w] float16, `exemplar` [b,d] float16,

@@ -10,7 +10,7 @@ from pipeline.rng import rng_for
 
 
 def draw_randomness(content: Content, ordinals: Numbers, *, seed: int, split: str, drop_share: float) -> Batch:
-    """Draw noise, timestep and guidance drop of each sample, by (seed, ordinal) alone, and make the batch whole."""
+    """Complete a batch by each sample's noise, timestep and guidance drop, drawn by (seed, split, ordinal) alone."""
     count, c, h, w = content.latents.shape
     noise = np.empty((count, c, h, w), np.float32)
     timesteps, drop = np.empty(count, np.int64), np.empty(count, np.bool_)
@@ -19,15 +19,15 @@ def draw_randomness(content: Content, ordinals: Numbers, *, seed: int, split: st
         rng = rng_for(seed, "timestep", split, ordinal)
         timesteps[slot], drop[slot] = rng.integers(TIMESTEPS), rng.random() < drop_share
     return Batch(
-        content.keys,
-        torch.from_numpy(ordinals),
-        content.latents,
-        content.masked_latents,
-        content.masks,
-        content.exemplars,
-        torch.from_numpy(noise),
-        torch.from_numpy(timesteps),
-        torch.from_numpy(drop),
-        content.weights,
-        content.masked_sources,
+        keys=content.keys,
+        ordinals=torch.from_numpy(ordinals),
+        latents=content.latents,
+        masked_latents=content.masked_latents,
+        masks=content.masks,
+        exemplars=content.exemplars,
+        noise=torch.from_numpy(noise),
+        timesteps=torch.from_numpy(timesteps),
+        drop=torch.from_numpy(drop),
+        weights=content.weights,
+        masked_sources=content.masked_sources,
     )

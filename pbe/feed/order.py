@@ -1,9 +1,9 @@
-"""Order: sample counts of shards -> which sample stands in which slot of which global batch, for any step directly.
+"""Order: sample counts of shards -> which sample fills which slot of which global batch, for any step directly.
 
 An epoch is one virtual sequence: the shards of its draw (epoch e takes draw e mod draws), permuted by seed and epoch.
 It is cut by sample count into L lanes of floor(N / L) consecutive samples each, and each lane into blocks of W
-consecutive samples, inside which a seeded permutation shuffles. Slot k of a global batch belongs to lane k mod L. So
-the global batches depend on the dataset, the seed and the epoch alone.
+consecutive samples, each shuffled by a seeded permutation. Slot k of a global batch belongs to lane k mod L. So the
+global batches depend on the dataset, the seed and the epoch alone.
 """
 
 from bisect import bisect_right
@@ -50,7 +50,7 @@ class Places:
 
 @dataclass(frozen=True)
 class EpochCount:
-    """What becomes of the samples of an epoch; fewer than a global batch are dropped."""
+    """What becomes of the samples of an epoch; those dropped are fewer than a global batch."""
 
     epoch: int
     draw: int
@@ -86,12 +86,14 @@ class Order:
                     f"draw {draw} has {samples} samples, fewer than one global batch of {batch}; "
                     "lower the batch size or make a larger dataset"
                 )
-        # [draws + 1] steps done before each epoch of the first cycle through the draws, and after it
+        # [draws + 1] global batches before each epoch of the first cycle through the draws, and after the last. All
+        # cycles have equally many, so that any epoch's first step is known without counting through those before it.
         self._steps_before = np.cumsum([0, *(samples // batch for samples in self._samples)]).tolist()
         self._layout = lru_cache(maxsize=4)(self._lay_out)
 
     @property
     def draws(self) -> int:
+        """How many epochs pass before a draw comes again."""
         return len(self.counts)
 
     def count(self, epoch: int) -> EpochCount:
@@ -101,12 +103,12 @@ class Order:
         return EpochCount(epoch, draw, self._samples[draw], steps, dropped)
 
     def steps_before(self, position: Position) -> int:
-        """Count the global batches from the start of the training to a position."""
+        """Count the global batches from the start of the training to a position: the inverse of `position`."""
         cycles, draw = divmod(position.epoch, self.draws)
         return int(cycles * self._steps_before[-1] + self._steps_before[draw] + position.step)
 
     def position(self, steps: int) -> Position:
-        """Find the position after so many global batches, always before an existing batch."""
+        """Find the position after that many global batches; there is always a batch to come in its epoch."""
         cycles, rest = divmod(steps, self._steps_before[-1])
         draw = bisect_right(self._steps_before, rest) - 1
         return Position(cycles * self.draws + draw, rest - self._steps_before[draw])
@@ -122,22 +124,33 @@ class Order:
             position: of the batch; its step must exist in its epoch.
             slots: [n] of the batch, 0 .. batch - 1.
         """
+        # Slots are dealt to the lanes round robin: a rank, which takes every world-th slot, reads lanes of its own.
+        # Each lane gives its next `each` samples to a batch; `index` is where they lie in the lane before shuffling.
         lane_size = self._samples[position.epoch % self.draws] // self.lanes
         lanes = slots % self.lanes
-        each = self.batch // self.lanes  # samples a lane gives to a batch
-        index = position.step * each + slots // self.lanes  # in the lane
+        each = self.batch // self.lanes
+        index = position.step * each + slots // self.lanes
+        # The block that each sample comes from; the last one of a lane may be shorter.
         begins = index // self.block * self.block
         ends = np.minimum(begins + self.block, lane_size)
-        shuffled = np.empty_like(index)
-        for begin in np.unique(begins):
-            here = begins == begin
-            width = int(min(self.block, lane_size - begin))
-            shuffles = _shuffle(self.seed, position.epoch, int(begin), self.lanes, width)
-            shuffled[here] = begin + shuffles[lanes[here], index[here] - begin]
+        shuffled = self._shuffle_blocks(position.epoch, lanes, index, begins, ends)
+        # From the lanes to the virtual sequence, which starts with lane 0, and from there to this epoch's shards.
+        origins = lanes * lane_size
         shards, starts = self._layout(position.epoch)
-        origin = lanes * lane_size
-        found = locate(starts, origin + shuffled, origin + begins, origin + ends)
-        return Places(position.epoch % self.draws, shards[found[0]], *found[1:], until=(ends - 1) // each)
+        numbers, rows, firsts, stops = locate(starts, origins + shuffled, origins + begins, origins + ends)
+        draw = position.epoch % self.draws
+        return Places(draw, shards[numbers], rows, firsts, stops, until=(ends - 1) // each)
+
+    def _shuffle_blocks(self, epoch: int, lanes: Numbers, index: Numbers, begins: Numbers, ends: Numbers) -> Numbers:
+        """Replace each index in a lane by the one that its block's permutation puts there: [n] -> [n]."""
+        shuffled = np.empty_like(index)
+        # A batch crosses few blocks of a lane, and one permutation covers the same block of all lanes.
+        for begin in np.unique(begins).tolist():
+            in_block = begins == begin
+            width = int(ends[in_block][0]) - begin
+            permutations = _permute_block(self.seed, epoch, begin, self.lanes, width)
+            shuffled[in_block] = begin + permutations[lanes[in_block], index[in_block] - begin]
+        return shuffled
 
     def _lay_out(self, epoch: int) -> tuple[Numbers, Numbers]:
         """Permute an epoch's shards: their numbers, [s], and where each starts in the virtual sequence, [s + 1]."""
@@ -147,12 +160,12 @@ class Order:
 
 
 class StoredOrder:
-    """The samples of one draw as they are stored, every one of them: the order of validation.
+    """All samples of one draw as they are stored: the order of validation.
 
     Args:
         counts: the samples of each shard.
         batch: samples of a global batch; the last one has empty slots.
-        limit: take only the first so many samples; 0: all.
+        limit: take only that many samples, the first ones; 0: all.
     """
 
     def __init__(self, counts: Sequence[int] | Numbers, *, batch: int, block: int, limit: int = 0):
@@ -164,6 +177,7 @@ class StoredOrder:
 
     def places(self, step: int, slots: Numbers) -> Places:
         """Find the samples of a batch; slots beyond the last sample are empty."""
+        # Empty slots of the last batch look up sample 0, which keeps the arithmetic in range, and then lose its shard.
         index = step * self.batch + slots
         full = index < self.samples
         inside = np.where(full, index, 0)
@@ -183,6 +197,7 @@ def locate(starts: Numbers, at: Numbers, begins: Numbers, ends: Numbers) -> tupl
     Returns:
         [n] each: shard, row in it, and the first and last + 1 row of it that lie in the range.
     """
+    # Ranges may cross shards: each position keeps the part of its range that lies in its own shard.
     shards = np.searchsorted(starts, at, side="right") - 1
     base = starts[shards]
     return shards, at - base, np.maximum(begins - base, 0), np.minimum(ends, starts[shards + 1]) - base
@@ -191,7 +206,7 @@ def locate(starts: Numbers, at: Numbers, begins: Numbers, ends: Numbers) -> tupl
 def own_slots(batch: int, *, rank: int, world: int, accumulation: int = 1) -> list[Numbers]:
     """Deal the slots of a global batch: a rank takes every world-th slot, a micro-batch an equal run of those.
 
-    So the m-th micro-batches of all ranks together are the m-th part of the global batch, for every world size.
+    So for every world size, the m-th micro-batches of all ranks together are the m-th part of the global batch.
 
     Returns:
         [batch / world / accumulation] ascending, by micro-batch.
@@ -223,7 +238,7 @@ def divisors(number: int) -> str:
 
 
 @lru_cache(maxsize=8)
-def _shuffle(seed: int, epoch: int, begin: int, lanes: int, width: int) -> Numbers:
-    """Shuffle the blocks that begin at one index of all lanes: [lanes, width], a permutation of 0 .. width - 1 each."""
+def _permute_block(seed: int, epoch: int, begin: int, lanes: int, width: int) -> Numbers:
+    """Permute the blocks that begin at one index of all lanes: [lanes, width], a permutation of 0 .. width - 1 each."""
     numbers = np.tile(np.arange(width, dtype=np.int64), (lanes, 1))
     return rng_for(seed, "sample order", epoch, begin).permuted(numbers, axis=1)

@@ -1,4 +1,4 @@
-"""Readers: a dataset and where it lies -> what reads its samples."""
+"""Readers: a dataset and a config -> what reads its samples, and batches prepared ahead."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,13 +27,14 @@ T = TypeVar("T")
 R = TypeVar("R")
 CONNECTIONS = 16  # range requests at a time
 MOST_OPEN = 512  # shards; systems allow a process 1,024 open files
+BATCHES_AHEAD = 2  # under way for each worker: one being built, one waiting for the caller
 
 
 def sample_reader(dataset: Dataset, config: FeedConfig) -> SampleReader:
-    """Make what reads samples.
+    """Choose the columns of a feed's batches.
 
     Raises:
-        InputError: box masks are asked of a dataset without sources.
+        InputError: box masks are wanted from a dataset without sources.
     """
     columns: list[NewColumn] = [partial(TensorColumn, layout=TensorLayout(dataset))]
     if config.exemplar == "plain":
@@ -57,7 +58,7 @@ def make_batch(samples: SampleReader, places: Places, ordinals: Numbers, reader:
 
 @contextmanager
 def open_reader(dataset: Dataset, config: FeedConfig, *, lanes: int) -> Iterator[Reader]:
-    """Open what fits the place of the dataset: its files, cached files, or range requests."""
+    """Open a dataset the way that suits its place: its own files, cached files, or range requests."""
     kept = min(16 + 4 * lanes, MOST_OPEN)
     reader: Reader
     if dataset.folder.local:
@@ -74,15 +75,20 @@ def open_reader(dataset: Dataset, config: FeedConfig, *, lanes: int) -> Iterator
 
 
 def prepare(build: Callable[[T], R], tasks: Iterable[T], *, workers: int) -> Generator[R, None, None]:
-    """Build batches in order, on threads ahead of the caller, or when they are asked for."""
+    """Build batches in order: ahead of the caller on threads or, without workers, when they are asked for."""
     if workers == 0:
         yield from map(build, tasks)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="feed")
     try:
-        yield from work_ahead(pool, build, tasks, ahead=2 * workers)
+        yield from work_ahead(pool, build, tasks, ahead=BATCHES_AHEAD * workers)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def steps_under_way(workers: int) -> int:
+    """Count the steps back from the newest one that batches not yet handed out may belong to, at most."""
+    return BATCHES_AHEAD * workers + 2
 
 
 def _check_sources(dataset: Dataset) -> None:

@@ -1,7 +1,7 @@
-"""Shard cache: shards on object storage -> whole files on local disk, as many as fit, the least used leaving first.
+"""Shard cache: shards on object storage -> complete files on local disk, up to a limit, the least used removed first.
 
 Any number of processes may share one folder: files appear by rename, one process fetches a shard while the others
-wait for it, and a file that leaves stays readable for whoever has it open.
+wait for it, and a file that is removed stays readable for whoever has it open.
 """
 
 import hashlib
@@ -38,9 +38,9 @@ class ShardCache:
         """Open a shard, fetching it if it is not here.
 
         Raises:
-            FileNotFoundError: the dataset lacks it.
+            FileNotFoundError: the dataset does not have it.
             OSError: its bytes are not the recorded ones.
-            InputError: it is larger than the whole cache.
+            InputError: it is larger than the cache.
         """
         if shard.bytes > self.limit_bytes:
             raise InputError(f"{shard.name} has {shard.bytes:,} bytes, the shard cache {self.limit_bytes:,}; raise it")
@@ -48,12 +48,13 @@ class ShardCache:
         file = self.folder / f"{shard.sha256}.tar"
         while True:
             try:
-                os.utime(file)  # least recently used is told by this time
+                os.utime(file)  # which file was used least recently is read off this time
                 return file.open("rb", buffering=0)
             except FileNotFoundError:
                 self._fetch(shard, file)
 
     def _fetch(self, shard: Shard, file: Path) -> None:
+        """Copy a shard into the cache, by one process at a time, and check its bytes before they appear there."""
         with self._locked(f"fetch-{shard.sha256[:2]}.lock"):
             if file.exists():
                 return

@@ -1,11 +1,11 @@
-"""Feed: a dataset -> batches in a global order that no number of ranks, workers or micro-batches changes.
+"""Training feed: a dataset -> batches, in a global order that does not depend on ranks, workers or micro-batches.
 
     feed = Feed(FeedConfig(data="runs/demo/dataset", batch_size=2, lanes=2), rank=0, world=1)
     for step in feed.steps(Position()):
         for batch in step.batches: ...
 
-Workers are threads: reading, decoding and drawing noise release the interpreter for most of their time, threads share
-blocks and indexes, so that a block is fetched once, and they start and end with the loop.
+Workers are threads: reading, decoding and drawing noise release the interpreter lock most of the time. Threads share
+blocks and indexes, so that each block is fetched once, and they start and end with the loop.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from pbe.feed.blocks import Block, Reader
 from pbe.feed.config import FeedConfig
 from pbe.feed.dataset import open_dataset
 from pbe.feed.order import EpochCount, Numbers, Order, Position, check_world, own_slots
-from pbe.feed.readers import make_batch, open_reader, prepare, sample_reader
+from pbe.feed.readers import make_batch, open_reader, prepare, sample_reader, steps_under_way
 from pipeline.errors import InputError
 
 
@@ -29,7 +29,7 @@ class FeedStep:
 
     Args:
         position: of the batch.
-        after: where to go on once it is trained on.
+        after: where to go on after it.
         batches: its micro-batches.
     """
 
@@ -59,25 +59,25 @@ class Feed:
 
     @property
     def digest(self) -> str:
-        """Of the dataset."""
+        """The dataset's digest."""
         return self.dataset.digest
 
     @property
     def bad(self) -> dict[int, str]:
-        """What was wrong with the samples passed over so far, by ordinal; those read ahead included."""
+        """What was wrong with the samples skipped so far, by ordinal, including those read ahead."""
         return self.samples.bad
 
     def describe(self, epoch: int) -> EpochCount:
-        """Count what an epoch gives and drops."""
+        """Count the samples, steps and dropped samples of an epoch."""
         return self.order.count(epoch)
 
     def state(self, position: Position) -> dict[str, Any]:
-        """Tell a position, and what gives it a meaning, as JSON."""
+        """Describe a position, and the order that gives it a meaning, as JSON values."""
         order = {"seed": self.config.seed, "batch_size": self.order.batch, "lanes": self.order.lanes}
         return {**asdict(position), **order, "block": self.order.block, "dataset": self.digest}
 
     def resume(self, state: dict[str, Any]) -> Position:
-        """Read a position that `state` told, of this or another world size.
+        """Read a position from a `state`, which may come from another world size.
 
         Raises:
             InputError: it belongs to another order of samples.
@@ -85,23 +85,22 @@ class Feed:
         position = Position(state["epoch"], state["step"])
         for name, value in self.state(position).items():
             if state[name] != value:
-                was, now = (f"{each[:12]}..." if name == "dataset" else each for each in (state[name], value))
+                saved, now = (f"{each[:12]}..." if name == "dataset" else each for each in (state[name], value))
                 raise InputError(
-                    f"{self.config.data}: the saved position is one of {name} {was}, now it is {now}; "
+                    f"{self.config.data}: the checkpoint was made with {name} {saved}, now it is {now}; "
                     "go on with the old one, or start a new run"
                 )
         return position
 
     def steps(self, start: Position) -> Iterator[FeedStep]:
-        """Give this rank's batches from a position on, epoch after epoch, without end."""
-        window = 2 * self.config.workers + 2  # batches under way at once
+        """Read this rank's batches from a position on, epoch after epoch, without end."""
         with open_reader(self.dataset, self.config, lanes=self._own_lanes) as reader:
 
             def build(task: tuple[Position, int]) -> Batch:
                 position, micro = task
                 slots = self.slots[micro]
                 if reader.looks_ahead:
-                    self._expect(reader, position, slots, steps_under_way=window)
+                    self._fetch_ahead(reader, position, slots)
                 ordinals = self.order.ordinals(position, slots)
                 return make_batch(self.samples, self.order.places(position, slots), ordinals, reader, self.config)
 
@@ -113,20 +112,22 @@ class Feed:
                     done += 1
 
     def _tasks(self, start: Position) -> Iterator[tuple[Position, int]]:
+        """List the micro-batches from a position on: its global batch, and which of this rank's it is."""
         step = self.order.steps_before(start)
         while True:
             for micro in range(len(self.slots)):
                 yield self.order.position(step), micro
             step += 1
 
-    def _expect(self, reader: Reader, position: Position, slots: Numbers, *, steps_under_way: int) -> None:
+    def _fetch_ahead(self, reader: Reader, position: Position, slots: Numbers) -> None:
         """Have the blocks of these slots fetched, and the next blocks of their lanes."""
         now = self.order.steps_before(position)
         blocks_ahead = -(-self.order.block * self.order.lanes // self.order.batch)  # in steps
         needed: dict[Block, int] = {}
         for step in (now, now + blocks_ahead):
-            there = self.order.position(step)
-            places = self.order.places(there, slots)
-            until = places.until + (step - there.step)
+            # `places` counts steps within the epoch, the reader those of the training, which no epoch's end resets.
+            at = self.order.position(step)
+            places = self.order.places(at, slots)
+            until = places.until + (step - at.step)
             needed |= {self.samples.block(places, slot)[2]: int(until[slot]) for slot in range(len(slots))}
-        reader.expect(needed.items(), now=now - steps_under_way)
+        reader.fetch_ahead(needed.items(), now=now - steps_under_way(self.config.workers))
