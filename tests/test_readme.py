@@ -1,35 +1,163 @@
+"""Pages: every README.md, CONTRIBUTING.md and CHANGELOG.md -> whether what they say of the code holds."""
+
+import pkgutil
 import re
+import runpy
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.jobs.preparation import Prepared
+from tests.pbe.editing.tiny_model import write_model
 
-README = Path(__file__).parent.parent / "README.md"
-SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+ROOT = Path(__file__).parent.parent
+CODE = ("schemas", "pipeline", "pbe", "ray_jobs", "dashboards")
+FRONT = ROOT / "README.md"
+READMES = [FRONT, *sorted(page for folder in (*CODE, "tests") for page in (ROOT / folder).rglob("README.md"))]
+PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+ROOMS = sorted(init.parent for folder in CODE for init in (ROOT / folder).rglob("__init__.py"))
+
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+# How a page writes each command -> how it is run.
+VERBS = {
+    "ray_jobs/shard_openimages.py": runpy.run_path,
+    "ray_jobs/verify_shards.py": runpy.run_path,
+    "pbe/train.py": runpy.run_path,
+    "pbe.edit": runpy.run_module,
+    "pbe.convert": runpy.run_module,
+    "pipeline.pairs": runpy.run_module,
+}
+FOREIGN_FLAGS = {"--working-dir"}  # Ray's
 
 
-def test_every_snippet_runs_on_a_dataset(
+def test_every_snippet_runs_on_a_dataset_and_a_model(
     make: Callable[..., Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make(tmp_path / "runs/demo/dataset")
+    write_model(tmp_path / "runs/demo/train/model")
+    for name, value in (("photo.jpg", 90), ("dog.jpg", 200)):
+        Image.fromarray(np.full((48, 64, 3), value, np.uint8)).save(tmp_path / name)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[12:28, 20:40] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
     monkeypatch.chdir(tmp_path)
-    printed = []
-    for snippet in SNIPPETS:
-        exec(compile(snippet, "README.md", "exec"), {})
-        printed.append(capsys.readouterr().out)
-    samples, index, members, batches = printed
+
+    printed: dict[str, list[str]] = {}
+    values: dict[str, dict[str, Any]] = {}
+    for page in READMES:
+        for snippet in _blocks(page, "python"):
+            name = str(page.relative_to(ROOT))
+            values[name] = {}
+            exec(compile(snippet, name, "exec"), values[name])
+            printed.setdefault(name, []).append(capsys.readouterr().out)
+
+    samples, index, members, batches = printed["schemas/README.md"]
     assert len(samples.splitlines()) == 12
     assert "(4, 8, 8) (4, 8, 8) (64,)" in samples
     assert index.startswith("14 [{'key': ")
     assert "torch.Size([4, 1, 8, 8])" in batches
     assert ".safetensors" in members and ".exemplar.jpg" in members
+    [shown] = printed["README.md"]
+    assert shown.startswith("[{'key': ") and shown.count("'mask_shape': ") == 3
+    pictures = values["pbe/editing/README.md"]["pictures"]
+    assert [(picture.dtype, picture.shape) for picture in pictures] == [(np.uint8, (48, 64, 3))] * 4
+    assert any((picture[mask > 0] != 90).any() for picture in pictures)
 
 
-def test_the_tree_names_every_module() -> None:
-    text = README.read_text()
-    root = README.parent
-    for folder in ("schemas", "pipeline", "pbe", "ray_jobs"):
-        for module in (root / folder).glob("*.py"):
-            assert module.name == "__init__.py" or module.name in text, f"{folder}/{module.name}"
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")  # a verb is run where it was imported, too
+def test_every_command_has_the_flags_it_is_shown_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = {}
+    sigterm = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv("COLUMNS", "500")  # no flag is broken over two lines
+    monkeypatch.chdir(ROOT)
+    for verb, run in VERBS.items():
+        monkeypatch.setattr(sys, "argv", [verb, "--help"])
+        with pytest.raises(SystemExit):
+            run(verb, run_name="__main__")
+        flags[verb] = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    signal.signal(signal.SIGTERM, sigterm)
+
+    every = FOREIGN_FLAGS.union(*flags.values())
+    shown = set()
+    for page in PAGES:
+        for command in _commands(page):
+            for verb in VERBS:
+                _, named, rest = command.partition(f" {verb} ")
+                unknown = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", rest)) - flags[verb]
+                assert not unknown, f"{page}: {command}: {verb} has no {unknown}"
+                shown |= {verb} if named else set()
+        prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        if page.parent.name != "benchmarks":  # whose flags are those of the scripts there
+            unknown = set(re.findall(r"(?<=`)--[a-z][a-z-]*", prose)) - every
+            assert not unknown, f"{page}: no command has {unknown}"
+    assert shown == set(VERBS)
+
+
+@EVERY_PAGE
+def test_every_file_and_folder_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    files = re.findall(r"(?<![\w./:$-])(?:[\w-]+/)+[\w-]+\.(?:py|sh)\b", text)
+    folders = re.findall(rf"(?<![\w./:-])(?:{'|'.join((*CODE, 'tests'))})/[\w/.-]*[\w/]", text)
+    for name in {*files, *folders}:
+        assert (ROOT / name).exists() or (page.parent / name).exists(), f"{page}: {name}"
+
+
+@EVERY_PAGE
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if link.startswith("https://"):
+            continue
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{page}: {link}"
+        headings = [_anchor(title) for title in re.findall(r"^#+ (.+)$", target.read_text() if heading else "", re.M)]
+        assert not heading or heading in headings, f"{page}: {link}"
+
+
+@EVERY_PAGE
+def test_every_module_and_function_that_a_page_names_exists(page: Path) -> None:
+    names = re.findall(rf"(?<![\w./-])(?:{'|'.join((*CODE, 'tests'))})(?:\.\w+)+", page.read_text())
+    for name in {name for name in names if not name.endswith((".json", ".ckpt"))}:
+        pkgutil.resolve_name(name)
+
+
+def test_the_tree_names_every_room_and_no_other() -> None:
+    [tree] = [block for block in _blocks(FRONT, "") if block.startswith("schemas/")]
+    named, top = set(), ""
+    for indent, name in re.findall(r"^( *)([\w/]+)/ ", tree, re.M):
+        top = top if indent else name
+        named.add(f"{top}/{name}" if indent else name)
+    assert named == {str(room.relative_to(ROOT)) for room in ROOMS} | {"tests"}
+
+
+def test_the_front_page_is_short() -> None:
+    assert len(FRONT.read_text().split()) <= 1800
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return [
+        block
+        for found, block in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.M | re.S)
+        if found == language
+    ]
+
+
+def _commands(page: Path) -> list[str]:
+    """The shell commands of a page, each on one line, without comments."""
+    lines = "\n".join(_blocks(page, "")).replace("\\\n", " ").splitlines()
+    return [f" {line.split(' #')[0].strip()} " for line in lines if line.strip()]
+
+
+def _anchor(title: str) -> str:
+    """The anchor that a forge gives a heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
