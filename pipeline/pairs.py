@@ -43,7 +43,7 @@ from pipeline.storage.lock import Hold, locked
 from pipeline.storage.redaction import redact
 from pipeline.storage.retries import is_full
 from pipeline.storage.urls import absolute
-from pipeline.units.writer import UnitWriter
+from pipeline.units.maker import UnitMaker
 from schemas.shards import MANIFEST, SPLITS, UnitRecord
 
 MOST_WORKERS = 4
@@ -159,14 +159,14 @@ def _make_all(
 
     workers = workers or min(MOST_WORKERS, len(os.sched_getaffinity(0)))
     at_a_time, threads = (workers, 1) if job.device == "cpu" else (1, workers)
-    writer = UnitWriter(
+    maker = UnitMaker(
         job.config, job.out, job.store, *encoders, job.class_names, job.recipe_digest, threads, drawer=drawer
     )
     errors: dict[int, tuple[str, str]] = {}
     seconds: Counter[str] = Counter()
     total = sum(task.photos * len(task.draws) for task in tasks)
     with ThreadPoolExecutor(at_a_time) as pool, tqdm(total=total, desc="draws", unit=" draws") as bar:
-        calls: dict[Future[Made], UnitTask] = {pool.submit(writer.write, task): task for task in tasks}
+        calls: dict[Future[Made], UnitTask] = {pool.submit(maker.make, task): task for task in tasks}
         try:
             for call in as_completed(calls):
                 hold.check()

@@ -21,7 +21,7 @@ from pipeline.planning.tasks import UnitTask
 from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact
 from pipeline.storage.retries import is_full
-from pipeline.units.writer import UnitWriter
+from pipeline.units.maker import UnitMaker
 from ray_jobs.cluster import Slots, refuse_dead_cluster
 from schemas.shards import UnitRecord
 
@@ -71,7 +71,7 @@ class UnitActor:
             raise InputError(
                 f"--vae, --clip: this node has other weights, {found}, than the job began with, {self._fingerprints}"
             )
-        self._writer = UnitWriter(
+        self._maker = UnitMaker(
             config=config,
             out=Folder(config.out),
             store=PhotoStore(config.images, anonymous=config.anonymous),
@@ -85,7 +85,7 @@ class UnitActor:
     def make(self, task: UnitTask) -> UnitResult:
         """Make a unit; what it fails for is part of the result."""
         try:
-            records, seconds = self._writer.write(task)
+            records, seconds = self._maker.make(task)
         except Exception as error:  # reported, with its traceback, and the job fails at its end; other units go on
             text = redact(f"{type(error).__name__}: {error}")
             return UnitResult(task.unit, [], {}, text, redact(traceback.format_exc()), is_full(error))

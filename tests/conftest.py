@@ -28,7 +28,7 @@ from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.shards.manifest import finish_dataset
 from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
-from pipeline.units.writer import UnitWriter
+from pipeline.units.maker import UnitMaker
 from tests.object_storage import Proxy, reached, serve_s3
 
 Make = Callable[..., Prepared]
@@ -95,17 +95,17 @@ def jpeg() -> Callable[..., bytes]:
 
 
 @pytest.fixture
-def writer_of(vae: VaeEncoder, clip: ClipEncoder) -> Callable[..., UnitWriter]:
+def maker_of(vae: VaeEncoder, clip: ClipEncoder) -> Callable[..., UnitMaker]:
     """Make what turns a job's units into shards, as its actors do."""
 
-    def make_writer(job: Prepared, *, threads: int = 1) -> UnitWriter:
-        return UnitWriter(job.config, job.out, job.store, vae, clip, job.class_names, job.recipe_digest, threads)
+    def new_maker(job: Prepared, *, threads: int = 1) -> UnitMaker:
+        return UnitMaker(job.config, job.out, job.store, vae, clip, job.class_names, job.recipe_digest, threads)
 
-    return make_writer
+    return new_maker
 
 
 @pytest.fixture
-def make(writer_of: Callable[..., UnitWriter], sample_folder: Path) -> Make:
+def make(maker_of: Callable[..., UnitMaker], sample_folder: Path) -> Make:
     """Make a dataset in `out`; keyword arguments change the config; `threads`, `finish` how it is made."""
 
     def make_dataset(out: Path, *, threads: int = 1, finish: bool = True, **changes: Any) -> Prepared:
@@ -118,7 +118,7 @@ def make(writer_of: Callable[..., UnitWriter], sample_folder: Path) -> Make:
         config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
         job = prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
         for task in pending_tasks(job)[0]:
-            writer_of(job, threads=threads).write(task)
+            maker_of(job, threads=threads).make(task)
         if finish:
             records = read_records(job.out)
             finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=config.draws, names=job.names)

@@ -16,7 +16,7 @@ from pipeline.rng import rng_for
 from pipeline.shards.recipe import digest_of
 from pipeline.shards.samples import Row, tensor_member
 from pipeline.storage.folder import Folder
-from pipeline.units.tars import ShardWriter
+from pipeline.units.tars import TarOfSamples
 from schemas.samples import EXEMPLAR_EXT, EXEMPLAR_PX, TENSORS_EXT, sample_key
 from schemas.shards import MANIFEST, SCHEMA_VERSION, SHARDS, SHARDS_TABLE, index_path, shard_path, unit_name
 
@@ -46,7 +46,7 @@ def write_synthetic(
     with folder.scratch() as scratch:
         for draw, units in enumerate(counts):
             for unit, count in enumerate(units):
-                writer = ShardWriter(scratch, unit_name(unit, draw))
+                tar = TarOfSamples(scratch, unit_name(unit, draw))
                 for number in range(count):
                     rng = rng_for(0, "synthetic", unit, number, draw)
                     latent, masked = rng.standard_normal((2, channels, side, side)).astype(np.float16)
@@ -57,10 +57,8 @@ def write_synthetic(
                         TENSORS_EXT: tensor_member(latent, masked, vector),
                         EXEMPLAR_EXT: draw_exemplar(rng),
                     }
-                    writer.write(draw_row(rng, f"photo{unit}x{number}", unit=unit, draw=draw, split=split), members)
-                shard, _ = writer.finish(
-                    folder, shard=shard_path(split, unit, draw), index=index_path(split, unit, draw)
-                )
+                    tar.add(draw_row(rng, f"photo{unit}x{number}", unit=unit, draw=draw, split=split), members)
+                shard, _ = tar.finish(folder, shard=shard_path(split, unit, draw), index=index_path(split, unit, draw))
                 rows.append(
                     {"name": shard.name, "split": split, "unit": unit, "draw": draw}
                     | {"samples": count, "bytes": shard.bytes, "sha256": shard.sha256}

@@ -18,7 +18,7 @@ from pipeline.ahead import work_ahead
 from pipeline.planning.hashing import hash_strings
 from pipeline.planning.judging import judge, write_drops
 from pipeline.planning.photo_order import cut_at_limit, photos_in_order
-from pipeline.planning.plan_files import PLAN, UnitWriter
+from pipeline.planning.plan_files import PLAN, PhotosIntoUnits
 from pipeline.planning.row_counts import Judged, Plan, PlanInputs
 from pipeline.planning.spilling import spill_boxes, spill_places, spill_rotations
 from pipeline.rng import seed_for
@@ -56,7 +56,7 @@ def make_plan(
         boxes, wrong_width = spill_boxes(inputs, plan, folder / "boxes", hash_ids, partitions, progress)
         rotations = spill_rotations(inputs, plan, folder / "rotations", hash_ids, partitions)
         archived = spill_places(places, folder / "places", hash_ids, partitions)
-        units = UnitWriter(built, inputs.photos_per_unit)
+        units = PhotosIntoUnits(built, inputs.photos_per_unit)
 
         def judge_part(part: int) -> Judged:
             judged = judge(boxes.read(part), inputs)

@@ -28,7 +28,7 @@ def read_unit_boxes(out: Folder, *, file: str, row_group: int) -> pa.Table:
         return pq.ParquetFile(opened).read_row_group(row_group)
 
 
-class UnitWriter:
+class PhotosIntoUnits:
     """Cut photos into units, split by split, in the order of photos: a unit is numbered when its first photo comes."""
 
     def __init__(self, folder: Path, photos_per_unit: int) -> None:

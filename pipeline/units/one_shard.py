@@ -22,7 +22,7 @@ from pipeline.shards.records import read_record
 from pipeline.shards.samples import Row, tensor_member
 from pipeline.storage.folder import Folder
 from pipeline.units.rows import sample_row
-from pipeline.units.tars import ShardWriter, publish_file
+from pipeline.units.tars import TarOfSamples, publish_file
 from pipeline.units.tasks import Clock, DrawnPhoto
 from schemas.drops import DROPS, Drop
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
@@ -81,7 +81,7 @@ class OneShard:
         self._config, self._sources, self._exemplars = config, sources, exemplars
         self._class_names, self._recipe_digest = class_names, recipe_digest
         self._drops_file = folder / f"{unit_name(task.unit, draw)}.drops.parquet"
-        self._shard = ShardWriter(folder, unit_name(task.unit, draw))
+        self._tar = TarOfSamples(folder, unit_name(task.unit, draw))
         self._batch: list[tuple[Row, DrawnSample]] = []
         self._drops: list[Drop] = []
         self._lost: set[str] = set()
@@ -94,7 +94,7 @@ class OneShard:
 
     def discard(self) -> None:
         """Let go of what is not finished."""
-        self._shard.discard()
+        self._tar.discard()
 
     def add(self, drawn: DrawnPhoto) -> None:
         """Take the next photo of the unit."""
@@ -130,8 +130,8 @@ class OneShard:
             return finished
         shard: FileDigest | None = None
         index: FileDigest | None = None
-        if self._shard.samples:
-            shard, index = self._shard.finish(
+        if self._tar.samples:
+            shard, index = self._tar.finish(
                 out,
                 shard=shard_path(task.split, task.unit, self._draw),
                 index=index_path(task.split, task.unit, self._draw),
@@ -147,7 +147,7 @@ class OneShard:
             photos=len(photos),
             photos_lost=len(self._lost),
             planned=len(photos),
-            samples=self._shard.samples,
+            samples=self._tar.samples,
             dropped=dict(sorted(Counter(f"{drop['stage']}/{drop['reason']}" for drop in self._drops).items())),
             boxes_kept=sum(len(photo.boxes) for photo in photos),
             boxes_drawn=sum(len(photo.boxes) > self._draw for photo in kept),
@@ -183,5 +183,5 @@ class OneShard:
                 }
                 if self._config.keep_source:
                     members[SOURCE_EXT] = encode_jpeg(sample.source)
-                self._shard.write(row, members)
+                self._tar.add(row, members)
         self._batch = []

@@ -20,8 +20,8 @@ from schemas.samples import INDEX, ROW_EXT
 from schemas.shards import FileDigest
 
 
-class ShardWriter:
-    """Stream samples to a tar on local disk, and index it when it is done."""
+class TarOfSamples:
+    """A shard in the making: samples stream to a tar on local disk, which is indexed when it is complete."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._tar = folder / f"{name}.tar"
@@ -35,7 +35,7 @@ class ShardWriter:
         """Samples written so far."""
         return len(self._rows)
 
-    def write(self, row: Row, members: dict[str, bytes]) -> None:
+    def add(self, row: Row, members: dict[str, bytes]) -> None:
         """Append a sample.
 
         Args:

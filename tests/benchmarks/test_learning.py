@@ -15,7 +15,7 @@ from pipeline.jobs.inputs import check_inputs
 from pipeline.jobs.preparation import pending_tasks, prepare
 from pipeline.shards.manifest import finish_dataset
 from pipeline.shards.records import read_records
-from pipeline.units.writer import UnitWriter
+from pipeline.units.maker import UnitMaker
 from tests.benchmarks.learning.__main__ import leave_out
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
 from tests.benchmarks.learning.leaks import find_twins
@@ -36,9 +36,9 @@ def test_a_dataset_can_be_made_with_encoders_given_in_code(tmp_path: Path, clip:
     encoders = PixelEncoder(), clip
     quiet = {"say": lambda line: None, "progress": lambda rows: None}
     job = prepare(check_inputs(config), device="cpu", encoders=encoders, **quiet)
-    writer = UnitWriter(job.config, job.out, job.store, *encoders, job.class_names, job.recipe_digest, 1)
+    maker = UnitMaker(job.config, job.out, job.store, *encoders, job.class_names, job.recipe_digest, 1)
     for task in pending_tasks(job)[0]:
-        writer.write(task)
+        maker.make(task)
     finish_dataset(job.out, read_records(job.out), recipe=job.recipe, plan=job.plan, draws=1, names=job.names)
     feed = FeedConfig(str(tmp_path), split="validation", batch_size=2, lanes=1, workers=0)
     batch = next(iter(fixed_batches(feed)))

@@ -10,7 +10,7 @@ from pipeline.jobs.inputs import check_inputs
 from pipeline.jobs.preparation import pending_tasks, prepare
 from pipeline.shards.manifest import finish_dataset
 from pipeline.shards.records import read_records
-from pipeline.units.writer import UnitWriter
+from pipeline.units.maker import UnitMaker
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
 
 RESOLUTION = 64  # px; latents of 8 x 8
@@ -40,11 +40,11 @@ def make_dataset(photos: Path, out: Path, *, draws: int, workers: int, limit: in
     make_deterministic()
     encoders = PixelEncoder(), EfficientNetEncoder()
     job = prepare(check_inputs(config), device="cpu", say=say, progress=lambda rows: None, encoders=encoders)
-    writer = UnitWriter(job.config, job.out, job.store, *encoders, job.class_names, job.recipe_digest, 1)
+    maker = UnitMaker(job.config, job.out, job.store, *encoders, job.class_names, job.recipe_digest, 1)
     tasks, done = pending_tasks(job)
     say(f"{sum(len(task.draws) for task in tasks)} shards to make, {done} finished")
     with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(writer.write, tasks):
+        for _ in pool.map(maker.make, tasks):
             pass
     records = read_records(job.out)
     finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=draws, names=job.names)

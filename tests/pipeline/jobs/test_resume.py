@@ -11,8 +11,8 @@ from pipeline.jobs.inputs import check_inputs
 from pipeline.jobs.preparation import Prepared, pending_tasks
 from pipeline.planning.plan_files import PLAN
 from pipeline.storage.folder import Folder
+from pipeline.units.maker import UnitMaker
 from pipeline.units.one_shard import OutputTakenError
-from pipeline.units.writer import UnitWriter
 from schemas.shards import unit_name
 from tests.benchmarks.resume import start_job, write_photos
 from tests.object_storage import Proxy
@@ -94,26 +94,24 @@ def test_a_plan_that_was_not_finished_is_not_taken_up(make: Make, tmp_path: Path
     assert make(tmp_path / "d").plan == job.plan
 
 
-def test_a_finished_unit_is_never_written_again(
-    make: Make, tmp_path: Path, writer_of: Callable[..., UnitWriter]
-) -> None:
+def test_a_finished_unit_is_never_written_again(make: Make, tmp_path: Path, maker_of: Callable[..., UnitMaker]) -> None:
     job = make(tmp_path / "d", draws=1, finish=False)
     task = pending_tasks(replace(job, finished=frozenset()))[0][0]
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "d").rglob(f"{unit_name(task.unit, 0)}*")}
-    records, _ = writer_of(job).write(task)  # another machine that took the unit for its own
+    records, _ = maker_of(job).make(task)  # another machine that took the unit for its own
     assert records[0].samples > 0
     assert {path: path.stat().st_mtime_ns for path in files} == files
 
 
 def test_a_job_whose_output_another_recipe_took_over_writes_no_more(
-    make: Make, tmp_path: Path, writer_of: Callable[..., UnitWriter]
+    make: Make, tmp_path: Path, maker_of: Callable[..., UnitMaker]
 ) -> None:
     job = make(tmp_path / "d", draws=1, finish=False)
     make(tmp_path / "d", draws=1, seed=1, overwrite=True, finish=False)
     job.out.remove("units")
     job.out.remove("shards")
     with pytest.raises(OutputTakenError, match="another recipe"):
-        writer_of(job).write(pending_tasks(replace(job, finished=frozenset()))[0][0])
+        maker_of(job).make(pending_tasks(replace(job, finished=frozenset()))[0][0])
     assert not (tmp_path / "d/shards").exists()
 
 

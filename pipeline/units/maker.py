@@ -37,7 +37,7 @@ PHOTOS_READ_AHEAD = 32
 
 
 @dataclass(frozen=True)
-class UnitWriter:
+class UnitMaker:
     """All that turning units into shards needs; made once, used for many units.
 
     Args:
@@ -57,7 +57,7 @@ class UnitWriter:
     threads: int
     drawer: Drawer = draw_planned_box
 
-    def write(self, task: UnitTask) -> tuple[list[UnitRecord], dict[str, float]]:
+    def make(self, task: UnitTask) -> tuple[list[UnitRecord], dict[str, float]]:
         """Make the shards of a unit, publish them, and their records last.
 
         Returns:
