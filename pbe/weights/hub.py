@@ -1,6 +1,5 @@
 """Hub: an id -> a local folder with the configs and weights of the parts used here, safetensors before pickles."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from pipeline.errors import InputError
 
 
 def fetch(source: str, *, parts: Sequence[str], extra: Sequence[str] = (), hint: str = FORMS) -> Path:
-    """Fetch parts of a repository, or take them from the cache; give the folder that holds them.
+    """Fetch parts of a repository, or take them from the cache.
 
     Args:
         source: `owner/name`.
@@ -19,18 +18,19 @@ def fetch(source: str, *, parts: Sequence[str], extra: Sequence[str] = (), hint:
         extra: patterns of further files.
         hint: the next step that an error names.
 
+    Returns:
+        The folder that holds them.
+
     Raises:
-        InputError: this is no id, or the hub does not give it.
+        InputError: the hub cannot be reached, or does not have it.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source) or source.startswith("."):
-        raise InputError(f"{source}: no such folder or file; {hint}")
     try:
         folder = _snapshot(source, ".safetensors", parts, extra)
         there = [folder / part for part in parts if (folder / part / "config.json").exists()]
         return folder if all(map(find_weights, there)) else _snapshot(source, ".bin", parts, extra)
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
         raise InputError(
-            f"{source}: neither a folder nor to be had from the hub ({type(error).__name__}); {hint}"
+            f"{source}: not a folder here, and the hub does not provide it ({type(error).__name__}); {hint}"
         ) from error
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.encoders.names import WEIGHT_SUFFIXES
 from pipeline.errors import InputError
 
 FORMS = (
@@ -11,7 +12,8 @@ FORMS = (
     "or a folder written by this project"
 )
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
-PICKLED = (".ckpt", ".pt", ".pth", ".bin")
+PATHS = "give the path of a diffusers folder, of a .ckpt of the original code, or of a folder written by this project"
+PICKLED = tuple(suffix for suffix in WEIGHT_SUFFIXES if suffix != ".safetensors")
 _VARIANTS = ("", ".fp16")  # the whole file first
 
 

@@ -11,9 +11,8 @@ from pbe.weights.model_files import find_weights, read_json
 from pbe.weights.older_names import modern_vae, plain_tower
 from pbe.weights.reading import Weights, read_weights
 from pbe.weights.tensor_files import read_part
-from pipeline.encoders.clip import load_clip
-from pipeline.encoders.names import UNTRAINED
-from pipeline.encoders.vae import load_vae
+from pipeline.encoders.names import UNTRAINED, locate
+from pipeline.encoders.untrained import untrained_clip, untrained_vae
 from pipeline.errors import InputError
 
 
@@ -28,7 +27,7 @@ def read_vae(name: str) -> Weights:
         InputError: it is not there, or cannot be read safely.
     """
     if name == UNTRAINED:
-        vae = load_vae(name, device="cpu", dtype="float32").model
+        vae = untrained_vae()
         return Weights(name, vae=vae.state_dict(), vae_config=dict(vae.config))
     if Path(name).is_file():
         return Weights(name, vae=read_weights(name).vae)
@@ -46,7 +45,7 @@ def read_tower(name: str) -> Weights:
         InputError: it is not there, or cannot be read safely.
     """
     if name == UNTRAINED:
-        tower = load_clip(name, device="cpu", dtype="float32").model
+        tower = untrained_clip()
         return Weights(name, tower=plain_tower(tower.state_dict()), tower_config=tower.config.to_dict())
     if Path(name).is_file():
         return Weights(name, tower=read_weights(name).tower)
@@ -56,20 +55,19 @@ def read_tower(name: str) -> Weights:
 
 
 def _read_encoder(flag: str, name: str, *, part: str) -> tuple[dict[str, torch.Tensor], Mapping[str, Any]]:
-    folder = _locate(flag, name, part)
+    folder = _fetch(flag, name, part)
     if not (folder / "config.json").exists() or find_weights(folder) is None:
         raise InputError(f"{flag} {name}: {folder} lacks config.json or weights; {_hint(part)}")
     return read_part(folder), read_json(folder / "config.json")
 
 
-def _locate(flag: str, name: str, part: str) -> Path:
-    """Find the folder of the encoder; a whole pipeline's folder is entered at its part."""
-    folder = Path(name)
-    if not folder.is_dir():
-        repository, _, part = name.partition(":")
-        return fetch(repository, parts=[part], hint=f"for {flag}, {_hint(part)}") / part
-    inner = not (folder / "config.json").exists() and (folder / part / "config.json").exists()
-    return folder / part if inner else folder
+def _fetch(flag: str, name: str, part: str) -> Path:
+    """Return the local folder of the encoder, from the hub where the name is an id."""
+    place = locate(flag, name, part)
+    folder, subfolder = place["pretrained_model_name_or_path"], place["subfolder"] or ""
+    if Path(folder).is_dir():
+        return Path(folder) / subfolder
+    return fetch(folder, parts=[subfolder], hint=f"for {flag}, {_hint(part)}") / subfolder
 
 
 def _hint(part: str) -> str:

@@ -15,10 +15,11 @@ import torch
 from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.weights.hub import fetch
 from pbe.weights.ldm_checkpoint import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
-from pbe.weights.model_files import FORMS, find_weights, model_folder, read_json
+from pbe.weights.model_files import FORMS, PATHS, find_weights, model_folder, read_json
 from pbe.weights.note import NOTE_FILE, read_note
 from pbe.weights.older_names import modern_vae, plain_tower
 from pbe.weights.tensor_files import read_part, read_tensors
+from pipeline.encoders.names import refuse_missing
 from pipeline.errors import InputError
 
 Tensors = Mapping[str, torch.Tensor]
@@ -56,6 +57,7 @@ def read_weights(source: str) -> Weights:
     Raises:
         InputError: nothing is there, the layout is unknown, or the file cannot be read safely.
     """
+    refuse_missing(source, source, PATHS)
     path = Path(source)
     if path.is_dir():
         return _read_folder(model_folder(path), str(model_folder(path)))

@@ -1,5 +1,9 @@
-"""Names: what --vae and --clip may say -> where the weights are."""
+"""Names: what --model, --vae and --clip may say -> where the weights are. Imports no torch.
 
+A name is a word (`untrained`, `none`), a path, or a hub id (`owner/name`, for a part of it `owner/name:subfolder`).
+"""
+
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +12,50 @@ from pipeline.errors import InputError
 UNTRAINED = "untrained"
 NONE = "none"
 NO_WEIGHTS = "give a folder that holds the model (config.json and .safetensors weights), or `untrained`"
+WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+_HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
+
+
+def is_path(name: str) -> bool:
+    """Whether a name can only mean a path, never a hub id; whether anything is there is another question.
+
+    It is no `owner/name`, ends as a file of weights does, or lies in a folder that exists.
+    """
+    repository = name.partition(":")[0]
+    if not _HUB_ID.fullmatch(repository):
+        return True
+    return Path(name).suffix in WEIGHT_SUFFIXES or Path(repository).parent.is_dir()
+
+
+def refuse_missing(what: str, name: str, remedy: str) -> None:
+    """Refuse a path where nothing is.
+
+    Args:
+        what: the flag or name that the error opens with.
+
+    Raises:
+        InputError: with the remedy.
+    """
+    if is_path(name) and not Path(name).exists():
+        raise InputError(f"{what}: no such folder or file; {remedy}")
 
 
 def locate(flag: str, name: str, part: str) -> dict[str, Any]:
-    """Find the folder or hub id, and the sub-folder in it: a whole pipeline's folder is entered at its part."""
-    if Path(name).exists():
-        if not Path(name).is_dir():
-            raise InputError(f"{flag} {name}: is no folder; {NO_WEIGHTS}")
-        inner = not (Path(name) / "config.json").exists() and (Path(name) / part / "config.json").exists()
-        return {"pretrained_model_name_or_path": name, "subfolder": part if inner else None}
-    if name.startswith(("/", ".", "~")):
-        raise InputError(f"{flag} {name}: no such folder; {NO_WEIGHTS}")
-    repository, _, subfolder = name.partition(":")
-    return {"pretrained_model_name_or_path": repository, "subfolder": subfolder or None}
+    """Return the folder or hub id of an encoder, and the subfolder in it, as `from_pretrained` takes them.
+
+    Args:
+        name: not `untrained` or `none`.
+        part: the subfolder at which a whole pipeline's folder is entered.
+
+    Raises:
+        InputError: it is a path, but not a folder's.
+    """
+    refuse_missing(f"{flag} {name}", name, NO_WEIGHTS)
+    folder = Path(name)
+    if not folder.exists():
+        repository, _, subfolder = name.partition(":")
+        return {"pretrained_model_name_or_path": repository, "subfolder": subfolder or None}
+    if not folder.is_dir():
+        raise InputError(f"{flag} {name}: is not a folder; {NO_WEIGHTS}")
+    inner = not (folder / "config.json").exists() and (folder / part / "config.json").exists()
+    return {"pretrained_model_name_or_path": name, "subfolder": part if inner else None}

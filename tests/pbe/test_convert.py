@@ -213,7 +213,11 @@ def test_what_cannot_be_converted_is_refused_before_anything_is_written(
     out = ["--out", str(tmp_path / "out")]
     _refuse(["--model", str(published), *out], "has no exemplar conditioner", capsys)
     _refuse(["--model", str(tmp_path / "absent"), *out], "absent: no such folder or file", capsys)
-    _refuse(["--model", "no-one/nothing", *out], "no-one/nothing: neither a folder nor to be had from the hub", capsys)
+    _refuse(
+        ["--model", "no-one/nothing", *out],
+        "no-one/nothing: not a folder here, and the hub does not provide it",
+        capsys,
+    )
     (published / "model_index.json").write_text('{"_class_name": "PaintByExamplePipeline"}')
     path = published / "vae" / "diffusion_pytorch_model.safetensors"
     save_file({key: value * 1e9 for key, value in load_file(path).items()}, path)

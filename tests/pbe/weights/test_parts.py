@@ -176,7 +176,7 @@ def test_encoders_of_other_sizes_are_refused_by_flag(tmp_path: Path, published: 
         ({"vae": "vae"}, r"latents of 4 channels, the VAE's have 3; .*--vae"),
         ({"vae": "other"}, r"other: its VAE is AsymmetricAutoencoderKL; name one of AutoencoderKL, .*--vae"),
         ({"vae": "empty"}, r"--vae .*empty: .* lacks config.json or weights; give a folder or hub id"),
-        ({"clip": "absent"}, r"absent: no such folder or file; for --clip, give a folder or hub id"),
+        ({"clip": "absent"}, r"--clip .*absent: no such folder or file; give a folder that holds the model"),
     ):
         named = {flag: str(tmp_path / name) for flag, name in flags.items()}
         with pytest.raises(InputError, match=message):

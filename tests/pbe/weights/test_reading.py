@@ -269,7 +269,7 @@ def test_a_file_of_other_tensors_and_empty_places_are_refused(tmp_path: Path) ->
         str(tmp_path / "a.safetensors"): r"no tensor is named model.diffusion_model",
         str(tmp_path): r"unet: has no weights, such as diffusion_pytorch_model.safetensors",
         str(tmp_path / "empty"): r"empty: has no unet folder",
-        str(tmp_path / "absent"): r"absent: no such folder or file",
+        str(tmp_path / "absent"): r"absent: no such folder or file; give the path of",
     }.items():
         with pytest.raises(InputError, match=message):
             read_weights(source)
@@ -299,7 +299,7 @@ def test_a_hub_id_is_fetched_without_variants_and_pickles_only_where_needed(
 
 
 def test_a_hub_id_out_of_reach_is_named() -> None:
-    with pytest.raises(InputError, match=r"no-one/nothing: neither a folder nor to be had from the hub \("):
+    with pytest.raises(InputError, match=r"no-one/nothing: not a folder here, and the hub does not provide it \("):
         read_weights("no-one/nothing")
 
 
