@@ -66,6 +66,7 @@ def test_every_snippet_runs_on_a_dataset_and_a_model(
     assert ".safetensors" in members and ".exemplar.jpg" in members
     [shown] = printed["README.md"]
     assert shown.startswith("[{'key': ") and shown.count("'mask_shape': ") == 3
+    assert "{'stage': 'filter', 'reason': 'area', 'count_all': 4}" in shown
     pictures = values["pbe/editing/README.md"]["pictures"]
     assert [(picture.dtype, picture.shape) for picture in pictures] == [(np.uint8, (48, 64, 3))] * 4
     assert any((picture[mask > 0] != 90).any() for picture in pictures)
