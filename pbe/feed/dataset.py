@@ -16,9 +16,10 @@ from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
-from schemas.shards import MANIFEST, SHARDS, SHARDS_TABLE, index_path
+from schemas.shards import MANIFEST, SHARDS_TABLE, index_path
 
-_COLUMNS = ["key", "mask_polygon", "box_in_crop", "offset", "size", "members", "sha256"]
+_SHARD_COLUMNS = ["name", "split", "unit", "draw", "samples", "bytes", "sha256"]
+_INDEX_COLUMNS = ["key", "mask_polygon", "box_in_crop", "offset", "size", "members", "sha256"]
 
 SPARE_INDEXES = 16
 
@@ -119,7 +120,7 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
         raise InputError(f"{url}/{SHARDS_TABLE}: missing; copy the whole dataset, or run the shard job again")
     if hashlib.sha256(content).hexdigest() != manifest["files"][SHARDS_TABLE]:
         raise InputError(f"{url}/{SHARDS_TABLE}: its sha256 is not the one in {MANIFEST}; run the shard job again")
-    by_draw = _by_draw(pq.read_table(pa.BufferReader(content), schema=SHARDS), split, manifest["draws"])
+    by_draw = _by_draw(_read_columns(content, _SHARD_COLUMNS), split, manifest["draws"])
     if not any(by_draw):
         raise InputError(f"{url}: no sample in the {split} split; see --split-shares of the command that made it")
     # Each lane needs the indexes of this block and of the next one, which is fetched ahead; both may end in a further
@@ -148,30 +149,42 @@ def read_shard_index(folder: Folder, shard: Shard) -> ShardIndex:
     """
     remedy = f"run verify_shards.py {folder.url}, then the shard job again"
     try:
-        table = pq.read_table(pa.BufferReader(folder.read(shard.index)), columns=_COLUMNS).combine_chunks()
-    except (FileNotFoundError, pa.ArrowException) as error:
+        table = _read_columns(folder.read(shard.index), _INDEX_COLUMNS).combine_chunks()
+    except (FileNotFoundError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{folder.url}/{shard.index}: {error}; {remedy}") from error
     if len(table) != shard.samples:
         raise InputError(f"{folder.url}/{shard.index}: {len(table)} rows for {shard.samples} samples; {remedy}")
     polygons = _column(table, "mask_polygon")
-    offsets = _column(table, "offset").to_numpy()
+    offsets = _numbers(_column(table, "offset"))
     return ShardIndex(
         keys=_column(table, "key").to_pylist(),
         offsets=offsets,
-        ends=offsets + _column(table, "size").to_numpy(),
+        ends=offsets + _numbers(_column(table, "size")),
         sha256=_column(table, "sha256").to_pylist(),
         members=_members(_column(table, "members")),
-        boxes=_column(table, "box_in_crop").flatten().to_numpy().reshape(-1, 4),
-        _points=polygons.flatten().to_numpy(),
-        _first_points=np.concatenate([[0], np.cumsum(pc.list_value_length(polygons).to_numpy())]).astype(np.int64),
+        boxes=_numbers(_column(table, "box_in_crop").flatten()).reshape(-1, 4),
+        _points=_numbers(polygons.flatten()),
+        _first_points=np.concatenate([[0], np.cumsum(_numbers(pc.list_value_length(polygons)))]).astype(np.int64),
     )
+
+
+def _read_columns(content: bytes, columns: list[str]) -> pa.Table:
+    """Read columns of a Parquet file.
+
+    Not by `pq.read_table`, which imports pandas, as `pa.scalar` and `to_numpy` do: that takes as long as all the rest.
+
+    Raises:
+        KeyError: a column is missing.
+        pa.ArrowException: the file is damaged.
+    """
+    return pq.ParquetFile(pa.BufferReader(content)).read(columns).select(columns)
 
 
 def _by_draw(table: pa.Table, split: str, draws: int) -> tuple[tuple[Shard, ...], ...]:
     """Sort the shards of a split by draw, then unit."""
-    rows = table.filter(pc.equal(table["split"], split)).sort_by([("draw", "ascending"), ("unit", "ascending")])
+    rows = [row for row in table.to_pylist() if row["split"] == split]
     shards: list[list[Shard]] = [[] for _ in range(draws)]
-    for row in rows.to_pylist():
+    for row in sorted(rows, key=lambda row: row["unit"]):
         index = index_path(row["split"], row["unit"], row["draw"])
         shards[row["draw"]].append(Shard(row["name"], index, row["samples"], row["bytes"], row["sha256"]))
     return tuple(map(tuple, shards))
@@ -181,15 +194,17 @@ def _members(column: Any) -> dict[str, Member]:
     """Turn a column of member lists around: by extension, where each sample's member lies."""
     # Arrow stores the lists of all samples end to end: `rows` names the sample that each member belongs to.
     samples = len(column)
-    rows = np.repeat(np.arange(samples), pc.list_value_length(column).to_numpy())
+    rows = np.repeat(np.arange(samples), _numbers(pc.list_value_length(column)))
     parts = column.flatten()
-    extensions, offsets, sizes = (parts.field(name) for name in ("ext", "offset", "size"))
+    extensions = parts.field("ext").dictionary_encode()
+    names, codes = extensions.dictionary.to_pylist(), _numbers(extensions.indices)
+    offsets, sizes = (_numbers(parts.field(name)) for name in ("offset", "size"))
     members = {}
     for extension in (TENSORS_EXT, EXEMPLAR_EXT, SOURCE_EXT):
-        chosen = pc.equal(extensions, extension).to_numpy(zero_copy_only=False)
+        chosen = codes == (names.index(extension) if extension in names else -1)
         member = Member(np.full(samples, -1, np.int64), np.full(samples, -1, np.int64))
-        member.offsets[rows[chosen]] = offsets.to_numpy()[chosen]
-        member.sizes[rows[chosen]] = sizes.to_numpy()[chosen]
+        member.offsets[rows[chosen]] = offsets[chosen]
+        member.sizes[rows[chosen]] = sizes[chosen]
         members[extension] = member
     return members
 
@@ -198,3 +213,8 @@ def _column(table: pa.Table, name: str) -> Any:
     """Return a column as one Arrow array; the table has one chunk a column, or none where it is empty."""
     column = table[name]
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _numbers(array: Any) -> NDArray[Any]:
+    """View an Arrow array of numbers, without nulls, as a numpy one."""
+    return np.from_dlpack(array)
