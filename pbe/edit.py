@@ -9,13 +9,17 @@ pictures = edit(load_editor("runs/demo/train/model"), "photo.jpg", "mask.png", "
 
 import importlib
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from pbe.editing.cases import read_cases, single_case
+from pbe.editing.checks import check_model, check_source
 from pbe.editing.config import EditConfig
+from pbe.editing.inputs import read_case
 from pbe.editing.outputs import find_outputs, refuse_overlaps
+from pbe.editing.records import refuse_changes
 from pipeline.command import guard
 
 if TYPE_CHECKING:
@@ -30,13 +34,24 @@ def main(arguments: list[str]) -> int:
 
 
 def _edit(arguments: list[str]) -> int:
+    began = time.monotonic()
     config = tyro.cli(EditConfig, args=arguments, prog="python -m pbe.edit")
     outputs = find_outputs(config)
     cases = read_cases(config) if config.cases else [single_case(config, name=outputs.stem)]
     refuse_overlaps(outputs, cases)
-    from pbe.editing.run import edit_cases  # torch takes seconds, which --help and refusals need not wait for
+    check_model(config)
+    pictures = {}
+    if config.cases:
+        refuse_changes(outputs, cases, config)
+    else:
+        [case] = cases
+        pictures[case] = read_case(case)
+        height, width = pictures[case].mask.shape
+        check_source(config, width, height)
+    print("importing torch and diffusers", flush=True)  # which --help and refusals need not wait for
+    from pbe.editing.run import edit_cases
 
-    return edit_cases(config, cases, outputs)
+    return edit_cases(config, cases, outputs, pictures=pictures, began=began)
 
 
 def __getattr__(name: str) -> Any:

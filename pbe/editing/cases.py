@@ -1,14 +1,13 @@
-"""Edit cases: flags or a CSV -> the cases to edit, each with a name of its own."""
+"""Cases: flags or a CSV -> the cases to edit, each with a name of its own."""
 
 import csv
 import io
 import re
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 from pbe.editing.case import Case
 from pbe.editing.config import EditConfig, parse_scales, refuse_bad_numbers
-from pbe.editing.inputs import read_file
+from pbe.editing.inputs import parse_box, read_file
 from pipeline.errors import InputError
 
 REQUIRED, OPTIONAL = ("source", "exemplar"), ("mask", "box", "name", "guidance", "seed")
@@ -43,23 +42,23 @@ def read_cases(config: EditConfig) -> list[Case]:
     """Read the CSV of cases.
 
     Raises:
-        InputError: it cannot be read, a column is missing or unknown, or a row lacks something.
+        InputError: it cannot be read, a column is missing or unknown, or a row is incomplete.
     """
     path = config.cases
     if config.source or config.mask or config.box or config.exemplar:
         raise InputError("--cases and --source, --mask, --box, --exemplar: give one or the other")
     columns, rows = _read_table(path)
     missing, unknown = set(REQUIRED) - set(columns), set(columns) - {*REQUIRED, *OPTIONAL}
-    told = f"columns: {', '.join(REQUIRED + OPTIONAL)}"
+    known = f"columns: {', '.join(REQUIRED + OPTIONAL)}"
     if missing or unknown:
-        wrong = f"misses {', '.join(sorted(missing))}" if missing else f"does not know {', '.join(sorted(unknown))}"
-        raise InputError(f"--cases {path}: {wrong}; {told}")
+        wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown {', '.join(sorted(unknown))}"
+        raise InputError(f"--cases {path}: {wrong}; {known}")
     if not {"mask", "box"} & set(columns):
-        raise InputError(f"--cases {path}: needs mask or box; {told}")
+        raise InputError(f"--cases {path}: needs mask or box; {known}")
     if len(set(columns)) < len(columns):
-        raise InputError(f"--cases {path}: names a column twice; {told}")
+        raise InputError(f"--cases {path}: names a column twice; {known}")
     if not rows:
-        raise InputError(f"--cases {path}: has no rows below the header; {told}")
+        raise InputError(f"--cases {path}: has no rows below the header; {known}")
     return [_case(config, row, f"--cases {path} line {line}") for line, row in rows]
 
 
@@ -71,7 +70,7 @@ def _read_table(path: str) -> tuple[list[str], list[tuple[int, Row]]]:
         reader.fieldnames = columns
         rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--cases {path}: is no CSV in UTF-8 ({error})") from error
+        raise InputError(f"--cases {path}: is not a CSV in UTF-8 ({error})") from error
     return [name for name in columns if name], rows
 
 
@@ -82,20 +81,20 @@ def _case(config: EditConfig, row: Row, place: str) -> Case:
     for column in REQUIRED:
         if not cells[column]:
             raise InputError(f"{place}: {column} is empty")
-    try:
-        seed = _whole_number("seed", cells.get("seed") or str(config.seed))
-        guidance = parse_scales(cells.get("guidance") or config.guidance)
-        for scale in guidance:
-            refuse_bad_numbers(guidance=scale, steps=config.steps, n=config.n, seed=seed)
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from error
     stems = [PurePosixPath(cells[column]).stem for column in REQUIRED]
     name = cells.get("name") or re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(stems))[:150]
     if not SAFE_NAME.fullmatch(name):
         raise InputError(f"{place}: name {name!r}: give letters, digits, and . _ - inside")
     given = {column: cells.get(column, "") for column in ("source", "exemplar", "mask", "box")}
-    case = Case(name=name, guidance=guidance, seeds=(seed,), table=config.cases, **given)
-    return _checked(replace(case, seeds=tuple(range(seed, seed + config.n))), f"{place}: mask, box")
+    try:
+        seed = _whole_number("seed", cells.get("seed") or str(config.seed))
+        guidance = parse_scales(cells.get("guidance") or config.guidance)
+        for scale in guidance:
+            refuse_bad_numbers(guidance=scale, steps=config.steps, n=config.n, seed=seed)
+        seeds = tuple(range(seed, seed + config.n))
+        return _checked(Case(name=name, guidance=guidance, seeds=seeds, table=config.cases, **given), "mask, box")
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
 
 
 def _whole_number(what: str, text: str) -> int:
@@ -105,7 +104,10 @@ def _whole_number(what: str, text: str) -> int:
         raise InputError(f"{what} {text}: give a whole number") from error
 
 
-def _checked(case: Case, place: str) -> Case:
+def _checked(case: Case, flags: str) -> Case:
+    """Refuse a case with both a mask and a box, with neither, or with a box that is none."""
     if bool(case.mask) == bool(case.box):
-        raise InputError(f"{place}: give one of the two, a mask or a box")
+        raise InputError(f"{flags}: give one of the two")
+    if case.box:
+        parse_box(case.box)
     return case

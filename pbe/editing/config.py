@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal
 
+from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
 
 MAX_SCALES = 20
@@ -76,6 +77,12 @@ class EditConfig:
             refuse_bad_numbers(guidance=scale, steps=self.steps, n=self.n, seed=self.seed)
         if not 0 <= self.resolution <= MAX_RESOLUTION:
             raise InputError(f"--resolution {self.resolution}: give px up to {MAX_RESOLUTION}; 0 is the model's own")
+        for flag, name in (("--vae", self.vae), ("--clip", self.clip)):
+            if name == NONE:
+                raise InputError(f"{flag} {NONE}: editing needs both encoders; leave {flag} out, or name another one")
+        if not self.out:
+            raise InputError("--out: is empty; give a picture's name or a folder")
+        self.how  # noqa: B018 - refuses flags that contradict each other
 
     @property
     def how(self) -> Literal["hole", "crop", "paste"]:
@@ -106,6 +113,22 @@ def parse_scales(text: str) -> tuple[float, ...]:
     if len(set(scales)) < len(scales) or len(scales) > MAX_SCALES:
         raise InputError(f"--guidance {text}: give each scale once, at most {MAX_SCALES}")
     return scales
+
+
+def refuse_resolution(resolution: int, *, factor: int, levels: int) -> None:
+    """Refuse a side that the model cannot halve as often as it needs to.
+
+    Args:
+        resolution: px; 0: the model's own.
+        factor: px along a latent cell's side.
+        levels: of the UNet.
+
+    Raises:
+        InputError: naming what divides it.
+    """
+    unit = factor * 2 ** (levels - 1)
+    if resolution % unit or resolution < 0:
+        raise InputError(f"--resolution {resolution}: give a multiple of {unit}; 0 is the model's own")
 
 
 def refuse_bad_numbers(*, guidance: float, steps: int, n: int, seed: int) -> None:

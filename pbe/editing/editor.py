@@ -13,7 +13,7 @@ from typing import Any, get_args
 import torch
 
 from pbe.editing.canvas import Blend, blend, crop_for_editing, cut_mask
-from pbe.editing.config import MAX_RESOLUTION, refuse_bad_numbers
+from pbe.editing.config import MAX_RESOLUTION, refuse_bad_numbers, refuse_resolution
 from pbe.editing.inputs import Picture, read_mask, read_picture
 from pbe.model.conditioner import exemplar_features
 from pbe.model.one_token import attention_everywhere
@@ -114,14 +114,11 @@ def load_editor(
             raise InputError(f"{model}: editing needs its encoders; name them with {flag}")
     config = parts.model.unet.config
     factor = latent_factor(parts.vae)
-    unit = factor * 2 ** (len(config.block_out_channels) - 1)
     own = config.sample_size
     if not resolution and (type(own) is not int or not 0 < own * factor <= MAX_RESOLUTION):
         raise InputError(f"{model}: its UNet's sample_size is {own}; give --resolution, such as 512")
-    if resolution % unit or resolution < 0:
-        raise InputError(f"--resolution {resolution}: give a multiple of {unit}; 0 is the model's own")
-    chosen = resolution or own * factor
-    return Editor(parts, chosen)
+    refuse_resolution(resolution, factor=factor, levels=len(config.block_out_channels))
+    return Editor(parts, resolution or own * factor)
 
 
 def edit(

@@ -1,5 +1,6 @@
-"""Edit inputs: files, URLs, PIL images or arrays -> source, mask and exemplar, or a message that says what is wrong."""
+"""Inputs: files, URLs, PIL images or arrays -> source, mask and exemplar, or a message that says what is wrong."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,52 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipeline.arrays import Hole, Pixels
-from pipeline.draws.mask_pictures import brightness, cut_at_half, fit_mask
-from pipeline.errors import DrawError, InputError, PhotoError
+from pbe.editing.case import Case
+from pipeline.arrays import Hole, PixelBox, Pixels
+from pipeline.draws.mask_pictures import brightness, cut_at_half, has_shape_of, resize_mask
+from pipeline.errors import InputError, PhotoError
 from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
 from pipeline.photos.colour import to_rgb
-from pipeline.photos.decode import decode_photo
+from pipeline.photos.decode import decode_photo, upright_size
 from pipeline.storage.retries import read_bytes
 from pipeline.storage.urls import filesystem
 
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
 
 MAX_PIXELS = 180_000_000
+
+
+@dataclass(frozen=True)
+class CasePictures:
+    """What a case is made from, decoded."""
+
+    source: Pixels
+    """[h, w, 3] uint8 RGB."""
+    mask: Hole
+    """[h, w] bool, True = repaint."""
+    exemplar: Pixels
+    """[h, w, 3] uint8 RGB."""
+
+
+def read_case(case: Case) -> CasePictures:
+    """Read a case's pictures. Their headers are compared before any pixel is decoded.
+
+    Raises:
+        InputError: a file is missing or damaged, the mask is empty or of another shape, or the box leaves the source.
+    """
+    names = {what: f"{what} {path}" for what, path in case.inputs.items()}
+    files = {what: read_file(path, what) for what, path in case.inputs.items()}
+    # Shapes first: of all that can be wrong they cost the least to find out.
+    sizes = {what: _read_size(files[what], name) for what, name in names.items()}
+    if case.mask:
+        _refuse_other_shape(names["mask"], *sizes["mask"], *sizes["source"])
+    else:
+        box_in(case.box, *sizes["source"])
+    source, exemplar = (_decode(files[what], names[what]) for what in ("source", "exemplar"))
+    if case.box:
+        return CasePictures(source, box_mask(case.box, source), exemplar)
+    grey = brightness(_decode(files["mask"], names["mask"], "black"))
+    return CasePictures(source, _fit_mask(grey, source, names["mask"]), exemplar)
 
 
 def read_picture(picture: Picture, what: str) -> Pixels:
@@ -29,7 +64,7 @@ def read_picture(picture: Picture, what: str) -> Pixels:
         what: names it in errors.
 
     Raises:
-        InputError: it is not there, no picture, damaged, or an array of another kind.
+        InputError: it is missing, not a picture, damaged, or an array of another kind.
     """
     return _read_pixels(picture, what, backdrop="white")
 
@@ -45,40 +80,76 @@ def read_mask(mask: Picture, source: Pixels) -> Hole:
         InputError: it cannot be read, is empty, or has another aspect than the source.
     """
     name = f"mask {mask}" if isinstance(mask, str | Path) else "mask"
-    grey = _read_grey(mask)
-    height, width = source.shape[:2]
-    found = cut_at_half(grey)
-    if not found.any():
-        raise InputError(
-            f"{name}: marks nothing to repaint, its brightest pixel has {grey.max()} of 255; paint what is to be "
-            "repainted white, the rest black"
-        )
-    try:
-        fitted = fit_mask(found, width, height)
-    except DrawError as error:
-        size = f"{found.shape[1]} x {found.shape[0]} px for a source of {width} x {height}"
-        raise InputError(f"{name}: {size}; {_remedy(found, width, height)}") from error
-    if not fitted.any():
-        raise InputError(f"{name}: nothing of it is left at the source's {width} x {height} px; make it at that size")
-    return fitted.astype(bool)
+    return _fit_mask(_read_grey(mask), source, name)
 
 
 def box_mask(box: str, source: Pixels) -> Hole:
     """Fill a box: `x0,y0,x1,y1` in px of the upright source, x1 and y1 exclusive -> [h, w] bool, True = repaint.
 
     Raises:
-        InputError: it is no box, or reaches beyond the source.
+        InputError: it is not a box, or reaches beyond the source.
     """
     height, width = source.shape[:2]
+    x0, y0, x1, y1 = box_in(box, width, height)
+    mask = np.zeros((height, width), bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def box_in(box: str, width: int, height: int) -> PixelBox:
+    """Read a box that must lie in a picture of that size.
+
+    Raises:
+        InputError: it is not a box, or reaches beyond the picture.
+    """
+    x0, y0, x1, y1 = parse_box(box)
+    if x1 > width or y1 > height:
+        raise InputError(
+            f"--box {box}: leaves the source of {width} x {height} px; give x1 up to {width} and y1 up to {height}"
+        )
+    return x0, y0, x1, y1
+
+
+def parse_box(box: str) -> PixelBox:
+    """Read `x0,y0,x1,y1`.
+
+    Raises:
+        InputError: these are not four whole numbers, or there is no pixel in the box.
+    """
     try:
         x0, y0, x1, y1 = (int(part) for part in box.split(","))
     except ValueError as error:
         raise InputError(f"--box {box}: give four whole numbers x0,y0,x1,y1 in px") from error
-    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        raise InputError(f"--box {box}: is no box inside {width} x {height} px; give 0 <= x0 < x1 <= {width} and so on")
-    mask = np.zeros((height, width), bool)
-    mask[y0:y1, x0:x1] = True
-    return mask
+    if not (0 <= x0 < x1 and 0 <= y0 < y1):
+        raise InputError(f"--box {box}: no pixel lies in it; give 0 <= x0 < x1 and 0 <= y0 < y1")
+    return x0, y0, x1, y1
+
+
+def _fit_mask(grey: NDArray[np.uint8], source: Pixels, name: str) -> Hole:
+    """Cut a mask's brightness [h, w] at half and bring it to the source's size: [h, w] bool, True = repaint."""
+    height, width = source.shape[:2]
+    mask = cut_at_half(grey)
+    if not mask.any():
+        raise InputError(
+            f"{name}: marks nothing to repaint, its brightest pixel has {grey.max()} of 255; paint what is to be "
+            "repainted white, the rest black"
+        )
+    rows, columns = mask.shape
+    _refuse_other_shape(name, columns, rows, width, height)
+    fitted = mask if (columns, rows) == (width, height) else resize_mask(mask, width, height)
+    if not fitted.any():
+        raise InputError(f"{name}: nothing of it is left at the source's {width} x {height} px; make it at that size")
+    return fitted.astype(bool)
+
+
+def _refuse_other_shape(name: str, columns: int, rows: int, width: int, height: int) -> None:
+    """Refuse a mask of columns x rows px that is more than a scaled one of a source of width x height px."""
+    if has_shape_of(columns, rows, width, height):
+        return
+    remedy = "make it on the source"
+    if has_shape_of(rows, columns, width, height):  # made on the picture as it is stored, not as it is shown
+        remedy = "turned by 90 degrees it would fit: make it on the upright picture"
+    raise InputError(f"{name}: {columns} x {rows} px for a source of {width} x {height}; {remedy}")
 
 
 def _read_grey(mask: Picture) -> NDArray[np.uint8]:
@@ -92,14 +163,7 @@ def _read_grey(mask: Picture) -> NDArray[np.uint8]:
 
 def _read_pixels(picture: Picture, what: str, *, backdrop: str) -> Pixels:
     if isinstance(picture, str | Path):
-        data = read_file(str(picture), what)
-        try:
-            photo = decode_photo(
-                data, rotation=None, boxes_frame="stored", max_pixels=MAX_PIXELS, min_px=1, backdrop=backdrop
-            )
-        except PhotoError as error:
-            raise InputError(f"{what} {picture}: cannot be read as a picture ({error}); give another file") from error
-        return photo.pixels
+        return _decode(read_file(str(picture), what), f"{what} {picture}", backdrop)
     if isinstance(picture, Image.Image):
         try:
             upright = ImageOps.exif_transpose(picture)
@@ -113,13 +177,25 @@ def _read_pixels(picture: Picture, what: str, *, backdrop: str) -> Pixels:
     return np.ascontiguousarray(picture if picture.ndim == len("hwc") else np.repeat(picture[..., None], 3, axis=2))
 
 
-def _remedy(mask: NDArray[np.uint8], width: int, height: int) -> str:
-    """Tell whether a mask of another shape was made on the picture as it is stored, not as it is shown."""
+def _read_size(data: bytes, name: str) -> tuple[int, int]:
+    """Read a picture's upright width and height from its header."""
     try:
-        fit_mask(np.ascontiguousarray(mask.T), width, height)
-    except DrawError:
-        return "make it on the source"
-    return "turned by 90 degrees it would fit: make it on the upright picture"
+        return upright_size(data, max_pixels=MAX_PIXELS)
+    except PhotoError as error:
+        raise _unreadable(name, error) from error
+
+
+def _decode(data: bytes, name: str, backdrop: str = "white") -> Pixels:
+    try:
+        return decode_photo(
+            data, rotation=None, boxes_frame="stored", max_pixels=MAX_PIXELS, min_px=1, backdrop=backdrop
+        ).pixels
+    except PhotoError as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: PhotoError) -> InputError:
+    return InputError(f"{name}: cannot be read as a picture ({error}); give another file")
 
 
 def read_file(path: str, what: str) -> bytes:

@@ -1,13 +1,14 @@
-"""Edit records: for each finished case of a table one file, NAME.json, that tells what its pictures are made from."""
+"""Records: a finished case of a table -> NAME.json, what its pictures are made from; and back, to go on."""
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from pbe.editing.case import Case
+from pbe.editing.config import EditConfig
 from pbe.editing.inputs import read_file
 from pbe.editing.outputs import Outputs, record_name
 from pipeline.errors import InputError
@@ -26,43 +27,79 @@ def digest_inputs(case: Case) -> dict[str, str]:
     for what, path in case.inputs.items():
         try:
             digests[what] = hashlib.sha256(read_file(path, what)).hexdigest()[:16]
-        except InputError:  # told where it is read to be edited; a finished case needs its inputs no more
+        except InputError:  # reported where it is read to be edited; a finished case no longer needs its inputs
             continue
     return digests
 
 
 def write_record(outputs: Outputs, case: Case, settings: Settings, digests: Digests) -> None:
-    """Say that a case is finished: all its pictures are written."""
+    """Record that a case is finished: all its pictures are written."""
     outputs.write_file(record_name(case), json_bytes(_record(case, settings, digests)))
 
 
-def unfinished(outputs: Outputs, cases: Sequence[Case], settings: Settings, *, overwrite: bool) -> list[Case]:
-    """List the cases of which a picture or the record is not there.
+def settings_of_flags(config: EditConfig) -> dict[str, Any]:
+    """The settings of a record that are known before the model is."""
+    settings = {name: getattr(config, name) for name in ("steps", "scheduler", "compat", "batch")}
+    return {**settings, "blend": config.how}
 
-    Args:
-        overwrite: list those, too, whose record tells of something else.
+
+def refuse_changes(outputs: Outputs, cases: Sequence[Case], config: EditConfig) -> None:
+    """Refuse, before the model is loaded, a folder whose finished cases were made with other flags.
 
     Raises:
-        InputError: a record tells of other flags, another model, or inputs that have changed since; says what.
+        InputError: naming cases and flags.
     """
-    there = set(outputs.folder.names(""))
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = dict(zip(cases, pool.map(partial(_read, outputs, there), cases), strict=True))
-        whole = [case for case in cases if found[case] is not None]
-        differences = list(pool.map(lambda case: _difference(found[case], case, settings), whole))
-    changed = {case: difference for case, difference in zip(whole, differences, strict=True) if difference}
+    settings = settings_of_flags(config)
+    changed = _changes(outputs, _finished(outputs, cases), lambda case: _record(case, settings, {}))
+    if changed and not config.overwrite:
+        raise _made_otherwise(outputs, changed)
+
+
+def unfinished(outputs: Outputs, cases: Sequence[Case], settings: Settings, *, overwrite: bool) -> list[Case]:
+    """List the cases of which a picture or the record is missing.
+
+    Args:
+        overwrite: list those, too, that were made with something else.
+
+    Raises:
+        InputError: cases were made with other flags, another model, or inputs that have changed since; says which.
+    """
+    recorded = _finished(outputs, cases)
+    changed = _changes(outputs, recorded, lambda case: _record(case, settings, digest_inputs(case)))
     if changed and not overwrite:
-        named = ", ".join(f"{case.name} ({difference})" for case, difference in list(changed.items())[:MAX_NAMED])
-        raise InputError(
-            f"--out {outputs.folder.url}: holds {len(changed)} cases made otherwise: {named}; give another --out, or "
-            "--overwrite to make them again"
-        )
-    finished = {case for case in whole if case not in changed and there.issuperset(outputs.files(case))}
+        raise _made_otherwise(outputs, changed)
+    there = set(outputs.folder.names(""))
+    finished = {case for case in recorded if case not in changed and there.issuperset(outputs.files(case))}
     return [case for case in cases if case not in finished]
 
 
+def _finished(outputs: Outputs, cases: Sequence[Case]) -> dict[Case, Any]:
+    """Read the records that are there."""
+    there = set(outputs.folder.names(""))
+    with ThreadPoolExecutor(THREADS) as pool:
+        records = pool.map(partial(_read, outputs, there), cases)
+        return {case: record for case, record in zip(cases, records, strict=True) if record is not None}
+
+
+def _changes(
+    outputs: Outputs, recorded: Mapping[Case, Any], wanted: Callable[[Case], Mapping[str, Mapping[str, Any]]]
+) -> dict[Case, str]:
+    """Compare records with what is wanted now: the cases that differ, each with how."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        differences = pool.map(lambda case: _difference(recorded[case], wanted(case), record_name(case)), recorded)
+        return {case: difference for case, difference in zip(recorded, differences, strict=True) if difference}
+
+
+def _made_otherwise(outputs: Outputs, changed: Mapping[Case, str]) -> InputError:
+    named = ", ".join(f"{case.name} ({difference})" for case, difference in list(changed.items())[:MAX_NAMED])
+    return InputError(
+        f"--out {outputs.folder.url}: holds {len(changed)} cases made otherwise: {named}; give another --out, or "
+        "--overwrite to make them again"
+    )
+
+
 def _read(outputs: Outputs, there: Collection[str], case: Case) -> Any:
-    """Read a case's record; None where there is none, or what a disk left of one."""
+    """Read a case's record; None: there is none, or a torn one."""
     if record_name(case) not in there:
         return None
     try:
@@ -71,20 +108,19 @@ def _read(outputs: Outputs, there: Collection[str], case: Case) -> Any:
         return None
 
 
-def _difference(found: Any, case: Case, settings: Settings) -> str:
-    """Tell in what a case's record differs from what is wanted now; empty: in nothing."""
-    if not isinstance(found, dict) or not all(isinstance(part, dict) for part in found.values()):
-        return f"{record_name(case)} is no record of this command"
-    wanted = _record(case, settings, digest_inputs(case))
+def _difference(recorded: Any, wanted: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    """Describe in what a record differs from what is wanted now; empty: in nothing."""
+    if not isinstance(recorded, dict) or not all(isinstance(part, dict) for part in recorded.values()):
+        return f"{name} is not a record of this command"
     pairs = [
-        f"{name} {found.get(part, {}).get(name)} -> {value}"
+        f"{field} {recorded.get(part, {}).get(field)} -> {value}"
         for part, values in wanted.items()
-        for name, value in values.items()
-        if found.get(part, {}).get(name) != value
+        for field, value in values.items()
+        if recorded.get(part, {}).get(field) != value
     ]
     return ", ".join(pairs)
 
 
 def _record(case: Case, settings: Settings, digests: Digests) -> dict[str, dict[str, Any]]:
-    told = {name: value for name, value in vars(case).items() if value != "" and name != "table"}
-    return {"case": json.loads(json.dumps(told)), "settings": dict(settings), "inputs": dict(digests)}
+    fields = {name: value for name, value in vars(case).items() if value != "" and name != "table"}
+    return {"case": json.loads(json.dumps(fields)), "settings": dict(settings), "inputs": dict(digests)}

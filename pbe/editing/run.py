@@ -1,21 +1,21 @@
-"""Edit run: cases -> pictures in the output folder, one case after the other; finished ones are passed over."""
+"""Run: cases -> pictures in the output folder, one case after the other; finished ones are skipped."""
 
 import hashlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from pbe.editing.as_diffusers import prepare_as_diffusers
 from pbe.editing.case import Case
-from pbe.editing.compat import prepare_as_diffusers
 from pbe.editing.config import EditConfig
 from pbe.editing.editor import Editor, Progress, Task, load_editor, paint, prepare
 from pbe.editing.figure import draw_pictures
-from pbe.editing.inputs import box_mask, read_mask, read_picture
+from pbe.editing.inputs import CasePictures, read_case
 from pbe.editing.outputs import Outputs
-from pbe.editing.records import digest_inputs, unfinished, write_record
+from pbe.editing.records import digest_inputs, settings_of_flags, unfinished, write_record
 from pbe.model.sampler import make_scheduler
 from pipeline.arrays import Pixels
 from pipeline.errors import InputError
@@ -25,14 +25,25 @@ EXIT_DONE, EXIT_FAILED = 0, 1
 Prepared = tuple[Task, Pixels]  # with the exemplar
 
 
-def edit_cases(config: EditConfig, cases: Sequence[Case], outputs: Outputs) -> int:
-    """Load the model and edit; returns the exit code: 1 where a case of a table could not be edited.
+def edit_cases(
+    config: EditConfig,
+    cases: Sequence[Case],
+    outputs: Outputs,
+    *,
+    pictures: Mapping[Case, CasePictures] | None = None,
+    began: float,
+) -> int:
+    """Load the model and edit; return the exit code: 1 where a case of a table could not be edited.
 
     Which pictures share a batch depends on the table alone, not on what is finished, so that a run that was stopped
     ends with the same bytes.
 
+    Args:
+        pictures: of the cases that have been read already.
+        began: `time.monotonic()` when the command did.
+
     Raises:
-        InputError: the model or the only case is no good, or the GPU's memory too small.
+        InputError: the model or the only case cannot be used, or the GPU's memory is too small.
     """
     editor = _load(config)
     settings = _settings(config, editor)
@@ -40,14 +51,15 @@ def edit_cases(config: EditConfig, cases: Sequence[Case], outputs: Outputs) -> i
     todo = unfinished(outputs, cases, settings, overwrite=config.overwrite) if table else list(cases)
     names = {case.name for case in todo}
     groups = [group for group in _groups(cases, config) if any(case.name in names for case in group)]
-    began, failed = time.perf_counter(), 0
+    failed = 0
     with _progress(config, groups) as bar:
         for group in groups:
             ready, digests = [], {}
             for case in group:
                 digests[case.name] = digest_inputs(case) if table else {}
                 try:
-                    ready.append((case, prepare_case(editor, case, compat=config.compat)))
+                    given = (pictures or {}).get(case) or read_case(case)
+                    ready.append((case, (prepare_case(editor, case, given, compat=config.compat), given.exemplar)))
                 except InputError as error:
                     if not table:
                         raise
@@ -58,23 +70,20 @@ def edit_cases(config: EditConfig, cases: Sequence[Case], outputs: Outputs) -> i
             if table:
                 for case in (case for case, _ in ready if case.name in names):
                     write_record(outputs, case, settings, digests[case.name])
-    _summarise(cases, todo, failed, outputs, seconds=time.perf_counter() - began)
+    _summarise(cases, todo, failed, outputs, seconds=time.monotonic() - began)
     return EXIT_FAILED if failed else EXIT_DONE
 
 
-def prepare_case(editor: Editor, case: Case, *, compat: bool) -> Prepared:
-    """Read and encode a case.
+def prepare_case(editor: Editor, case: Case, pictures: CasePictures, *, compat: bool) -> Task:
+    """Encode a case and draw its noise.
 
     Raises:
-        InputError: an input is no good.
+        InputError: --compat cannot edit a source of this size.
     """
-    inputs = case.inputs
-    source = read_picture(inputs["source"], "source")
-    mask = read_mask(inputs["mask"], source) if case.mask else box_mask(case.box, source)
-    exemplar = read_picture(inputs["exemplar"], "exemplar")
+    source, mask, exemplar = pictures.source, pictures.mask, pictures.exemplar
     if compat:
-        return prepare_as_diffusers(editor, source, mask, exemplar, seed=case.seeds[0], n=len(case.seeds)), exemplar
-    return prepare(editor, source, mask, exemplar, seeds=case.seeds), exemplar
+        return prepare_as_diffusers(editor, source, mask, exemplar, seed=case.seeds[0], n=len(case.seeds))
+    return prepare(editor, source, mask, exemplar, seeds=case.seeds)
 
 
 def edit_group(
@@ -154,7 +163,8 @@ def _load(config: EditConfig) -> Editor:
         kind = torch.device(device).type
         torch.empty(0, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {device}: is not to be had here; give cpu") from error
+        raise InputError(f"--device {device}: is not available here; give cpu") from error
+    print(f"loading {config.model}", flush=True)
     dtype = config.dtype if config.dtype != "auto" else "float16" if kind == "cuda" else "float32"
     editor = load_editor(
         config.model, vae=config.vae, clip=config.clip, resolution=config.resolution, device=device, dtype=dtype
@@ -164,12 +174,10 @@ def _load(config: EditConfig) -> Editor:
 
 
 def _settings(config: EditConfig, editor: Editor) -> dict[str, Any]:
-    """Tell what decides the pictures besides the case."""
-    settings = {name: getattr(config, name) for name in ("steps", "scheduler", "compat", "batch")}
+    """What decides the pictures besides the case."""
     dtype = str(editor.parts.model.conditioner.proj_out.weight.dtype).removeprefix("torch.")
     return {
-        **settings,
-        "blend": config.how,
+        **settings_of_flags(config),
         "dtype": dtype,
         "resolution": editor.resolution,
         "weights": _digest(editor),
@@ -177,7 +185,7 @@ def _settings(config: EditConfig, editor: Editor) -> dict[str, Any]:
 
 
 def _digest(editor: Editor) -> str:
-    """Tell weights from those of another step, and encoders from others: 16 hex digits over a few of their tensors."""
+    """Digest a few tensors of each part: other steps and other encoders have other 16 hex digits."""
     model = editor.parts.model
     trained = model.conditioner.uncond_vector, model.conditioner.proj_out.weight, model.unet.conv_out.weight
     frozen = [list(part.parameters())[place] for part in (editor.vae, editor.tower) for place in (0, -1)]
@@ -203,11 +211,12 @@ def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any
 def _summarise(cases: Sequence[Case], todo: Sequence[Case], failed: int, outputs: Outputs, *, seconds: float) -> None:
     if not cases[0].table:
         [case] = cases
-        print(f"{case.pictures} pictures in {seconds:.0f} s: {outputs.place(outputs.figure_of(case))}")
+        place = outputs.place(outputs.figure_of(case))
+        print(f"{case.pictures} pictures in {seconds:.0f} s, start-up included: {place}")
         return
     print(
         f"{len(cases)} cases: {len(cases) - len(todo)} were finished, {len(todo) - failed} made, {failed} failed, in "
-        f"{seconds:.0f} s: {outputs.folder.url}"
+        f"{seconds:.0f} s, start-up included: {outputs.folder.url}"
     )
     if failed:
-        print("mend what the messages name, and run the same command again: it makes those that are missing")
+        print("fix what the messages name, and run the same command again: it makes those that are missing")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.encoders.names import WEIGHT_SUFFIXES
+from pipeline.encoders.names import NO_WEIGHTS, NONE, UNTRAINED, WEIGHT_SUFFIXES, refuse_missing
 from pipeline.errors import InputError
 
 FORMS = (
@@ -37,6 +37,35 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{path}: holds a {type(found).__name__}, not a config; {FORMS}")
     return found
+
+
+def model_configs(flag: str, source: str) -> Path | None:
+    """Find the folder whose configs describe a model; None: a file, or a hub id, which is looked at when it is read.
+
+    Raises:
+        InputError: nothing is there, or it cannot be a model.
+    """
+    refuse_missing(f"{flag} {source}", source, PATHS)
+    path = Path(source)
+    if path.is_file() and path.suffix not in WEIGHT_SUFFIXES:
+        raise InputError(f"{flag} {source}: ends in none of {', '.join(WEIGHT_SUFFIXES)}; {FORMS}")
+    return model_folder(path) if path.is_dir() else None
+
+
+def refuse_missing_encoder(flag: str, name: str) -> None:
+    """Refuse an encoder's path where nothing is; the words for encoders pass, and the hub is not asked.
+
+    Raises:
+        InputError: naming the flag, the value and what to give.
+    """
+    if name not in ("", NONE, UNTRAINED):
+        refuse_missing(f"{flag} {name}", name, NO_WEIGHTS)
+
+
+def encoder_config(name: str, part: str) -> dict[str, Any] | None:
+    """Read the config of an encoder's folder, or of a pipeline's folder with that part in it; None: none is there."""
+    places = [Path(name) / "config.json", Path(name) / part / "config.json"]
+    return next((read_json(place) for place in places if name and place.is_file()), None)
 
 
 def model_folder(folder: Path) -> Path:

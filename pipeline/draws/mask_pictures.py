@@ -58,9 +58,14 @@ def fit_mask(mask: Mask, width: int, height: int) -> Mask:
     rows, columns = mask.shape
     if (columns, rows) == (width, height):
         return mask
-    if abs(columns * height - rows * width) > max(ASPECT_TOLERANCE * columns * height, width + height):
+    if not has_shape_of(columns, rows, width, height):
         raise DrawError("mask_size", f"{columns} x {rows} px, its upright photo has {width} x {height} px")
     return resize_mask(mask, width, height)
+
+
+def has_shape_of(columns: int, rows: int, width: int, height: int) -> bool:
+    """Whether a mask of columns x rows px has the aspect of a photo of width x height px, to within a row or 1 %."""
+    return abs(columns * height - rows * width) <= max(ASPECT_TOLERANCE * columns * height, width + height)
 
 
 def resize_mask(mask: Mask, width: int, height: int) -> Mask:

@@ -18,11 +18,19 @@ from pipeline.errors import PhotoError
 from pipeline.photos.colour import is_table, to_rgb
 from pipeline.photos.formats import FORMATS
 from pipeline.photos.headers import MeteredBytes, check_header, check_scans
-from pipeline.photos.orientation import INVERSE_TURN, TURN_BOX, TURN_PIXELS, exif_orientation, find_orientation
+from pipeline.photos.orientation import (
+    INVERSE_TURN,
+    SIDE_SWAPS,
+    TURN_BOX,
+    TURN_PIXELS,
+    exif_orientation,
+    find_orientation,
+)
 
 MAX_EDGE_PX = 1 << 20
 LARGE_PIXELS = 32_000_000  # decoding less costs no more than holding the largest upright photo
 BYTES_A_PIXEL = 14  # while it is decoded, the photo's own bytes aside
+_WIDTH, _LENGTH = 256, 257  # of TIFF
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # of TIFF
 _COSTLY_FORMATS = ("JPEG2000", "WEBP")  # twice the memory a pixel, and half the pixels allowed
 
@@ -88,6 +96,20 @@ def decode_photo(
             stored = TURN_PIXELS[undo](_decode(image, data, backdrop))
             image.close()  # frees its own copy before the next one is made
             return Photo(np.ascontiguousarray(TURN_PIXELS[turn](stored)), orientation, box_turn)
+
+
+def upright_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
+    """Read a photo's width and height in px, turned upright by its EXIF, from its header; no pixel is decoded.
+
+    Raises:
+        PhotoError: with the reason, as `decode_photo`.
+    """
+    with _open_image(data, max_pixels) as image:
+        _check_opened(image, data, max_pixels=max_pixels, min_px=1)
+        # TIFF's size is turned already by some versions of Pillow: its tags hold the stored one.
+        tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+        width, height = int(tags.get(_WIDTH, image.width)), int(tags.get(_LENGTH, image.height))
+        return (height, width) if exif_orientation(image) in SIDE_SWAPS else (width, height)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ TURN_BOX = {
 }
 
 
+SIDE_SWAPS = (5, 6, 7, 8)  # orientations by which width and height change places
 INVERSE_TURN = {**dict(zip(range(1, 9), range(1, 9), strict=True)), 6: 8, 8: 6}
 _ROTATION_TO_EXIF = {0: 1, 90: 8, 180: 3, 270: 6}  # degrees counter-clockwise
 

@@ -32,7 +32,7 @@ import transformers
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from pbe.editing.compat import prepare_as_diffusers
+from pbe.editing.as_diffusers import prepare_as_diffusers
 from pbe.editing.editor import Editor, Task, denoise, slots_of
 from pbe.model.one_token import shared_before_context
 from pbe.model.unet import compile_unet, input_channels

@@ -140,7 +140,7 @@ def test_the_same_command_gives_the_same_bytes(folder: Path, pictures: dict[str,
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_compat_edits_by_command(folder: Path, pictures: dict[str, Path], tmp_path: Path) -> None:
+def test_as_diffusers_edits_by_command(folder: Path, pictures: dict[str, Path], tmp_path: Path) -> None:
     assert main(flags(folder, pictures, tmp_path / "a.png", "--compat")) == 0
     assert pixels(tmp_path / "a.png").shape == (40, 56, 3)
 
@@ -236,8 +236,8 @@ def test_tables_from_spreadsheets_are_understood(folder: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("header", "rows", "expected"),
     [
-        ("source,mask", ["a,b"], "misses exemplar"),
-        ("source,mask,exemplar,gudance", ["a,b,c,5"], "does not know gudance"),
+        ("source,mask", ["a,b"], "lacks exemplar"),
+        ("source,mask,exemplar,gudance", ["a,b,c,5"], "has unknown gudance"),
         ("source,exemplar", ["a,c"], "needs mask or box"),
         ("source,mask,exemplar", [], "no rows"),
         ("source,mask,exemplar", ["a,b"], "line 2: has another number of fields"),

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pbe.editing.compat import prepare_as_diffusers
+from pbe.editing.as_diffusers import prepare_as_diffusers
 from pbe.editing.editor import Editor, denoise, load_editor, paint, slots_of
 from pipeline.errors import InputError
 from tests.pbe.conftest import deprecated

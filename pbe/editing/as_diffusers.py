@@ -1,14 +1,16 @@
-"""Compat: a task whose latents are those of diffusers' PaintByExamplePipeline with the same seed, to within 1e-5.
+"""As diffusers: source, mask, exemplar -> a task with the latents of diffusers' pipeline for the same seed.
 
-It differs from our own preparation: the whole source at its own size instead of a crop; the mask at latent size by
-nearest neighbour; one generator for all noise, the initial noise first, then the masked source's draw from the
-posterior; the exemplar through CLIPImageProcessor (bicubic, centre crop).
+They agree with those of its PaintByExamplePipeline to within 1e-5. It differs from our own preparation: the whole
+source at its own size instead of a crop; the mask at latent size by nearest neighbour; one generator for all noise,
+the initial noise first, then the masked source's draw from the posterior; the exemplar through CLIPImageProcessor
+(bicubic, centre crop).
 """
 
 import torch
 import transformers
 from PIL import Image
 
+from pbe.editing.checks import refuse_odd_size
 from pbe.editing.editor import Editor, Task, encode_exemplar
 from pbe.model.sampler import Conditions
 from pipeline.arrays import Hole, Pixels
@@ -16,9 +18,6 @@ from pipeline.draws.crops import Crop
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.latents import encode_sample
 from pipeline.encoders.pixels import blank_signed, signed
-from pipeline.errors import InputError
-
-SIDE_UNIT = 8  # px that the pipeline wants a picture's sides to be a multiple of
 
 
 def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, seed: int, n: int) -> Task:
@@ -34,12 +33,7 @@ def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: P
         InputError: the source's size.
     """
     height, width = mask.shape
-    unit = max(SIDE_UNIT, editor.factor)
-    if height % unit or width % unit:
-        raise InputError(
-            f"--compat: a source of {width} x {height} px; diffusers' pipeline takes only multiples of {unit} px; "
-            "resize it, or leave --compat out"
-        )
+    refuse_odd_size(width, height, factor=editor.factor)
     generator = torch.Generator("cpu").manual_seed(seed)
     cells = (height // editor.factor, width // editor.factor)
     noise = torch.randn((n, editor.channels, *cells), generator=generator)
