@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pbe.editing.config import EditConfig, refuse_resolution
-from pbe.weights.model_files import encoder_config, find_weights, model_configs, read_json, refuse_missing
+from pbe.weights.model_files import encoder_config, find_weights, model_configs, read_json, refuse_missing_encoder
 from pbe.weights.note import read_note
 from pipeline.errors import InputError
 
@@ -25,7 +25,7 @@ def check_model(config: EditConfig) -> None:
     """
     _check_device(config.device)
     for flag, name in (("--vae", config.vae), ("--clip", config.clip)):
-        refuse_missing(flag, name)
+        refuse_missing_encoder(flag, name)
     folder = model_configs("--model", config.model)
     if folder is None:
         return
