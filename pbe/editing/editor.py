@@ -188,7 +188,7 @@ def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, see
     cells = size // editor.factor
     conditions = Conditions(
         *encode_exemplar(editor, clip_normalise(unit_pixels(resize(exemplar, EXEMPLAR_PX)[None]))),
-        masked_latents=encode_mean(editor.vae, masked).float(),
+        masked_latents=encode_mean(editor.vae, masked),
         masks=latent_mask(torch.from_numpy(hole)[None, None].float(), (cells, cells)).to(editor.vae.device),
     )
     return Task(source, mask, crop, conditions, initial_noise((editor.channels, cells, cells), list(seeds)))

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.encoders.pixels import fit_to_encoder
+
 _LAYERS_A_BLOCK = 5  # CLIP layers per mapper block: 24 layers of ViT-L/14 make 5 blocks
 _MLP_RATIO = 4
 
@@ -87,10 +89,7 @@ def exemplar_features(tower: Any, pixels: torch.Tensor, *, all_tokens: bool) -> 
     Returns:
         [b, d] pooled vectors, or [b, n, d] tokens after the same layer norm, of which the first is the pooled one.
     """
-    size = tower.config.image_size
-    if pixels.shape[-1] != size:
-        pixels = torch.nn.functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
-    output = tower(pixel_values=pixels.to(tower.dtype))
+    output = tower(pixel_values=fit_to_encoder(pixels, tower.config.image_size).to(tower.dtype))
     if not all_tokens:
         return output.pooler_output  # type: ignore[no-any-return]
     inner = getattr(tower, "vision_model", tower)

@@ -42,7 +42,7 @@ class FrozenEncoders:
     def encode(self, batch: Batch) -> Batch:
         """Turn exemplar pixels into features, and masked sources into masked latents, where the batch has them."""
         if batch.exemplars.ndim == 4 and self.clip:
-            pixels = batch.exemplars.to(self.clip.dtype)
+            pixels = batch.exemplars.to(self.clip.model.dtype)
             features = exemplar_features(self.clip.model, pixels, all_tokens=self.all_tokens)
             batch = replace(batch, exemplars=features.float())
         if batch.masked_sources is not None and self.vae:

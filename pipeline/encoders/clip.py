@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.encoders.fingerprints import LOADING_ERRORS, fingerprint_of, first_line, refuse_gaps
 from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate
-from pipeline.encoders.pixels import unit_pixels
+from pipeline.encoders.pixels import fit_to_encoder, unit_pixels
 from pipeline.encoders.untrained import untrained_clip
 from pipeline.errors import InputError
 
@@ -28,17 +28,12 @@ class ClipEncoder:
     fingerprint: str
     dimension: int
     model: Any
-    device: str
-    dtype: torch.dtype
 
     @torch.inference_mode()
     def encode(self, exemplars: NDArray[np.uint8]) -> NDArray[np.float16]:
         """See ExemplarEncoder."""
-        images = unit_pixels(exemplars)
-        size = self.model.config.image_size
-        if images.shape[-1] != size:
-            images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
-        pooled = self.model(clip_normalise(images).to(self.device, self.dtype)).pooler_output
+        images = fit_to_encoder(unit_pixels(exemplars), self.model.config.image_size)
+        pooled = self.model(clip_normalise(images).to(self.model.device, self.model.dtype)).pooler_output
         return pooled.to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
 
 
@@ -70,9 +65,8 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
     volatile = ("transformers_version", "architectures", "dtype", "torch_dtype")
     facts = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in volatile}
     fingerprint = fingerprint_of("CLIPVisionModel", facts, model, dtype)
-    torch_dtype = getattr(torch, dtype)
-    model = model.to(device=device, dtype=torch_dtype).eval().requires_grad_(False)
-    return ClipEncoder(name, fingerprint, model.config.hidden_size, model, device, torch_dtype)
+    model = model.to(device=device, dtype=getattr(torch, dtype)).eval().requires_grad_(False)
+    return ClipEncoder(name, fingerprint, model.config.hidden_size, model)
 
 
 def clip_normalise(images: torch.Tensor) -> torch.Tensor:

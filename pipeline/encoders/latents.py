@@ -7,14 +7,18 @@ import torch
 
 @torch.inference_mode()
 def encode_mean(vae: Any, images: torch.Tensor) -> torch.Tensor:
-    """Encode to the posterior's mean, as the shards hold it: [b, 3, H, W] in [-1, 1] -> [b, c, h, w], scaled."""
+    """Encode to the posterior's mean: [b, 3, H, W] in [-1, 1] -> [b, c, h, w] float32, scaled.
+
+    Shards hold it rounded to float16. An AutoencoderTiny has no posterior: its latent is the mean.
+    """
     encoded = vae.encode(images.to(vae.device, vae.dtype))
-    return _scale(vae, encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode())
+    latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+    return _scale(vae, latents.float())
 
 
 @torch.inference_mode()
 def encode_sample(vae: Any, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Encode to a draw from the posterior, as diffusers' pipeline does, likewise."""
+    """Encode to a draw from the posterior, as diffusers' pipeline does: scaled in the VAE's precision."""
     encoded = vae.encode(images.to(vae.device, vae.dtype))
     return _scale(vae, encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.sample(generator))
 
@@ -28,7 +32,7 @@ def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 
 
 def latent_factor(vae: Any) -> int:
-    """Count the px along a latent cell's side."""
+    """Return the px along a latent cell's side: each level but the last halves the picture."""
     widths = vae.config.get("block_out_channels") or vae.config["encoder_block_out_channels"]
     return int(2 ** (len(widths) - 1))
 

@@ -15,6 +15,13 @@ def signed(pixels: NDArray[np.uint8]) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def fit_to_encoder(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Resize squares to an encoder's own size, with antialias: [b, 3, s, s] -> [b, 3, size, size]."""
+    if images.shape[-1] == size:
+        return images
+    return torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
+
+
 def blank_signed(images: torch.Tensor, masks: NDArray[np.uint8]) -> torch.Tensor:
     """Blank the hole: images [b, 3, h, w] in [-1, 1], masks [b, h, w] with 1 = repaint -> 0 in the hole."""
     return images * (1 - torch.from_numpy(masks)[:, None].float())

@@ -13,6 +13,7 @@ import transformers
 from numpy.typing import NDArray
 
 from pipeline.encoders.fingerprints import LOADING_ERRORS, fingerprint_of, first_line, refuse_gaps
+from pipeline.encoders.latents import encode_mean, latent_factor
 from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate
 from pipeline.encoders.untrained import untrained_vae
 from pipeline.errors import InputError
@@ -33,17 +34,11 @@ class VaeEncoder:
     factor: int
     channels: int
     model: Any
-    device: str
-    dtype: torch.dtype
 
     @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> NDArray[np.float16]:
         """See SourceEncoder."""
-        encoded = self.model.encode(images.to(self.device, self.dtype))
-        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-        shift = getattr(self.model.config, "shift_factor", None) or 0.0
-        scaled = (latents.float() - shift) * self.model.config.scaling_factor
-        return scaled.to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
+        return encode_mean(self.model, images).to(torch.float16).cpu().numpy()
 
 
 def load_vae(name: str, *, device: str, dtype: str) -> VaeEncoder:
@@ -69,9 +64,7 @@ def load_vae(name: str, *, device: str, dtype: str) -> VaeEncoder:
             refuse_gaps(f"--vae {name}", loaded["missing_keys"])
         except LOADING_ERRORS as error:
             raise InputError(f"--vae {name}: cannot be loaded ({first_line(error)}); {NO_WEIGHTS}") from error
-    factor = 2 ** (len(model.config.get("block_out_channels") or model.config["encoder_block_out_channels"]) - 1)
     config = {key: value for key, value in model.config.items() if not key.startswith("_")}
     fingerprint = fingerprint_of(type(model).__name__, config, model, dtype)
-    torch_dtype = getattr(torch, dtype)
-    model = model.to(device=device, dtype=torch_dtype).eval().requires_grad_(False)
-    return VaeEncoder(name, fingerprint, factor, model.config.latent_channels, model, device, torch_dtype)
+    model = model.to(device=device, dtype=getattr(torch, dtype)).eval().requires_grad_(False)
+    return VaeEncoder(name, fingerprint, latent_factor(model), model.config.latent_channels, model)

@@ -46,8 +46,8 @@ def make_pair(sizes: Sizes, *, device: str, dtype: str) -> Pair:
     vae, clip = build_vae(sizes).to(device, torch_dtype), build_clip(sizes).to(device, torch_dtype)
     factor = 2 ** (len(sizes.vae_widths) - 1)
     return Pair(
-        VaeEncoder("random", "", factor, 4, vae, device, torch_dtype),
-        ClipEncoder("random", "", sizes.clip_width, clip, device, torch_dtype),
+        VaeEncoder("random", "", factor, 4, vae),
+        ClipEncoder("random", "", sizes.clip_width, clip),
     )
 
 
