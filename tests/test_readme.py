@@ -129,6 +129,8 @@ def test_every_module_and_function_that_a_page_names_exists(page: Path) -> None:
     names = re.findall(rf"(?<![\w./-])(?:{'|'.join((*CODE, 'tests'))})(?:\.\w+)+", page.read_text())
     for name in {name for name in names if not name.endswith((".json", ".ckpt"))}:
         pkgutil.resolve_name(name)
+    for name, file in re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", page.read_text()):
+        assert re.search(rf"\b{name}\b", (ROOT / file).read_text()), f"{page}: {file} has no {name}"
 
 
 def test_the_tree_names_every_room_and_no_other() -> None:
