@@ -7,13 +7,17 @@ Running the same command again writes the same folder.
 
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import tyro
 
+from pbe.weights.model_files import model_configs, refuse_missing_encoder, refuse_no_conditioner
+from pbe.weights.note import is_own, read_note
 from pipeline.command import guard
 from pipeline.errors import InputError
-from pipeline.storage.urls import is_local
+from pipeline.storage.urls import filesystem, is_local
+from pipeline.storage.writable import refuse_unwritable
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,37 @@ def main(arguments: list[str]) -> int:
 
 def _convert(arguments: list[str]) -> int:
     config = tyro.cli(ConvertConfig, args=arguments, prog="python -m pbe.convert")
+    check_paths(config)
     from pbe.weights.conversion import convert  # torch takes seconds, which --help and refusals need not wait for
 
     convert(**asdict(config), say=lambda line: print(line, flush=True))
     return 0
+
+
+def check_paths(config: ConvertConfig) -> None:
+    """Look at the model, the encoders and the place to write, as far as they lie on this machine.
+
+    What this project did not write is never written over, nor the model itself.
+
+    Raises:
+        InputError: naming the flag, the value and what to give.
+    """
+    model = model_configs("--model", config.model)
+    for flag, name in (("--vae", config.vae), ("--clip", config.clip)):
+        refuse_missing_encoder(flag, name)
+    place = Path(filesystem(config.out)[1]).resolve()  # a link's target is written, the link stays
+    flag = f"--out {config.out}"
+    if config.out.endswith(".ckpt") and place.exists():
+        raise InputError(f"{flag}: exists already; remove it or give another name")
+    if place.exists() and not is_own(place):
+        raise InputError(f"{flag}: holds something other than a model of this project; give a new folder")
+    refuse_unwritable(flag, place.parent)
+    if model is None:
+        return
+    if place.is_relative_to(model.resolve()) or model.resolve().is_relative_to(place):
+        raise InputError(f"{flag}: is the model itself, or one lies in the other; give another folder")
+    read_note(model)
+    refuse_no_conditioner(config.model, model)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pbe.editing.config import EditConfig, refuse_resolution
-from pbe.weights.model_files import encoder_config, find_weights, model_configs, read_json, refuse_missing_encoder
+from pbe.weights.model_files import (
+    encoder_config,
+    find_weights,
+    model_configs,
+    read_json,
+    refuse_missing_encoder,
+    refuse_no_conditioner,
+)
 from pbe.weights.note import read_note
 from pipeline.errors import InputError
 
@@ -30,6 +37,7 @@ def check_model(config: EditConfig) -> None:
     if folder is None:
         return
     read_note(folder)
+    refuse_no_conditioner(config.model, folder)
     for part, flag, given in (("vae", "--vae", config.vae), ("image_encoder", "--clip", config.clip)):
         if not given and find_weights(folder / part) is None:
             raise InputError(f"--model {config.model}: holds no {part} to edit with; name one with {flag}")

@@ -17,6 +17,7 @@ from pipeline.storage.folder import Folder
 from pipeline.storage.retries import with_retries
 from pipeline.storage.urls import absolute
 from pipeline.storage.whole_files import write_aside
+from pipeline.storage.writable import refuse_unwritable
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 JPEG_QUALITY = 95
@@ -123,11 +124,7 @@ def _refuse_no_place(config: EditConfig, outputs: Outputs) -> None:
     if not outputs.folder.local:
         return
     folder = Path(outputs.folder.path(""))
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir():
-        raise InputError(f"--out {config.out}: {there} is a file; give another place")
-    if not os.access(there, os.W_OK):
-        raise InputError(f"--out {config.out}: {there} may not be written to; give another place")
+    refuse_unwritable(f"--out {config.out}", folder)
     if not config.cases and (folder / f"{outputs.stem}{outputs.suffix}").is_dir():
         raise InputError(f"--out {config.out}: is a folder; give a picture's name in it")
 

@@ -12,8 +12,6 @@ from pbe.weights.building import build_model
 from pbe.weights.export import export_model
 from pbe.weights.ldm_checkpoint import write_checkpoint
 from pbe.weights.misfits import ldm_misfits, misfits, refuse_misfits
-from pbe.weights.model_files import model_folder
-from pbe.weights.note import is_own
 from pbe.weights.parts import Parts, choose_tower, choose_vae
 from pbe.weights.reading import read_weights
 from pipeline.encoders.names import NONE
@@ -46,11 +44,10 @@ def convert(
         say: reports what is done, line by line.
 
     Raises:
-        InputError: the model cannot be read, is incomplete, or does not fit the layout, or the place to write is taken.
+        InputError: the model cannot be read, is incomplete, does not fit the layout, or cannot be written.
     """
     place = Path(filesystem(out)[1]).resolve()
     to_checkpoint = out.endswith(CHECKPOINT)
-    _refuse_place(place, out, model)
     say(f"reading {model}")
     parts = _read(model, vae, clip, needs_encoders=layout == "diffusers" or to_checkpoint)
     _cast(parts, dtype)
@@ -60,23 +57,6 @@ def convert(
     for line in _summary(parts):
         say(line)
     say(f"{place}: {written}")
-
-
-def _refuse_place(place: Path, out: str, model: str) -> None:
-    """Refuse to write over what this project did not write, and over the model itself.
-
-    Raises:
-        InputError: naming another place to give.
-    """
-    if out.endswith(CHECKPOINT) and place.exists():
-        raise InputError(f"--out {out}: exists already; remove it or give another name")
-    if place.exists() and not is_own(place):
-        raise InputError(f"--out {out}: holds something other than a model of this project; give a new folder")
-    source = Path(model)
-    if source.is_dir():
-        folder = model_folder(source).resolve()
-        if place.is_relative_to(folder) or folder.is_relative_to(place):
-            raise InputError(f"--out {out}: is the model itself, or one lies in the other; give another folder")
 
 
 def _read(source: str, vae: str, clip: str, *, needs_encoders: bool) -> Parts:

@@ -52,6 +52,22 @@ def model_configs(flag: str, source: str) -> Path | None:
     return model_folder(path) if path.is_dir() else None
 
 
+def is_paint_by_example(folder: Path) -> bool:
+    """Whether a model's folder is diffusers' Paint by Example."""
+    index = folder / "model_index.json"
+    return index.exists() and read_json(index).get("_class_name") == "PaintByExamplePipeline"
+
+
+def refuse_no_conditioner(source: str, folder: Path) -> None:
+    """Refuse a folder of Stable Diffusion, which nothing can be edited with.
+
+    Raises:
+        InputError: naming the forms that can.
+    """
+    if not (folder / "conditioner").is_dir() and not is_paint_by_example(folder):
+        raise InputError(f"{source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
+
+
 def refuse_missing_encoder(flag: str, name: str) -> None:
     """Refuse an encoder's path where nothing is; the words for encoders pass, and the hub is not asked.
 

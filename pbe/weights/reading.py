@@ -15,7 +15,7 @@ import torch
 from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.weights.hub import fetch
 from pbe.weights.ldm_checkpoint import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
-from pbe.weights.model_files import FORMS, PATHS, find_weights, model_folder, read_json
+from pbe.weights.model_files import FORMS, PATHS, find_weights, is_paint_by_example, model_folder, read_json
 from pbe.weights.note import NOTE_FILE, read_note
 from pbe.weights.older_names import modern_vae, plain_tower
 from pbe.weights.tensor_files import read_part, read_tensors
@@ -114,14 +114,9 @@ def _refuse_foreign_schedule(folder: Path) -> None:
 def _read_encoder(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any] | None]:
     """Read conditioner and CLIP tower (`model.*`) in diffusers' layout or in ours; nothing from Stable Diffusion's."""
     own, encoder = folder / "conditioner", folder / "image_encoder"
-    if not own.is_dir() and not _is_paint_by_example(folder):
+    if not own.is_dir() and not is_paint_by_example(folder):
         return {}, None
     tensors = read_part(encoder) if encoder.is_dir() else {}
     if own.is_dir():
         tensors = {f"model.{key}": value for key, value in tensors.items()} | read_part(own)
     return tensors, read_json(encoder / "config.json") if encoder.is_dir() else None
-
-
-def _is_paint_by_example(folder: Path) -> bool:
-    index = folder / "model_index.json"
-    return index.exists() and read_json(index).get("_class_name") == "PaintByExamplePipeline"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEAVY = ("torch", "diffusers", "transformers", "deepspeed", "ray")
+CPU_SECONDS = 1.0  # of a refusal; the first one's include the start of its process and all imports
 
 RUN = """
 import contextlib, importlib, io, json, sys, time

@@ -194,7 +194,7 @@ def test_places_that_are_taken_are_refused_and_kept(
     _refuse(["--model", str(tmp_path / "empty"), "--out", str(tmp_path / "empty" / ".")], "is the model itself", capsys)
     _refuse(["--model", str(published), "--out", "s3://bucket/model"], "--out s3://bucket/model: give a folder", capsys)
     _refuse(["--model", str(published), "--out", ""], "--model and --out: give both", capsys)
-    _refuse(["--model", str(published), "--out", str(tmp_path / "file" / "x")], "cannot be written (", capsys)
+    _refuse(["--model", str(published), "--out", str(tmp_path / "file" / "x")], "file is a file; give another", capsys)
     (tmp_path / "theirs.ckpt").write_text("x")
     for flags, message in (
         (["--out", str(tmp_path / "theirs.ckpt")], "theirs.ckpt: exists already; remove it"),

@@ -8,9 +8,7 @@ from PIL import Image
 
 from pipeline.command import EXIT_USAGE
 from tests.pbe.editing.tiny_model import write_pictures
-from tests.pbe.refusals import Refusal, files_of, refuse_all
-
-CPU_SECONDS = 1.0  # the first refusal's include the start of its process and all imports
+from tests.pbe.refusals import CPU_SECONDS, Refusal, files_of, refuse_all
 
 
 def _edit(*changes: str, model: str = "model", out: str = "out.png", **pictures: str) -> list[str]:
@@ -34,6 +32,7 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "model of another kind": (_edit(model="in/mask.png"), ["--model in/mask.png: ends in none of .safetensors"]),
     "training without model": (_edit(model="run"), ["run: a training without a model yet", "--export-only"]),
     "model without VAE": (_edit(model="bare"), ["--model bare: holds no vae", "name one with --vae"]),
+    "Stable Diffusion": (_edit(model="plain"), ["plain: has no exemplar conditioner", "give a diffusers folder"]),
     "vae missing": (_edit("--vae", "./vae"), ["--vae ./vae: no such folder or file"]),
     "clip missing": (_edit("--clip", "~/clip"), ["--clip ~/clip: no such folder or file"]),
     "resolution": (_edit("--resolution", "20"), ["--resolution 20: give a multiple of 8"]),
@@ -88,6 +87,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder, widths in (("model/unet", (8, 8, 8)), ("model/vae", (8, 16)), ("bare/unet", (8, 8, 8))):
         (place / folder).mkdir(parents=True)
         (place / folder / "config.json").write_text(json.dumps({"block_out_channels": widths}))
+    for folder in ("model", "bare"):
+        (place / folder / "model_index.json").write_text('{"_class_name": "PaintByExamplePipeline"}')
+    (place / "plain/unet").mkdir(parents=True)
     (place / "model/image_encoder").mkdir()
     for part in ("vae", "image_encoder"):
         (place / "model" / part / "model.safetensors").touch()
