@@ -1,8 +1,9 @@
 """Conditioner: exemplar features -> the UNet's cross-attention context, or the unconditional vector in its place.
 
-Paint by Example's information bottleneck: one pooled vector goes through a mapper of transformer blocks, a layer norm
-and a projection. The mapper sees sequences of one token, where softmax is 1: attention equals `to_out(to_v(x))`
-exactly, and `to_q`, `to_k` are dead. They are kept frozen, so that files stay interchangeable with diffusers' encoder.
+Paint by Example's information bottleneck: of an exemplar, the UNet sees one pooled CLIP vector only, so that it cannot
+paste the picture and has to understand it. The vector goes through a mapper of transformer blocks, a layer norm and a
+projection. The mapper sees sequences of one token, over which softmax is 1: attention equals `to_out(to_v(x))` exactly,
+and `to_q`, `to_k` are dead. They are kept, frozen, so that files stay interchangeable with diffusers' encoder.
 """
 
 from dataclasses import dataclass
@@ -30,12 +31,15 @@ class ConditionerConfig:
 
 
 def mapper_blocks(hidden_layers: int) -> int:
-    """Count the mapper blocks that diffusers' layout has for a CLIP tower of so many layers; at least 1 here."""
+    """Count the mapper blocks that diffusers' layout has for a CLIP tower of that many layers; at least 1 here."""
     return max(1, (hidden_layers + 1) // _LAYERS_A_BLOCK)
 
 
 class Conditioner(nn.Module):
-    """Mapper, final layer norm, projection and unconditional vector, under diffusers' state-dict keys."""
+    """Mapper, final layer norm, projection and unconditional vector, under diffusers' state-dict keys.
+
+    The unconditional vector is learned; it stands for "no exemplar" in classifier-free guidance (Ho and Salimans).
+    """
 
     def __init__(self, config: ConditionerConfig) -> None:
         super().__init__()
@@ -50,7 +54,7 @@ class Conditioner(nn.Module):
 
         Args:
             features: [b, width] pooled vectors (the bottleneck), or [b, n, width] tokens, each mapped by itself.
-            drop: [b] bool, True = the unconditional vector takes the exemplar's place (classifier-free guidance).
+            drop: [b] bool, True = the unconditional vector replaces the exemplar (classifier-free guidance).
 
         Returns:
             [b, n, cross_dim], n = 1 for pooled vectors.
@@ -74,7 +78,7 @@ class Conditioner(nn.Module):
         return torch.where(drop[:, None, None], self.unconditional(context), context)
 
     def unconditional(self, context: torch.Tensor) -> torch.Tensor:
-        """Give the unconditional context in the shape and precision of `context` [b, n, cross_dim]."""
+        """Return the unconditional context in the shape and precision of `context` [b, n, cross_dim]."""
         return self.uncond_vector.to(context.dtype).expand_as(context)
 
 
@@ -84,7 +88,7 @@ def exemplar_features(tower: Any, pixels: torch.Tensor, *, all_tokens: bool) -> 
     Args:
         tower: a transformers CLIPVisionModel, of version 4 or 5.
         pixels: [b, 3, s, s] float32; resized with antialias where s is not the tower's image size.
-        all_tokens: every token instead of the class token: the bottleneck is off.
+        all_tokens: return every token instead of the class token: the bottleneck is off.
 
     Returns:
         [b, d] pooled vectors, or [b, n, d] tokens after the same layer norm, of which the first is the pooled one.
@@ -97,7 +101,7 @@ def exemplar_features(tower: Any, pixels: torch.Tensor, *, all_tokens: bool) -> 
 
 
 class _Mapper(nn.Module):
-    """[b, n, width] -> [b, n, width]: every token by itself through pre-norm transformer blocks."""
+    """Transformer blocks that map every token by itself: [b, n, width] -> [b, n, width]."""
 
     def __init__(self, config: ConditionerConfig) -> None:
         super().__init__()
@@ -110,7 +114,10 @@ class _Mapper(nn.Module):
 
 
 class _Block(nn.Module):
-    """Attention over one token, then an MLP, each behind a layer norm and beside a skip."""
+    """A pre-norm transformer block for one token: x + attention(norm(x)), then x + MLP(norm(x)), [b, n, width].
+
+    The names are diffusers': `norm3` since its `norm2` belongs to a cross-attention, which is not there.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -126,7 +133,10 @@ class _Block(nn.Module):
 
 
 class _OneTokenAttention(nn.Module):
-    """Self-attention of a token with itself: its weight is 1, so queries and keys do not matter."""
+    """Self-attention of a token with itself alone, [b, n, width] -> [b, n, width].
+
+    Eq. 1 of Attention Is All You Need over a single key: the softmax is 1, so queries and keys do not matter.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -141,7 +151,7 @@ class _OneTokenAttention(nn.Module):
 
 
 class _FeedForward(nn.Module):
-    """Linear, exact GELU, linear; positions 0 and 2 of `net` as diffusers names them."""
+    """The block's MLP, [b, n, width] -> [b, n, width] through 4 * width; 0 and 2 of `net` hold diffusers' weights."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -156,6 +166,8 @@ class _FeedForward(nn.Module):
 
 
 class _GeluLinear(nn.Module):
+    """A linear layer, then the exact GELU (not its tanh approximation): [..., width_in] -> [..., width_out]."""
+
     def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__()
         self.proj = nn.Linear(width_in, width_out)

@@ -22,7 +22,7 @@ class Losses:
     inside: torch.Tensor
     """[b] inside the hole, detached; NaN where the hole is empty."""
     outside: torch.Tensor
-    """[b] outside the hole, detached; NaN where there is no outside."""
+    """[b] outside the hole, detached; NaN where the hole is everything."""
 
 
 def add_noise(latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, schedule: Schedule) -> torch.Tensor:
@@ -40,7 +40,7 @@ def predict_noise(
     masked_latents: torch.Tensor,
     masks: torch.Tensor,
 ) -> torch.Tensor:
-    """Call the UNet.
+    """Predict the noise in latents: the UNet on latents, masked latents and masks, under a context.
 
     Args:
         noisy: [b, c, h, w].
@@ -64,7 +64,7 @@ def training_loss(
 ) -> Losses:
     """Compute the noise prediction error, Eq. 14 of DDPM, of every sample in the batch.
 
-    `batch.exemplars` holds features: pixels go through the live encoder first.
+    `batch.exemplars` must hold features: a live encoder turns pixels into them first.
     """
     noisy = add_noise(batch.latents, batch.noise, batch.timesteps, schedule)
     context = conditioner(batch.exemplars, batch.drop)
@@ -91,7 +91,7 @@ def weighted_loss(per_sample: torch.Tensor, weights: torch.Tensor, *, valid: flo
     Args:
         per_sample: [b] losses.
         weights: [b], 1, or 0 for a missing sample.
-        valid: sum of the weights in the whole global batch.
+        valid: sum of the weights over the global batch.
         shares: micro-batches in the global batch (ranks times accumulation steps), over which gradients are averaged.
     """
     counted = torch.where(weights > 0, per_sample * weights, 0.0)  # a missing sample's NaN must not spread

@@ -1,4 +1,10 @@
-"""One token: what a context of a single token makes cheaper in the UNet's cross-attention."""
+"""One token: a UNet whose context is a single token -> the same UNet with cheaper cross-attention.
+
+Attention is softmax(Q K^T / sqrt(d)) V (Eq. 1 of Attention Is All You Need). Over a single key the softmax is 1 for
+every query, so that cross-attention equals `to_out(to_v(context))` at every position, exactly. It is computed that way.
+Its query path (`norm2`, `to_q`, `to_k`) is dead: its gradient is zero, so it is frozen and skipped, but stays in the
+state dict, which other programs load.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +16,10 @@ from torch import nn
 
 
 def broadcast_context(unet: UNet2DConditionModel) -> None:
-    """Compute every cross-attention as the broadcast of its one context token; freeze and skip its query path."""
+    """Compute every cross-attention as the broadcast of its one context token; freeze and skip its query path.
+
+    The output is one row a picture, [b, 1, width]; the residual sum after it spreads it over all positions.
+    """
     for block in _cross_attention_blocks(unet):
         block.norm2 = _SkippedNorm.in_place_of(block.norm2)
         block.attn2.set_processor(_OneTokenCrossAttention())
@@ -20,10 +29,10 @@ def broadcast_context(unet: UNet2DConditionModel) -> None:
 
 @contextmanager
 def attention_everywhere(unet: UNet2DConditionModel) -> Iterator[None]:
-    """Compute a one-token cross-attention's output at every position for a while: slower, but stock attention's bits.
+    """Inside this context, compute one-token cross-attention at every position: slower, with stock attention's bits.
 
-    The broadcast multiplies one row where stock attention multiplies as many as there are positions, which rounds
-    differently.
+    The broadcast multiplies a matrix of one row where stock attention multiplies one of as many rows as there are
+    positions, and the two round differently.
     """
     processors = [block.attn2.processor for block in _cross_attention_blocks(unet)]
     ours = [processor for processor in processors if isinstance(processor, _OneTokenCrossAttention)]
@@ -36,51 +45,17 @@ def attention_everywhere(unet: UNet2DConditionModel) -> Iterator[None]:
             processor.everywhere = False
 
 
-@contextmanager
-def shared_before_context(unet: UNet2DConditionModel) -> Iterator[None]:
-    """For a while, compute what comes before the first cross-attention for half of the batch, and take it twice.
-
-    For guidance, whose two halves differ in context alone. One of the UNet's five self-attentions over all latent
-    cells is among what is saved.
-    """
-    handles = []
-    for module in _modules_before_context(unet):
-        handles.append(module.register_forward_pre_hook(_first_half))
-        handles.append(module.register_forward_hook(_twice))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _modules_before_context(unet: Any) -> list[nn.Module]:
-    first = unet.down_blocks[0]
-    if not getattr(first, "has_cross_attention", False):
-        return []
-    transformer = first.attentions[0]
-    block = transformer.transformer_blocks[0]
-    return [unet.conv_in, first.resnets[0], transformer.norm, transformer.proj_in, block.norm1, block.attn1]
-
-
-def _first_half(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return tuple(each[: len(each) // 2] for each in inputs)
-
-
-def _twice(_: nn.Module, __: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    return torch.cat([output, output])
-
-
 def _cross_attention_blocks(unet: nn.Module) -> list[Any]:
+    """List diffusers' transformer blocks that have a cross-attention, `attn2`, behind a layer norm, `norm2`."""
     return [module for module in unet.modules() if getattr(module, "attn2", None) is not None]
 
 
 class _SkippedNorm(nn.LayerNorm):
-    """A layer norm whose result nobody reads: its weights stay in the state dict, it computes nothing."""
+    """A layer norm whose result is not read: its weights stay in the state dict, it computes nothing."""
 
     @classmethod
     def in_place_of(cls, norm: nn.LayerNorm) -> "_SkippedNorm":
-        """Take over the weights of `norm`."""
+        """Make one with the weights of `norm`, not copies of them."""
         skipped = cls(norm.normalized_shape, eps=norm.eps, device="meta")
         skipped.weight, skipped.bias = norm.weight, norm.bias
         return skipped
@@ -92,7 +67,7 @@ class _SkippedNorm(nn.LayerNorm):
 class _OneTokenCrossAttention:
     """A diffusers attention processor for contexts of one token."""
 
-    everywhere = False
+    everywhere = False  # see attention_everywhere
 
     def __call__(
         self,
@@ -101,9 +76,15 @@ class _OneTokenCrossAttention:
         encoder_hidden_states: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Context [b, 1, cross_dim] -> [b, 1, width], which the caller's sum broadcasts over all positions.
+        """Attend to a context of one token; the signature is diffusers'.
 
-        With `everywhere`, [b, positions, width].
+        Args:
+            attn: diffusers' Attention module, for its weights.
+            hidden_states: [b, positions, width].
+            encoder_hidden_states: the context, [b, 1, cross_dim].
+
+        Returns:
+            [b, 1, width], which the caller's residual sum broadcasts; with `everywhere`, [b, positions, width].
 
         Raises:
             ValueError: there is not exactly one context token.

@@ -15,24 +15,24 @@ from pbe.model.unet import UNetSize, build_unet, unet_config
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a model is built from, besides its weights."""
+    """What it takes to build a model, besides its weights."""
 
     unet: dict[str, Any]
     """diffusers' UNet config."""
     conditioner: ConditionerConfig
     bottleneck: bool = True
-    """One pooled vector an exemplar; off: all its tokens."""
+    """On: one pooled vector an exemplar; off: all its tokens."""
 
 
 class PaintByExample(nn.Module):
-    """UNet and conditioner; the frozen encoders stay outside."""
+    """UNet and conditioner. The frozen encoders are not part of it."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.unet = build_unet(config.unet, one_token=config.bottleneck)
         self.conditioner = Conditioner(config.conditioner)
-        self._schedule = scaled_linear_schedule()  # no buffer: a half-precision cast of the module must not reach it
+        self._schedule = scaled_linear_schedule()  # not a buffer, which a half-precision cast would round
 
     def forward(self, batch: Batch) -> Losses:
         """Compute the training losses of a batch whose exemplars are features, see `training_loss`."""
@@ -43,7 +43,7 @@ class PaintByExample(nn.Module):
 def model_config(
     size: UNetSize, *, latent_channels: int, latent_size: int, exemplar_width: int, blocks: int, bottleneck: bool = True
 ) -> ModelConfig:
-    """Fit a model of this size to a dataset's encoders.
+    """Size a model to fit a dataset's encoders.
 
     Args:
         latent_channels: c of the dataset's latents.
@@ -56,15 +56,10 @@ def model_config(
     return ModelConfig(unet, ConditionerConfig(exemplar_width, size.cross_dim, blocks), bottleneck)
 
 
-def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """List what the optimiser may change: everything but the dead query paths."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
 def dead_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     """Copy the dead query paths by state-dict name, before an engine rounds the module to half precision.
 
-    Laid over a state dict, they keep an export's dead weights bit by bit those that training started from.
+    Put back into an exported state dict, they leave its dead weights as they were before training, bit by bit.
     """
     return {name: p.detach().cpu().clone() for name, p in model.named_parameters() if not p.requires_grad}
 

@@ -1,7 +1,7 @@
-"""Sampler: what a picture is conditioned on, and noise -> latents, by a diffusers scheduler with guidance.
+"""Sampler: noise and what a picture is conditioned on -> latents, by a diffusers scheduler with guidance.
 
 Classifier-free guidance (Eq. 6 of Ho and Salimans, as a scale): uncond + scale * (cond - uncond). Both predictions come
-from one call of the UNet on twice the batch; at scale 1 the unconditional half falls away and is not computed.
+from one call of the UNet on twice the batch; at scale 1 the unconditional half cancels out and is not computed.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import diffusers
 import torch
 
 from pbe.model.diffusion import predict_noise
-from pbe.model.one_token import shared_before_context
+from pbe.model.guidance import shared_before_context
 from pbe.model.schedule import NOISE_SCHEDULE
 
 SchedulerName = Literal["pndm", "ddim", "dpmpp"]
@@ -21,7 +21,7 @@ SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
 DEFAULT_STEPS, DEFAULT_GUIDANCE = 50, 5.0
 DEFAULT_SCHEDULER: SchedulerName = "pndm"
 
-_STEPPING = {"timestep_spacing": "leading", "steps_offset": 1}
+_STEPPING = {"timestep_spacing": "leading", "steps_offset": 1}  # which timesteps are visited, as published models do
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,18 @@ def sample(
     """Denoise.
 
     Args:
-        unet: the 9-channel UNet; without guidance anything that is called like it.
+        unet: the UNet with 2c+1 input channels; without guidance, anything that is called like it.
         scheduler: from make_scheduler; used up by one call.
         noise: [b, c, h, w].
-        guidance: scale; 1: the exemplar alone; no guidance below.
-        share: with guidance, compute once for both halves what comes before the first cross-attention; rounds otherwise
-            than stock.
+        guidance: the scale. Up to 1 there is no guidance: the prediction with the exemplar alone.
+        share: with guidance, compute what comes before the first cross-attention once for both halves, which rounds
+            differently than two full halves.
         on_step: called after every call of the UNet.
 
     Returns:
         [b, c, h, w] float32 latents, scaled, whatever precision the UNet computes in.
     """
+    # With guidance, each step predicts for [unconditional, conditional] in one batch of 2b, and mixes the two.
     guided = guidance > 1
     shown = _both(conditions) if guided else conditions
     latents: torch.Tensor = noise.to(conditions.context.device) * scheduler.init_noise_sigma

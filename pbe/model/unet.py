@@ -1,8 +1,6 @@
 """UNet: noisy latents, masked latents, masks and context -> the noise in the latents.
 
-diffusers' Stable Diffusion v1 UNet with 2c+1 input channels. On a context of one token, cross-attention's softmax is 1
-for every query: it equals `to_out(to_v(context))` at every position, exactly. It is computed so, and its query path
-(`norm2`, `to_q`, `to_k`) is frozen and skipped.
+diffusers' Stable Diffusion v1 UNet with 2c+1 input channels; `pbe.model.one_token` makes its cross-attention cheap.
 """
 
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ MASK_CHANNELS = 1
 
 @dataclass(frozen=True)
 class UNetSize:
-    """Sizes of a UNet of Stable Diffusion v1's kind: levels with cross-attention, then one without."""
+    """Sizes of a UNet like Stable Diffusion v1's: levels with cross-attention, and a coarsest level without."""
 
     widths: tuple[int, ...]
     """Channels of each level, the finest first; each a multiple of `heads` and `groups`."""
@@ -40,7 +38,7 @@ UNET_SIZES = {
 
 
 def unet_config(size: UNetSize, *, latent_channels: int, latent_size: int = 64) -> dict[str, Any]:
-    """Write the size as diffusers' config of a UNet with [noisy latent c, masked latent c, mask 1] as input."""
+    """Return diffusers' config of a UNet of this size that takes [noisy latent c, masked latent c, mask 1] as input."""
     inner = len(size.widths) - 1
     return {
         "sample_size": latent_size,
@@ -57,11 +55,11 @@ def unet_config(size: UNetSize, *, latent_channels: int, latent_size: int = 64) 
 
 
 def build_unet(config: dict[str, Any], *, one_token: bool = True) -> UNet2DConditionModel:
-    """Build the UNet from diffusers' config, weights at random.
+    """Build the UNet from diffusers' config, with random weights.
 
     Args:
-        one_token: the bottleneck is on: cross-attention by broadcast, its query path frozen, longer contexts refused.
-            Otherwise stock attention, all of it trained.
+        one_token: the bottleneck is on: cross-attention is a broadcast, its query path is frozen, longer contexts are
+            refused. Otherwise stock attention, all of it trained.
     """
     unet: UNet2DConditionModel = UNet2DConditionModel.from_config(config)
     if one_token:
@@ -80,13 +78,13 @@ def unet_input(noisy: torch.Tensor, masked_latents: torch.Tensor, masks: torch.T
 
 
 def keep_channel(masks: torch.Tensor) -> torch.Tensor:
-    """Turn masks with 1 = repaint into the UNet's mask channel with 1 = keep, the only place where this happens."""
+    """Turn masks, 1 = repaint, into the UNet's mask channel, 1 = keep. Nothing else in the project does this."""
     return 1 - masks
 
 
 def compile_unet(unet: UNet2DConditionModel) -> None:
     """Compile the UNet in place; state-dict names stay.
 
-    Without layout optimisation, which gives wrong gradients on the CPU in torch 2.13. Choose channels-last explicitly.
+    Without layout optimisation, which gives wrong gradients on the CPU in torch 2.13: choose channels-last explicitly.
     """
     unet.compile(options={"layout_optimization": False})

@@ -34,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pbe.editing.as_diffusers import prepare_as_diffusers
 from pbe.editing.editor import Editor, Task, denoise, slots_of
-from pbe.model.one_token import shared_before_context
+from pbe.model.guidance import shared_before_context
 from pbe.model.unet import compile_unet, input_channels
 from pbe.weights.export import PNDM_CONFIG
 from pbe.weights.parts import Parts
