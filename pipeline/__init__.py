@@ -7,3 +7,7 @@ pair_store, traced_masks, pair_draws, pair_report. Beside it: rng (all randomnes
 ahead, errors, command, redaction, rings (for masks), spill and hashing (for the plan), sample_photos (the embedded Open
 Images folder).
 """
+
+import time
+
+STARTED = time.monotonic()  # before the heavy imports, which a summary's seconds include

@@ -1,108 +1,90 @@
-"""Units on Ray: unit tasks -> records, by a pool of encoder actors in which a dead actor is replaced.
+"""Units on Ray: unit tasks -> results, by a pool of encoder actors in which a dead actor is replaced.
 
 Each actor holds one unit at a time, so that the death of an actor, a worker or a whole node costs the units in flight
 and nothing else: they are begun again, on whatever part of the cluster is left.
 """
 
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pipeline.config import ShardConfig
+from pipeline.encoders.facts import EncoderFacts, facts_of
 from pipeline.errors import InputError
-from pipeline.jobs.preparation import Prepared, load_encoders
+from pipeline.jobs.inputs import CheckedInputs
+from pipeline.jobs.preparation import PreparedJob
+from pipeline.jobs.run import say
+from pipeline.jobs.workshop import UnitResult, make_unit
 from pipeline.photos.store import PhotoStore
 from pipeline.planning.tasks import UnitTask
 from pipeline.storage.folder import Folder
-from pipeline.storage.redaction import redact
-from pipeline.storage.retries import is_full
-from pipeline.units.maker import UnitMaker
 from ray_jobs.cluster import Slots, refuse_dead_cluster
-from schemas.shards import UnitRecord
+
+if TYPE_CHECKING:
+    from pipeline.units.maker import UnitMaker
 
 MAX_ATTEMPTS = 3
 POLL_SECONDS = 1.0
-PATIENCE_POLLS = 15  # polls without any actor, after which the wait is told
-
-
-@dataclass(frozen=True)
-class UnitResult:
-    """What became of a unit: records and seconds by stage, or the error for which it failed."""
-
-    unit: int
-    records: list[UnitRecord]
-    seconds: dict[str, float]
-    error: str = ""
-    trace: str = ""
-    disk_full: bool = False
+PATIENCE_POLLS = 15  # polls without any actor, after which the wait is reported
 
 
 class UnitActor:
     """Holds the encoders, and turns one unit after the other into shards."""
 
-    def __init__(
-        self,
-        config: ShardConfig,
-        *,
-        device: str,
-        threads: int,
-        class_names: dict[str, str],
-        recipe_digest: str,
-        fingerprints: tuple[str, str],
-    ) -> None:
+    def __init__(self, config: ShardConfig, *, device: str, threads: int, class_names: dict[str, str]) -> None:
         self._config, self._device, self._threads = config, device, threads
-        self._class_names, self._recipe_digest, self._fingerprints = class_names, recipe_digest, fingerprints
+        self._class_names = class_names
+        self._maker: UnitMaker | None = None
 
-    def load(self) -> None:
-        """Load the encoders.
+    def load(self) -> EncoderFacts:
+        """Load the encoders, and describe them.
 
         Raises:
-            InputError: they are not the ones that the job began with.
+            InputError: they cannot be loaded.
         """
+        from pipeline.encoders.loading import load_encoders
+
         config = self._config
-        sources, exemplars = load_encoders(config, self._device)
-        found = (sources.fingerprint, exemplars.fingerprint)
-        if found != self._fingerprints:
-            raise InputError(
-                f"--vae, --clip: this node has other weights, {found}, than the job began with, {self._fingerprints}"
-            )
+        self._encoders = load_encoders(config.vae, config.clip, device=self._device, dtype=config.dtype)
+        return facts_of(*self._encoders)
+
+    def make(self, task: UnitTask, recipe_digest: str) -> UnitResult:
+        """Make a unit; what it fails for is part of the result."""
+        return make_unit(self._maker or self._start_maker(recipe_digest), task)
+
+    def _start_maker(self, recipe_digest: str) -> "UnitMaker":
+        from pipeline.units.maker import UnitMaker
+
+        config = self._config
         self._maker = UnitMaker(
             config=config,
             out=Folder(config.out),
             store=PhotoStore(config.images, anonymous=config.anonymous),
-            sources=sources,
-            exemplars=exemplars,
+            sources=self._encoders[0],
+            exemplars=self._encoders[1],
             class_names=self._class_names,
-            recipe_digest=self._recipe_digest,
+            recipe_digest=recipe_digest,
             threads=self._threads,
         )
-
-    def make(self, task: UnitTask) -> UnitResult:
-        """Make a unit; what it fails for is part of the result."""
-        try:
-            records, seconds = self._maker.make(task)
-        except Exception as error:  # reported, with its traceback, and the job fails at its end; other units go on
-            text = redact(f"{type(error).__name__}: {error}")
-            return UnitResult(task.unit, [], {}, text, redact(traceback.format_exc()), is_full(error))
-        return UnitResult(task.unit, records, seconds)
+        return self._maker
 
 
 @dataclass(frozen=True)
 class _Event:
-    """An actor has loaded (no task), or is done with a task; without the actor when it died, with its node perhaps."""
+    """An actor has loaded its encoders (no task), or is done with a task; without the actor when it died."""
 
     actor: Any | None
     task: UnitTask | None = None
+    encoders: EncoderFacts | None = None
     result: UnitResult | None = None
 
 
 class _Pool:
-    """Encoder actors: those that load, and those that work on a unit. An idle one is not kept."""
+    """Encoder actors that load, or work on a unit."""
 
     def __init__(self, start: Callable[[], Any]) -> None:
         self._start = start
@@ -119,12 +101,12 @@ class _Pool:
             actor = self._start()
             self._calls[actor.load.remote()] = (actor, None)
 
-    def work(self, actor: Any, task: UnitTask) -> None:
+    def work(self, actor: Any, task: UnitTask, recipe_digest: str) -> None:
         """Give an actor a unit."""
-        self._calls[actor.make.remote(task)] = (actor, task)
+        self._calls[actor.make.remote(task, recipe_digest)] = (actor, task)
 
     def wait(self) -> list[_Event]:
-        """Wait for POLL_SECONDS at most, and tell what has happened.
+        """Wait for POLL_SECONDS at most, and return what has happened.
 
         Raises:
             InputError: an actor found that it cannot work here.
@@ -133,76 +115,123 @@ class _Pool:
         return [self._event(call) for call in ready]
 
     def stop(self) -> None:
-        """Kill all actors."""
+        """Kill all actors that are busy."""
         for actor, _ in self._calls.values():
             ray.kill(actor)
 
     def _event(self, call: Any) -> _Event:
         actor, task = self._calls.pop(call)
         try:
-            return _Event(actor, task, ray.get(call))
-        except RayTaskError:
+            given = ray.get(call)
+        except RayTaskError as error:
+            if isinstance(error.cause, InputError):  # a user's mistake that only the actor could see
+                raise InputError(str(error.cause)) from error
             raise
         except RayError:  # the actor, its worker or its node died, or cannot be reached
             ray.kill(actor)
             return _Event(None, task)
+        return _Event(actor, result=given, task=task) if task else _Event(actor, encoders=given)
 
 
-def make_units(
-    job: Prepared, tasks: list[UnitTask], slots: Slots, *, check: Callable[[], None], say: Callable[[str], None]
-) -> Iterator[UnitResult]:
-    """Make units on the cluster, and give each result as it comes.
+class RayWorkshop:
+    """Encoder actors on a cluster; see pipeline.jobs.workshop.Workshop."""
 
-    Args:
-        check: called at least every few seconds; may raise to stop.
-        say: told when the cluster has no room for an actor.
-    """
-    waiting = deque(tasks)
-    attempts: Counter[int] = Counter()
-    failed_loads = idle_polls = 0
-    pool = _Pool(lambda: _start_actor(job, slots))
-    try:
-        while waiting or pool.working:
-            pool.grow(min(slots.count, len(waiting) + pool.working))
-            events = pool.wait()
+    def __init__(self, checked: CheckedInputs, slots: Slots) -> None:
+        self._checked, self._slots = checked, slots
+        self._pool = _Pool(self._start_actor)
+        self._loaded: list[Any] = []  # actors without a unit
+        self._failed_loads = self._idle_polls = 0
+
+    @property
+    def device(self) -> str:
+        return self._slots.device
+
+    def describe(self) -> str:
+        slots = self._slots
+        return f"{slots.count} x {slots.device} with {slots.cpus} thread{'s' if slots.cpus > 1 else ''}"
+
+    def read_encoders(self) -> EncoderFacts:
+        while True:
+            self._pool.grow(1)
+            for event in self._wait():
+                if event.encoders:
+                    self._loaded.append(event.actor)
+                    return event.encoders
+
+    def make(self, job: PreparedJob, tasks: list[UnitTask], *, check: Callable[[], None]) -> Iterator[UnitResult]:
+        waiting = deque(tasks)
+        attempts: Counter[int] = Counter()
+        digest = job.recipe_digest
+
+        def begin_next_unit(actor: Any) -> None:
+            if waiting:
+                attempts[waiting[0].unit] += 1
+                self._pool.work(actor, waiting.popleft(), digest)
+
+        for actor in self._loaded:
+            begin_next_unit(actor)
+        while waiting or self._pool.working:
+            self._pool.grow(min(self._slots.count, len(waiting) + self._pool.working))
+            events = self._wait()
             check()
-            idle_polls = 0 if events or pool.working else idle_polls + 1
-            if idle_polls and idle_polls % PATIENCE_POLLS == 0:
-                refuse_dead_cluster()
-                say(f"waiting for the cluster: no room for an encoder of {slots.cpus} CPUs and {slots.gpus} GPUs")
             for event in events:
-                if event.task is None:
-                    failed_loads = 0 if event.actor else failed_loads + 1
-                    _refuse_endless_loads(failed_loads, slots)
-                elif event.result is not None:
+                if event.encoders:
+                    _refuse_other_weights(event.encoders, job.encoders)
+                elif event.result:
                     yield event.result
-                elif attempts[event.task.unit] < MAX_ATTEMPTS:
+                elif event.task and attempts[event.task.unit] < MAX_ATTEMPTS:
                     waiting.appendleft(event.task)
-                else:
+                elif event.task:
                     error = f"its actor died {MAX_ATTEMPTS} times, out of memory perhaps; see Ray's logs"
                     yield UnitResult(event.task.unit, [], {}, error)
-                if event.actor and waiting:
-                    attempts[waiting[0].unit] += 1
-                    pool.work(event.actor, waiting.popleft())
-    finally:
-        pool.stop()
+                if event.actor:
+                    begin_next_unit(event.actor)
 
+    def stop(self) -> None:
+        """Kill all actors."""
+        self._pool.stop()
+        for actor in self._loaded:
+            ray.kill(actor)
 
-def _refuse_endless_loads(failed_loads: int, slots: Slots) -> None:
-    if failed_loads > MAX_ATTEMPTS * slots.count:
-        raise InputError(
-            f"--encoders {slots.count}: {failed_loads} actors in a row died while loading, out of memory perhaps; see "
-            "Ray's logs, or give fewer --encoders"
+    def _start_actor(self) -> Any:
+        slots = self._slots
+        actor = ray.remote(UnitActor).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
+        return actor.remote(
+            self._checked.config, device=slots.device, threads=slots.cpus, class_names=self._checked.class_names
         )
 
+    def _wait(self) -> list[_Event]:
+        """Wait for the actors, and for a cluster that has no room for any.
 
-def _start_actor(job: Prepared, slots: Slots) -> Any:
-    actor = ray.remote(UnitActor).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
-    return actor.remote(
-        job.config,
-        device=slots.device,
-        threads=slots.cpus,
-        class_names=job.class_names,
-        recipe_digest=job.recipe_digest,
-        fingerprints=(job.recipe["vae"]["fingerprint"], job.recipe["clip"]["fingerprint"]),
-    )
+        Raises:
+            InputError: actors die again and again while they load.
+            ClusterLostError: Ray itself has died.
+        """
+        events = self._pool.wait()
+        self._idle_polls = 0 if events or self._pool.working else self._idle_polls + 1
+        if self._idle_polls and self._idle_polls % PATIENCE_POLLS == 0:
+            refuse_dead_cluster()
+            slots = self._slots
+            say(f"waiting for the cluster: no room for an encoder of {slots.cpus} CPUs and {slots.gpus} GPUs")
+        for event in events:
+            if event.task is None:
+                self._failed_loads = 0 if event.actor else self._failed_loads + 1
+        if self._failed_loads > MAX_ATTEMPTS * self._slots.count:
+            raise InputError(
+                f"--encoders {self._slots.count}: {self._failed_loads} actors in a row died while loading, out of "
+                "memory perhaps; see Ray's logs, or give fewer --encoders"
+            )
+        return events
+
+
+def _refuse_other_weights(found: EncoderFacts, expected: EncoderFacts) -> None:
+    """Refuse an actor whose node holds other weights.
+
+    Raises:
+        InputError: it does.
+    """
+    if found != expected:
+        raise InputError(
+            f"--vae, --clip: a node has other weights, {found.to_json()}, than the job began with, "
+            f"{expected.to_json()}; give paths at which every node finds the same files"
+        )

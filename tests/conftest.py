@@ -20,10 +20,11 @@ from PIL import Image
 
 from pipeline.config import PRESETS, ShardConfig
 from pipeline.encoders.clip import ClipEncoder, load_clip
+from pipeline.encoders.facts import facts_of
 from pipeline.encoders.fingerprints import make_deterministic
 from pipeline.encoders.vae import VaeEncoder, load_vae
 from pipeline.jobs.inputs import check_inputs
-from pipeline.jobs.preparation import Prepared, pending_tasks, prepare
+from pipeline.jobs.preparation import PreparedJob, pending_tasks, prepare
 from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.shards.manifest import finish_dataset
 from pipeline.shards.records import read_records
@@ -31,7 +32,7 @@ from pipeline.storage.folder import Folder
 from pipeline.units.maker import UnitMaker
 from tests.object_storage import Proxy, reached, serve_s3
 
-Make = Callable[..., Prepared]
+Make = Callable[..., PreparedJob]
 SmallDisk = tuple[Path, Callable[[str], None]]
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -98,17 +99,17 @@ def jpeg() -> Callable[..., bytes]:
 def maker_of(vae: VaeEncoder, clip: ClipEncoder) -> Callable[..., UnitMaker]:
     """Make what turns a job's units into shards, as its actors do."""
 
-    def new_maker(job: Prepared, *, threads: int = 1) -> UnitMaker:
+    def new_maker(job: PreparedJob, *, threads: int = 1) -> UnitMaker:
         return UnitMaker(job.config, job.out, job.store, vae, clip, job.class_names, job.recipe_digest, threads)
 
     return new_maker
 
 
 @pytest.fixture
-def make(maker_of: Callable[..., UnitMaker], sample_folder: Path) -> Make:
+def make(maker_of: Callable[..., UnitMaker], sample_folder: Path, vae: VaeEncoder, clip: ClipEncoder) -> Make:
     """Make a dataset in `out`; keyword arguments change the config; `threads`, `finish` how it is made."""
 
-    def make_dataset(out: Path, *, threads: int = 1, finish: bool = True, **changes: Any) -> Prepared:
+    def make_dataset(out: Path, *, threads: int = 1, finish: bool = True, **changes: Any) -> PreparedJob:
         inputs = {
             "boxes": (str(sample_folder / "train-annotations-bbox.csv"),),
             "images": (str(sample_folder / "train"),),
@@ -116,7 +117,8 @@ def make(maker_of: Callable[..., UnitMaker], sample_folder: Path) -> Make:
             "classes": str(sample_folder / "class-descriptions-boxable.csv"),
         }
         config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
-        job = prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
+        quiet = {"say": lambda line: None, "progress": lambda rows: None}
+        job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(vae, clip), **quiet)
         for task in pending_tasks(job)[0]:
             maker_of(job, threads=threads).make(task)
         if finish:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
 from tests.pbe.editing.tiny_model import write_model
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +38,10 @@ FOREIGN_FLAGS = {"--working-dir"}  # Ray's
 
 
 def test_every_snippet_runs_on_a_dataset_and_a_model(
-    make: Callable[..., Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make: Callable[..., PreparedJob],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     make(tmp_path / "runs/demo/dataset")
     write_model(tmp_path / "runs/demo/train/model")

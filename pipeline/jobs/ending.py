@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
+from pipeline.jobs.workshop import UnitResult
 from pipeline.pictures.funnel import write_funnel
 from pipeline.pictures.overview import write_overview
 from pipeline.planning.tasks import UnitTask
@@ -21,7 +22,7 @@ from schemas.shards import UnitRecord, json_bytes
 SHOWN_ERRORS = 5
 
 
-def is_complete(job: Prepared) -> bool:
+def is_complete(job: PreparedJob) -> bool:
     """Tell whether the manifest already speaks of just these draws."""
     try:
         manifest = read_manifest(job.out)
@@ -30,7 +31,7 @@ def is_complete(job: Prepared) -> bool:
     return bool(manifest["draws"] == job.config.draws and manifest["recipe"] == job.recipe)
 
 
-def log_run(job: Prepared, tasks: list[UnitTask], done: int) -> None:
+def log_run(job: PreparedJob, tasks: list[UnitTask], done: int) -> None:
     """Leave the effective config and a line about this run under run/."""
     job.out.write("run/config.json", redact(json_bytes(asdict(job.config)).decode()).encode())
     line = {"started": time.time(), "units_to_make": len(tasks), "unit_draws_finished": done}
@@ -38,26 +39,26 @@ def log_run(job: Prepared, tasks: list[UnitTask], done: int) -> None:
     job.out.write("run/runs.jsonl", earlier + json.dumps(line).encode() + b"\n")
 
 
-def report_errors(out: Folder, errors: dict[int, tuple[str, str]]) -> None:
+def report_errors(out: Folder, errors: Mapping[int, UnitResult]) -> None:
     """Write all errors with their tracebacks under run/, and show the first."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     name = f"run/errors-{stamp}.txt"
-    traces = [f"unit {unit}: {error}\n{trace}\n" for unit, (error, trace) in sorted(errors.items())]
+    traces = [f"unit {unit}: {result.error}\n{result.trace}\n" for unit, result in sorted(errors.items())]
     out.write(name, "".join(traces).encode())
     units = f"{len(errors)} unit{'s' if len(errors) > 1 else ''}"
     print(f"{units} failed; run the same command again to retry (all: {out.url}/{name})")
-    for unit, (error, _) in sorted(errors.items())[:SHOWN_ERRORS]:
-        print(f"  unit {unit}: {error[:300]}")
+    for unit, result in sorted(errors.items())[:SHOWN_ERRORS]:
+        print(f"  unit {unit}: {result.error[:300]}")
 
 
-def end_dataset(job: Prepared, records: list[UnitRecord], totals: Json) -> None:
+def end_dataset(job: PreparedJob, records: list[UnitRecord], totals: Json) -> None:
     """Write pictures, tables, card and, last, the manifest."""
     write_overview(job.out, records, seed=job.config.seed)
     write_funnel(job.out, totals)
     finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=job.config.draws, names=job.names)
 
 
-def sum_up(job: Prepared, totals: Json, *, seconds: Mapping[str, float], made: int, wall: float) -> None:
+def sum_up(job: PreparedJob, totals: Json, *, seconds: Mapping[str, float], made: int, wall: float) -> None:
     """Print the funnel, and what the run took.
 
     Args:

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from pipeline.boxes.class_names import read_class_names
 from pipeline.boxes.filters import Rule, parse_filters
 from pipeline.boxes.tables import check_tables, list_tables
 from pipeline.config import SAMPLE_PHOTOS, ShardConfig
+from pipeline.encoders.facts import read_clip_facts, read_vae_facts
 from pipeline.errors import InputError, PhotoError
 from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.photos.store import PROBED_PHOTOS, PhotoStore
@@ -20,21 +20,18 @@ from pipeline.planning.tasks import PlannedPhoto, group_photos
 from pipeline.storage.folder import Folder
 from pipeline.storage.retries import with_retries
 from pipeline.storage.urls import absolute, filesystem
-from schemas.shards import RECORD_NAME
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Inputs that have been looked at: tables that begin well, photos that are there."""
+class CheckedInputs:
+    """Inputs that have been looked at: tables that begin well, photos and encoders that are there."""
 
     config: ShardConfig  # all paths absolute
-    out: Folder
     rules: tuple[Rule, ...]
     tables: list[str]
     image_info: list[str]
     class_names: dict[str, str]
     store: PhotoStore
-    finished: frozenset[str]  # names of the records of finished units and draws
 
     @property
     def work_paths(self) -> list[str]:
@@ -43,60 +40,63 @@ class Inputs:
         return [*(folder.url for folder in self.store.folders), *self.store.archives, *models]
 
 
-def check_inputs(
-    config: ShardConfig, *, guard: Callable[[], None] = lambda: None, store: PhotoStore | None = None
-) -> Inputs:
-    """Check a job's flags, tables and photo folders, and list what is finished.
-
-    Takes seconds, writes nothing but the sample photos, and clears away what a killed job left half written.
+def check_inputs(config: ShardConfig, *, store: PhotoStore | None = None) -> CheckedInputs:
+    """Check a job's flags, encoders, tables and photo folders. Takes a second, and writes nothing.
 
     Args:
-        guard: called before each change of the output; may raise to forbid it.
+        config: with inputs of its own; see `lay_out_sample_photos`.
         store: where photos are; None: where `config.images` says.
 
     Raises:
-        InputError: anything is wrong that its user can mend.
+        InputError: naming the flag, the value, and what to give instead.
     """
-    out = Folder(absolute(config.out), guard=guard)
-    clear_leftovers(out)
-    config = _resolve_inputs(config, out)
+    rules = tuple(parse_filters(config.filters))
+    check_encoders(config)
+    if not config.images:
+        raise InputError("--images: give the folder, or the tar files, that hold the photos of --boxes")
+    config = _with_absolute_paths(config)
     tables = list_tables(config.boxes, anonymous=config.anonymous)
     check_tables(tables, anonymous=config.anonymous)
-    return Inputs(
+    return CheckedInputs(
         config=config,
-        out=out,
-        rules=tuple(parse_filters(config.filters)),
+        rules=rules,
         tables=tables,
         image_info=list_tables(config.image_info, anonymous=config.anonymous),
         class_names=read_class_names(config.classes, anonymous=config.anonymous) if config.classes else {},
         store=store or PhotoStore(config.images, anonymous=config.anonymous),
-        finished=frozenset(name for name in out.names("units") if RECORD_NAME.fullmatch(name)),
     )
 
 
-def clear_leftovers(out: Folder) -> None:
-    """Remove what is half written; only for a job that holds the output."""
-    if out.local:
-        out.remove("run/tmp")
-        return
-    with suppress(PermissionError):  # credentials that may write but not list uploads; buckets have rules for these
-        out.abort_uploads()
+def check_encoders(config: ShardConfig) -> None:
+    """Check that the encoders are there, and that the VAE fits the resolution.
+
+    Raises:
+        InputError: naming the flag.
+    """
+    factor = read_vae_facts(config.vae).factor
+    read_clip_facts(config.clip)
+    if config.resolution % factor:
+        raise InputError(f"--resolution {config.resolution}: must be a multiple of the VAE's factor {factor}")
 
 
-def _resolve_inputs(config: ShardConfig, out: Folder) -> ShardConfig:
-    """Make all paths absolute; lay out the sample photos where they are asked for."""
-    if config.boxes == (SAMPLE_PHOTOS,):
-        folder = write_openimages_folder(out)
-        root = folder.url.rstrip("/")
-        config = replace(
-            config,
-            boxes=(f"{root}/train-annotations-bbox.csv",),
-            images=config.images or (f"{root}/train",),
-            image_info=(f"{root}/train-images-boxable-with-rotation.csv",),
-            classes=f"{root}/class-descriptions-boxable.csv",
-        )
-    if not config.images:
-        raise InputError("--images: give the folder, or the tar files, that hold the photos of --boxes")
+def wants_sample_photos(config: ShardConfig) -> bool:
+    """Whether the job's input is the sample photos, which have to be laid out first."""
+    return config.boxes == (SAMPLE_PHOTOS,)
+
+
+def lay_out_sample_photos(config: ShardConfig, out: Folder) -> ShardConfig:
+    """Write the sample photos into the output, and name them as the job's inputs."""
+    root = write_openimages_folder(out).url.rstrip("/")
+    return replace(
+        config,
+        boxes=(f"{root}/train-annotations-bbox.csv",),
+        images=config.images or (f"{root}/train",),
+        image_info=(f"{root}/train-images-boxable-with-rotation.csv",),
+        classes=f"{root}/class-descriptions-boxable.csv",
+    )
+
+
+def _with_absolute_paths(config: ShardConfig) -> ShardConfig:
     return replace(
         config,
         boxes=tuple(map(absolute, config.boxes)),

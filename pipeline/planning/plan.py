@@ -7,9 +7,10 @@ first, so that a photo's rows meet wherever they stand in the tables, and memory
 
 import functools
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,20 +31,56 @@ PARTITION_BYTES = 32 << 20
 JUDGING_THREADS = 2
 
 
+@dataclass(frozen=True)
+class PlanDraft:
+    """A finished plan that lies in scratch: nothing of the dataset has changed yet."""
+
+    plan: Plan
+    out: Folder
+    drops: list[Path]
+    files: list[Path]
+
+    def publish(self) -> Plan:
+        """Put the plan under `run/plan`, and the drops of its boxes under `drops`."""
+        out = self.out
+        out.delete(f"{PLAN}/key")  # first: a plan without its key is never taken up
+        out.remove(PLAN)
+        for name in out.names("drops"):
+            if name.endswith(".parquet"):
+                out.remove(f"drops/{name}")
+        for part, file in enumerate(self.drops):
+            out.publish(file, BOX_DROPS.format(part=part))
+        for file in self.files:
+            out.publish(file, f"{PLAN}/{file.name}")
+        out.write_json(f"{PLAN}/plan.json", asdict(self.plan))
+        return self.plan
+
+
 def make_plan(
     inputs: PlanInputs,
     *,
     places: Iterable[pa.Table],
     out: Folder,
-    accept: Callable[[Plan], None] = lambda plan: None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Plan:
-    """Plan a dataset, write the plan under `run/plan` and the drops of its boxes under `drops`.
+    """Plan a dataset and publish the plan; see draft_plan."""
+    with draft_plan(inputs, places=places, out=out, progress=progress) as draft:
+        return draft.publish()
+
+
+@contextmanager
+def draft_plan(
+    inputs: PlanInputs,
+    *,
+    places: Iterable[pa.Table],
+    out: Folder,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Iterator[PlanDraft]:
+    """Plan a dataset, in scratch.
 
     Args:
         places: PLACES of photos that lie in tar files.
-        accept: called with the finished plan before anything is written; may raise to refuse it.
-        progress: told how many rows have been read so far.
+        progress: called with the number of rows read so far.
 
     Raises:
         InputError: a table turns out unreadable.
@@ -57,10 +94,11 @@ def make_plan(
         rotations = spill_rotations(inputs, plan, folder / "rotations", hash_ids, partitions)
         archived = spill_places(places, folder / "places", hash_ids, partitions)
         units = PhotosIntoUnits(built, inputs.photos_per_unit)
+        drops = [built / f"drops-{part}.parquet" for part in range(partitions)]
 
         def judge_part(part: int) -> Judged:
             judged = judge(boxes.read(part), inputs)
-            write_drops(judged.drops, wrong_width if part == 0 else [], built / f"drops-{part}.parquet")
+            write_drops(judged.drops, wrong_width if part == 0 else [], drops[part])
             kept = photos_in_order(judged.kept, rotations.read(part), archived.read(part), inputs)
             return replace(judged, kept=kept)
 
@@ -71,18 +109,7 @@ def make_plan(
         units.close()
         plan.units, plan.box_drop_files = units.count, partitions
         plan.check()
-        accept(plan)
-        out.delete(f"{PLAN}/key")  # first: a plan without its key is never taken up
-        out.remove(PLAN)
-        for name in out.names("drops"):
-            if name.endswith(".parquet"):
-                out.remove(f"drops/{name}")
-        for part in range(partitions):
-            out.publish(built / f"drops-{part}.parquet", BOX_DROPS.format(part=part))
-        for file in units.files:
-            out.publish(file, f"{PLAN}/{file.name}")
-    out.write_json(f"{PLAN}/plan.json", asdict(plan))
-    return plan
+        yield PlanDraft(plan, out, drops, units.files)
 
 
 def _size(url: str, anonymous: bool) -> int:

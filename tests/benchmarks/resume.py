@@ -15,8 +15,9 @@ import tyro
 from PIL import Image
 
 from pipeline.config import PRESETS, ShardConfig
+from pipeline.encoders.facts import ClipFacts, EncoderFacts, VaeFacts
 from pipeline.jobs.inputs import check_inputs
-from pipeline.jobs.preparation import Prepared, pending_tasks, prepare
+from pipeline.jobs.preparation import PreparedJob, pending_tasks, prepare
 from pipeline.storage.folder import Folder
 from schemas.shards import unit_name
 
@@ -46,9 +47,11 @@ def write_photos(folder: Path, count: int) -> ShardConfig:
     return replace(PRESETS["smoke"], **inputs, resolution=64, draws=1, photos_per_unit=1)
 
 
-def start_job(config: ShardConfig) -> Prepared:
+def start_job(config: ShardConfig) -> PreparedJob:
     """Do all that a job does before its first unit."""
-    return prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
+    encoders = EncoderFacts(VaeFacts(8, 4, "known"), ClipFacts(64, "known"))
+    quiet = {"say": lambda line: None, "progress": lambda rows: None}
+    return prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=encoders, **quiet)
 
 
 def main() -> int:

@@ -11,10 +11,12 @@ from pbe.feed.config import FeedConfig
 from pbe.feed.fixed_batches import fixed_batches
 from pipeline.config import PRESETS
 from pipeline.encoders.clip import ClipEncoder
-from pipeline.jobs.inputs import check_inputs
+from pipeline.encoders.facts import facts_of
+from pipeline.jobs.inputs import check_inputs, lay_out_sample_photos
 from pipeline.jobs.preparation import pending_tasks, prepare
 from pipeline.shards.manifest import finish_dataset
 from pipeline.shards.records import read_records
+from pipeline.storage.folder import Folder
 from pipeline.units.maker import UnitMaker
 from tests.benchmarks.learning.__main__ import leave_out
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
@@ -35,7 +37,9 @@ def test_a_dataset_can_be_made_with_encoders_given_in_code(tmp_path: Path, clip:
     config = replace(PRESETS["tiny"], out=str(tmp_path), resolution=64, draws=1, split_shares=(0.0, 1.0, 0.0))
     encoders = PixelEncoder(), clip
     quiet = {"say": lambda line: None, "progress": lambda rows: None}
-    job = prepare(check_inputs(config), device="cpu", encoders=encoders, **quiet)
+    out = Folder(config.out)
+    checked = check_inputs(lay_out_sample_photos(config, out))
+    job = prepare(checked, out, device="cpu", encoders=facts_of(*encoders), **quiet)
     maker = UnitMaker(job.config, job.out, job.store, *encoders, job.class_names, job.recipe_digest, 1)
     for task in pending_tasks(job)[0]:
         maker.make(task)

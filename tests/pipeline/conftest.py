@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
 from pipeline.pictures.funnel import write_funnel
 from pipeline.pictures.overview import write_overview
 from pipeline.shards.manifest import finish_dataset, read_manifest
@@ -19,7 +19,7 @@ from pipeline.verification.dataset import list_files, verify_whole
 from pipeline.verification.problems import Problem
 from pipeline.verification.units import verify_unit
 
-Make = Callable[..., Prepared]
+Make = Callable[..., PreparedJob]
 
 
 def find_problems(dataset: Path | str) -> list[Problem]:
@@ -39,7 +39,7 @@ def problems(dataset: Path | str) -> list[str]:
         return [str(error)]
 
 
-def finish_with_pictures(job: Prepared) -> None:
+def finish_with_pictures(job: PreparedJob) -> None:
     """End a dataset as the shard job does."""
     records, draws = read_records(job.out), job.config.draws
     write_overview(job.out, records, seed=job.config.seed)

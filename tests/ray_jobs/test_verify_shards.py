@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
 from pipeline.storage.folder import Folder
 from ray_jobs.verifying import choose_units, verify_shards
 from schemas.shards import UnitRecord
@@ -13,7 +13,7 @@ from tests.ray_jobs.conftest import Run
 
 
 def test_doing_what_verify_advises_mends_the_dataset(
-    run: Run, make: Callable[..., Prepared], sample_folder: Path, tmp_path: Path
+    run: Run, make: Callable[..., PreparedJob], sample_folder: Path, tmp_path: Path
 ) -> None:
     dataset = tmp_path / "d"
     finish_with_pictures(make(dataset, finish=False))

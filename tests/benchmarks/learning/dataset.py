@@ -5,11 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.config import ShardConfig
+from pipeline.encoders.facts import facts_of
 from pipeline.encoders.fingerprints import make_deterministic
 from pipeline.jobs.inputs import check_inputs
 from pipeline.jobs.preparation import pending_tasks, prepare
 from pipeline.shards.manifest import finish_dataset
 from pipeline.shards.records import read_records
+from pipeline.storage.folder import Folder
 from pipeline.units.maker import UnitMaker
 from tests.benchmarks.learning.encoders import EfficientNetEncoder, PixelEncoder
 
@@ -39,7 +41,10 @@ def make_dataset(photos: Path, out: Path, *, draws: int, workers: int, limit: in
     )
     make_deterministic()
     encoders = PixelEncoder(), EfficientNetEncoder()
-    job = prepare(check_inputs(config), device="cpu", say=say, progress=lambda rows: None, encoders=encoders)
+    facts = facts_of(*encoders)
+    job = prepare(
+        check_inputs(config), Folder(config.out), device="cpu", encoders=facts, say=say, progress=lambda _: None
+    )
     maker = UnitMaker(job.config, job.out, job.store, *encoders, job.class_names, job.recipe_digest, 1)
     tasks, done = pending_tasks(job)
     say(f"{sum(len(task.draws) for task in tasks)} shards to make, {done} finished")
@@ -47,5 +52,6 @@ def make_dataset(photos: Path, out: Path, *, draws: int, workers: int, limit: in
         for _ in pool.map(maker.make, tasks):
             pass
     records = read_records(job.out)
-    finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=draws, names=job.names)
+    names = {"vae": encoders[0].name, "clip": encoders[1].name}
+    finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=draws, names=names)
     say(f"{sum(record.samples for record in records)} samples in {len(records)} shards")

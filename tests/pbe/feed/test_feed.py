@@ -33,7 +33,7 @@ from pipeline.draws.masks import latent_mask, raster_mask
 from pipeline.encoders.clip import ClipEncoder, clip_normalise
 from pipeline.encoders.pixels import unit_pixels
 from pipeline.errors import InputError
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
 from pipeline.rng import rng_for
 from pipeline.shards.samples import read_index, read_sample
 from pipeline.storage import retries
@@ -65,7 +65,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def dataset(make: Callable[..., Prepared], _made: Path) -> Path:
+def dataset(make: Callable[..., PreparedJob], _made: Path) -> Path:
     """Real photos, sources kept; some in train, some in validation."""
     if not (_made / MANIFEST).exists():
         make(_made, keep_source=True)

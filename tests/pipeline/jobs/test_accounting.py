@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
 from pipeline.storage.folder import Folder
 from tests.pipeline.conftest import problems
 
-Make = Callable[..., Prepared]
+Make = Callable[..., PreparedJob]
 Place = tuple[str, int]  # image_id, ordinal of the row within its photo, in input order
 
 HEADER = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax", "IsGroupOf")

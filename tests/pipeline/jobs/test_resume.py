@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, LockLostError
-from pipeline.jobs.inputs import check_inputs
-from pipeline.jobs.preparation import Prepared, pending_tasks
+from pipeline.jobs.preparation import PreparedJob, clear_leftovers, pending_tasks
 from pipeline.planning.plan_files import PLAN
 from pipeline.storage.folder import Folder
 from pipeline.units.maker import UnitMaker
@@ -17,7 +16,7 @@ from schemas.shards import unit_name
 from tests.benchmarks.resume import start_job, write_photos
 from tests.object_storage import Proxy
 
-Make = Callable[..., Prepared]
+Make = Callable[..., PreparedJob]
 
 
 def test_a_start_over_finished_work_opens_no_record_and_no_shard(tmp_path: Path) -> None:
@@ -132,7 +131,7 @@ def test_a_job_that_lost_its_output_removes_and_writes_nothing(make: Make, tmp_p
         with pytest.raises(LockLostError):
             change()
     with pytest.raises(LockLostError):
-        check_inputs(job.config, guard=lost)
+        clear_leftovers(out)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from tests.pipeline.conftest import problems
 
-Make = Callable[..., Prepared]
+Make = Callable[..., PreparedJob]
 
 
 def test_a_damaged_record_is_refused_when_a_dataset_is_finished(make: Make, dataset: Path) -> None:

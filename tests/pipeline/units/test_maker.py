@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.records import read_records
 from pipeline.storage import retries
 
-Make = Callable[..., Prepared]
+Make = Callable[..., PreparedJob]
 
 
 def hashes(out: Path, *folders: str) -> dict[str, str]:

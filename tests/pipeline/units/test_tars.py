@@ -18,7 +18,7 @@ from pipeline.draws.masks import raster_mask
 from pipeline.encoders.clip import ClipEncoder
 from pipeline.encoders.pixels import blank_signed, signed
 from pipeline.encoders.vae import VaeEncoder
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.samples import read_sample
 from pipeline.storage.folder import Folder
 from schemas.samples import INDEX, SAMPLE, sample_key
@@ -30,7 +30,7 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def dataset(make: Callable[..., Prepared], _shared: Path) -> Path:
+def dataset(make: Callable[..., PreparedJob], _shared: Path) -> Path:
     if not (_shared / "manifest.json").exists():
         make(_shared)
     return _shared

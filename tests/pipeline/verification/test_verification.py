@@ -16,7 +16,7 @@ import webdataset as wds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.jobs.preparation import Prepared
+from pipeline.jobs.preparation import PreparedJob
 from pipeline.photos.jpeg import encode_jpeg
 from pipeline.shards.recipe import digest_of
 from pipeline.shards.records import read_records, shards_table
@@ -31,7 +31,7 @@ from tests.object_storage import Proxy
 from tests.pipeline.conftest import change_byte, files_of, find_problems, finish_with_pictures, problems
 
 bits = st.integers(0, 7)
-Make = Callable[..., Prepared]
+Make = Callable[..., PreparedJob]
 
 
 def test_a_sound_dataset_has_no_problems(dataset: Path) -> None:

@@ -1,0 +1,160 @@
+"""Facts: what --vae and --clip name -> shapes of latents and vectors, and which version of the weights it is.
+
+All of it comes from config.json and the files' sizes and times, so that a driver needs neither torch nor the weights.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate
+from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
+from pipeline.errors import InputError
+
+VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
+CLIP_TYPES = ("clip", "clip_vision_model")
+UNTRAINED_FACTOR, UNTRAINED_CHANNELS, UNTRAINED_DIMENSION = 8, 4, 64
+# What diffusers and transformers take where a config is silent.
+_KL_BLOCKS, _TINY_BLOCKS, _LATENT_CHANNELS, _HIDDEN_SIZE = (64,), (64, 64, 64, 64), 4, 768
+
+
+@dataclass(frozen=True)
+class VaeFacts:
+    """What a recipe says of the source encoder.
+
+    Args:
+        factor: source px a latent cell.
+        fingerprint: of weights, config and precision; empty until the weights have been read.
+    """
+
+    factor: int
+    channels: int
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What a recipe says of the exemplar encoder; `dimension` is the length of its vectors."""
+
+    dimension: int
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class EncoderFacts:
+    """What a recipe says of both encoders."""
+
+    vae: VaeFacts
+    clip: ClipFacts
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "EncoderFacts":
+        """Read what `to_json` gave.
+
+        Raises:
+            TypeError, KeyError: it is something else.
+        """
+        return cls(VaeFacts(**content["vae"]), ClipFacts(**content["clip"]))
+
+
+def facts_of(sources: SourceEncoder, exemplars: ExemplarEncoder) -> EncoderFacts:
+    """Describe loaded encoders."""
+    return EncoderFacts(
+        VaeFacts(sources.factor, sources.channels, sources.fingerprint),
+        ClipFacts(exemplars.dimension, exemplars.fingerprint),
+    )
+
+
+def read_vae_facts(name: str, *, flag: str = "--vae") -> VaeFacts:
+    """Read factor and channels of a VAE from its config.json.
+
+    Args:
+        name: a folder, a hub id (`id:subfolder`), or `untrained`.
+
+    Raises:
+        InputError: it is missing, or not a VAE of a known class.
+    """
+    if name == UNTRAINED:
+        return VaeFacts(UNTRAINED_FACTOR, UNTRAINED_CHANNELS)
+    config = _read_config(flag, name, "vae")
+    class_name = config.get("_class_name")
+    if class_name not in VAE_CLASSES:
+        raise InputError(f"{flag} {name}: class {class_name}; give one of {', '.join(VAE_CLASSES)}")
+    blocks = config.get("block_out_channels") or config.get("encoder_block_out_channels")
+    levels = len(blocks or (_KL_BLOCKS if class_name == "AutoencoderKL" else _TINY_BLOCKS))
+    return VaeFacts(2 ** (levels - 1), int(config.get("latent_channels", _LATENT_CHANNELS)))
+
+
+def read_clip_facts(name: str, *, flag: str = "--clip") -> ClipFacts:
+    """Read the length of a CLIP vision tower's vectors from its config.json.
+
+    Raises:
+        InputError: it is missing, or not a CLIP model.
+    """
+    if name == UNTRAINED:
+        return ClipFacts(UNTRAINED_DIMENSION)
+    config = _read_config(flag, name, "image_encoder")
+    if config.get("model_type") not in CLIP_TYPES:
+        raise InputError(f"{flag} {name}: model type {config.get('model_type')}; give a CLIP model")
+    vision = config.get("vision_config") if config["model_type"] == "clip" else config
+    return ClipFacts(int((vision or {}).get("hidden_size", _HIDDEN_SIZE)))
+
+
+def stamp_weights(flag: str, name: str, part: str) -> list[Any]:
+    """Tell one version of an encoder's files from another, without reading them.
+
+    Args:
+        part: the folder that a complete pipeline keeps it in.
+
+    Returns:
+        Path, size and modification time (ns) of each file; for a hub id, the snapshot's commit.
+    """
+    if name == UNTRAINED:
+        return [UNTRAINED]
+    config = find_config(flag, name, part)
+    if not Path(name).exists():
+        return [name, config.parts[config.parts.index("snapshots") + 1]]
+    return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in _files_beside(config)]
+
+
+def find_config(flag: str, name: str, part: str) -> Path:
+    """Find the config.json of an encoder, in its folder or in the hub's cache, where it is fetched to if need be.
+
+    Raises:
+        InputError: there is none, or no weights lie beside it.
+    """
+    source = locate(flag, name, part)
+    root, subfolder = source["pretrained_model_name_or_path"], source["subfolder"] or ""
+    if Path(name).exists():
+        config = Path(root) / subfolder / "config.json"
+        if not config.is_file() or not any(config.parent.glob("*.safetensors")):
+            missing = "*.safetensors" if config.is_file() else "config.json"
+            raise InputError(f"{flag} {name}: no {missing} there; {NO_WEIGHTS}")
+        return config.absolute()
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(root, "config.json", subfolder=subfolder or None))
+    except (OSError, ValueError) as error:  # the hub's own errors derive from these
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise InputError(f"{flag} {name}: cannot be loaded ({reason}); {NO_WEIGHTS}") from error
+
+
+def _files_beside(config: Path) -> Iterator[Path]:
+    return (path for path in sorted(config.parent.iterdir()) if path.suffix in (".json", ".safetensors"))
+
+
+def _read_config(flag: str, name: str, part: str) -> dict[str, Any]:
+    path = find_config(flag, name, part)
+    try:
+        config = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{flag} {name}: {path.name} cannot be read ({error}); {NO_WEIGHTS}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{flag} {name}: {path.name} is not a model's config; {NO_WEIGHTS}")
+    return config

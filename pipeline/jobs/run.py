@@ -1,0 +1,239 @@
+"""Run: checked inputs and a workshop -> a finished dataset. The one driver, on Ray or on the threads of one process."""
+
+import errno
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import pipeline
+from pipeline.command import EXIT_FAILED
+from pipeline.encoders.facts import EncoderFacts
+from pipeline.errors import InputError
+from pipeline.jobs.ending import end_dataset, is_complete, log_run, report_errors, sum_up
+from pipeline.jobs.inputs import CheckedInputs
+from pipeline.jobs.known_encoders import recall_encoders, remember_encoders, stamp_encoders
+from pipeline.jobs.preparation import PreparedJob, clear_leftovers, pending_tasks, prepare, recorded_device
+from pipeline.jobs.workshop import OpenWorkshop, UnitResult, Workshop
+from pipeline.planning.tasks import UnitTask
+from pipeline.shards.recipe import Json
+from pipeline.shards.records import read_records
+from pipeline.shards.totals import count_totals
+from pipeline.storage.folder import Folder
+from pipeline.storage.lock import Hold, locked
+from pipeline.storage.redaction import redact
+from schemas.shards import MANIFEST, UnitRecord
+
+JUDGED_PHOTOS = 200
+AUTO = "auto"
+
+
+class TooManyFailuresError(Exception):
+    """More photos failed than --max-photo-failures allows."""
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended: the exit code, and what the dataset holds where this run completed it."""
+
+    code: int
+    job: PreparedJob
+    records: list[UnitRecord] = field(default_factory=list)
+    totals: Json | None = None
+
+
+def say(line: str) -> None:
+    """Print a line above any progress bar."""
+    tqdm.write(redact(line))
+    sys.stdout.flush()
+
+
+@contextmanager
+def hold_output(url: str) -> Iterator[Hold]:
+    """Hold an output for this process; a refused job that has only just created the folder removes it again.
+
+    Raises:
+        InputError: another job holds it, or it cannot be written.
+    """
+    out = Folder(url)
+    created = _first_missing(Path(out.path(""))) if out.local else None
+    try:
+        with locked(out, say=say) as hold:
+            yield hold
+    except InputError:
+        if created and not out.names("units"):
+            shutil.rmtree(created, ignore_errors=True)
+        raise
+
+
+def run_job(
+    checked: CheckedInputs,
+    *,
+    hold: Hold,
+    open_workshop: OpenWorkshop,
+    check_plan: Callable[[PreparedJob], None] = lambda job: None,
+) -> RunEnd:
+    """Make what is missing of a dataset, and finish it.
+
+    Encoders and Ray are only started for units that are still to be made. Where it is not known yet which weights
+    these are, the first encoder says so before anything is planned or removed.
+
+    Args:
+        hold: the lock on the output.
+        check_plan: called with the planned job; may raise InputError to refuse it.
+
+    Raises:
+        InputError: anything that the job's user can fix.
+        LockLostError: another job has taken the output over.
+        OSError: a disk is full, or storage kept failing.
+    """
+    config = checked.config
+    out = Folder(config.out, guard=hold.check)
+    clear_leftovers(out)
+    device = config.device if config.device != AUTO else recorded_device(out) or AUTO
+    stamp = stamp_encoders(config)
+    encoders = recall_encoders(out, stamp)
+
+    def prepare_for(device: str, encoders: EncoderFacts) -> PreparedJob:
+        with _rows_bar() as bar:
+            job = prepare(
+                checked,
+                out,
+                device=device,
+                encoders=encoders,
+                say=say,
+                progress=lambda rows: bar.update(rows - bar.n),
+            )
+        check_plan(job)
+        remember_encoders(out, stamp, encoders)
+        return job
+
+    job = prepare_for(device, encoders) if encoders and device != AUTO else None
+    if job and not pending_tasks(job)[0]:
+        log_run(job, [], len(job.finished))
+        say(_describe_work(job))
+        return _finish(job, Counter(), [])
+    with open_workshop(checked, device) as workshop:
+        if job is None:
+            say("loading the encoders")
+            job = prepare_for(workshop.device, encoders or workshop.read_encoders())
+        tasks, done = pending_tasks(job)
+        log_run(job, tasks, done)
+        say(f"{_describe_work(job)} on {workshop.describe()}")
+        try:
+            seconds, errors = _make_all(job, tasks, workshop, hold) if tasks else (Counter[str](), {})
+            hold.check()
+        except TooManyFailuresError as error:
+            print(f"stopped: {error}")
+            return RunEnd(EXIT_FAILED, job)
+    if errors:
+        report_errors(job.out, errors)
+        clear_leftovers(job.out)
+        return RunEnd(EXIT_FAILED, job)
+    return _finish(job, seconds, tasks)
+
+
+def _first_missing(path: Path) -> Path | None:
+    """The topmost folder that creating this one would create."""
+    missing = None
+    for folder in (path, *path.parents):
+        if folder.exists():
+            return missing
+        missing = folder
+    return missing
+
+
+def _rows_bar() -> Any:
+    return tqdm(desc="box rows", unit=" rows", unit_scale=True, leave=False, mininterval=1, delay=2)
+
+
+def _describe_work(job: PreparedJob) -> str:
+    tasks, done = pending_tasks(job)
+    return (
+        f"{job.plan.photos_planned:,} photos in {job.plan.units:,} units, {job.config.draws} draws: "
+        f"{done:,} unit draws finished, {sum(len(task.draws) for task in tasks):,} to make"
+    )
+
+
+def _make_all(
+    job: PreparedJob, tasks: list[UnitTask], workshop: Workshop, hold: Hold
+) -> tuple[Counter[str], dict[int, UnitResult]]:
+    """Make all pending units, with a progress bar.
+
+    Returns:
+        The seconds by stage, and the failed units.
+
+    Raises:
+        TooManyFailuresError: as soon as too many photos have failed.
+        OSError: as soon as a disk is full.
+    """
+    job.out.delete(MANIFEST)  # while shards are added the dataset is not complete
+    errors: dict[int, UnitResult] = {}
+    seconds: Counter[str] = Counter()
+    photos = lost = 0
+    total = sum(task.photos * len(task.draws) for task in tasks)
+    with tqdm(total=total, desc="draws", unit=" draws", mininterval=1) as bar:
+        for result in workshop.make(job, tasks, check=hold.check):
+            if result.disk_full:
+                raise OSError(errno.ENOSPC, result.error)
+            if result.error:
+                errors[result.unit] = result
+                continue
+            bar.update(sum(record.planned for record in result.records))
+            seconds.update(result.seconds)
+            photos += result.records[0].photos
+            lost += result.records[0].photos_lost
+            if photos >= JUDGED_PHOTOS:
+                _judge(job, lost, photos, result.records)
+    return seconds, errors
+
+
+def _judge(job: PreparedJob, lost: int, photos: int, records: list[UnitRecord]) -> None:
+    """Stop a job whose photos fail too often.
+
+    Raises:
+        TooManyFailuresError: they do.
+    """
+    limit = job.config.max_photo_failures
+    if lost > limit * photos:
+        reasons = Counter[str]()
+        for record in records:
+            reasons.update({reason: n for reason, n in record.dropped.items() if reason.startswith("photo/")})
+        shown = ", ".join(f"{reason.removeprefix('photo/')} {n}" for reason, n in reasons.most_common(3))
+        raise TooManyFailuresError(
+            f"{lost} of {photos} photos failed, more than --max-photo-failures {limit:g} (lately: {shown or 'none'}; "
+            f"all: {job.out.url}/drops/units). Finished units are kept, with their drops. If --images was wrong, fix "
+            "it and start with --overwrite; if the photos are at fault, raise --max-photo-failures and run again to "
+            "go on"
+        )
+
+
+def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask]) -> RunEnd:
+    """Judge the photos, write tables, pictures and the manifest, and sum up.
+
+    Args:
+        seconds: of thread time, by stage.
+        tasks: made in this run.
+    """
+    if not tasks and is_complete(job):
+        print("nothing to do: the dataset is complete")
+        return RunEnd(0, job)
+    records = read_records(job.out)
+    totals = count_totals(job.plan, records, job.config.draws)
+    try:
+        _judge(job, totals["photos_lost"], totals["photos_planned"], records)
+    except TooManyFailuresError as error:
+        print(f"stopped: {error}")
+        return RunEnd(EXIT_FAILED, job)
+    end_dataset(job, records, totals)
+    made = sum(task.photos * len(task.draws) for task in tasks)
+    sum_up(job, totals, seconds=seconds, made=made, wall=time.monotonic() - pipeline.STARTED)
+    clear_leftovers(job.out)
+    return RunEnd(0, job, records, totals)
