@@ -31,6 +31,7 @@ from pipeline.storage.folder import Folder
 from pipeline.storage.lock import Hold
 from pipeline.storage.redaction import redact
 from pipeline.storage.urls import absolute
+from schemas.boxes import ID_COLUMN
 from schemas.shards import SPLITS
 
 
@@ -59,7 +60,7 @@ def _make_dataset(config: PairConfig, folder: Folder, table: pa.Table, hold: Hol
     out, store = Folder(config.out, guard=hold.check), PairStore(folder, table)
     if changes := describe_changes(out, table):
         say(f"pairs since {config.out} was begun: {changes}")
-    say(f"{len(table):,} pairs")
+    say(f"{len(table):,} pairs of {len(set(table[ID_COLUMN].to_pylist())):,} photos")
     checked = check_inputs(config.shard_config(table=keep_table(out, table)), store=store)
     return run_job(checked, hold=hold, open_workshop=_workshop(store, config.workers), check_plan=_refuse_no_training)
 
