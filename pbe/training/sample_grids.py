@@ -15,7 +15,7 @@ from pbe.feed.dataset import open_dataset
 from pbe.feed.fixed_batches import fixed_batches, fixed_feed
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.sampler import Conditions, initial_noise, make_scheduler, sample
-from pbe.weights.reading import Tensors
+from pbe.weights.tensor_names import Tensors
 from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
 from pipeline.encoders.latents import decode

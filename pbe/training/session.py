@@ -17,7 +17,7 @@ from pbe.training.run_folder import lock_run
 from pbe.training.start import build, count_micro_batches, feed_config, start
 from pbe.training.telemetry import draw_losses
 from pbe.weights.export import export_model
-from pbe.weights.misfits import misfits
+from pbe.weights.misfits import diffusers_misfits
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
@@ -93,6 +93,6 @@ def _refuse_misfit(config: TrainConfig, model: PaintByExample, frozen: FrozenEnc
     if not able[config.dtype]:
         raise InputError(f"--dtype {config.dtype}: this device ({device.device_name()}) cannot; give another")
     vae, tower = frozen.vae and frozen.vae.model, frozen.clip and frozen.clip.model
-    reasons = misfits(model.config, vae=vae, tower=tower)
+    reasons = diffusers_misfits(model.config, vae=vae, tower=tower)
     if config.export_layout == "diffusers" and reasons:
         raise InputError(f"--export-layout diffusers cannot hold this model: {'; '.join(reasons)}; give auto or pbe")

@@ -1,23 +1,26 @@
-"""Loading: weights by name -> modules: a model to train on, or model and encoders to edit with."""
+"""Building: tensors and configs -> modules: a model to train from them, or model and frozen encoders to edit with.
 
-from collections.abc import Iterable, Iterator, Mapping
+A module is first sketched without storage, so that tensors that do not fit are refused before memory is taken.
+"""
+
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import diffusers
 import torch
 import transformers
-from torch import nn
 
 from pbe.model.conditioner import ConditionerConfig
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.unet import UNET_SIZES, input_channels, unet_config
+from pbe.weights.differences import adopt, load_exactly, refuse_differences
 from pbe.weights.model_files import FORMS
-from pbe.weights.reading import Tensors, Weights
+from pbe.weights.reading import Weights
+from pipeline.encoders.clip import tower_prefix
 from pipeline.encoders.vae import VAE_CLASSES
 from pipeline.errors import InputError
 
-_NAMED = 4  # tensors that an error lists
 VIT_L_14 = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
@@ -27,8 +30,6 @@ VIT_L_14 = {
     "patch_size": 14,
     "projection_dim": 768,
 }
-_CLIP_KEYS = {*VIT_L_14, "hidden_act", "layer_norm_eps", "num_channels", "dtype", "torch_dtype"}
-_LAYERS, _MOST_LAYERS = ("num_hidden_layers", "layers_per_block", "transformer_layers_per_block"), 200
 SD_V1_VAE = {
     "block_out_channels": (128, 256, 512, 512),
     "down_block_types": ("DownEncoderBlock2D",) * 4,
@@ -37,6 +38,8 @@ SD_V1_VAE = {
     "latent_channels": 4,
     "sample_size": 512,
 }
+_CLIP_KEYS = {*VIT_L_14, "hidden_act", "layer_norm_eps", "num_channels", "dtype", "torch_dtype"}
+_LAYERS, _MOST_LAYERS = ("num_hidden_layers", "layers_per_block", "transformer_layers_per_block"), 200
 
 
 def initialise(model: PaintByExample, weights: Weights) -> list[str]:
@@ -51,12 +54,44 @@ def initialise(model: PaintByExample, weights: Weights) -> list[str]:
     Raises:
         InputError: tensors are missing, unexpected or of another kind; names them.
     """
-    unet, said = _grown(weights, channels=model.unet.config.in_channels, latent_channels=model.unet.config.out_channels)
+    unet, line = _grow_unet(
+        weights, channels=model.unet.config.in_channels, latent_channels=model.unet.config.out_channels
+    )
     load_exactly(model.unet, unet, f"{weights.source}: UNet")
-    if weights.conditioner:
-        load_exactly(model.conditioner, weights.conditioner, f"{weights.source}: conditioner")
-        said.append(f"conditioner: {len(weights.conditioner)} tensors of {weights.source}")
-    return said
+    if not weights.conditioner:
+        return [line]
+    load_exactly(model.conditioner, weights.conditioner, f"{weights.source}: conditioner")
+    return [line, f"conditioner: {len(weights.conditioner)} tensors of {weights.source}"]
+
+
+def _grow_unet(weights: Weights, *, channels: int, latent_channels: int) -> tuple[dict[str, torch.Tensor], str]:
+    """Fit the first convolution to the model's input channels.
+
+    Returns:
+        The UNet's tensors, and a line for the log.
+
+    Raises:
+        InputError: the weights take an input that is neither Stable Diffusion's nor Paint by Example's.
+    """
+    unet = dict(weights.unet)
+    line = f"UNet: {len(unet)} tensors of {weights.source}"
+    conv_in = unet.get("conv_in.weight")
+    if conv_in is None or weights.conditioner:
+        return unet, line
+    if conv_in.shape[1] != latent_channels:
+        raise InputError(
+            f"{weights.source}: its UNet takes {conv_in.shape[1]} input channels without being Paint by Example's, so "
+            f"that their order may not be [noisy latent, masked latent, mask]; start from one with {latent_channels}"
+        )
+    unet["conv_in.weight"] = _grow_input(conv_in, channels=input_channels(latent_channels))
+    return unet, f"{line}; conv_in {latent_channels} -> {channels} channels, the new ones zero"
+
+
+def _grow_input(weight: torch.Tensor, *, channels: int) -> torch.Tensor:
+    """Append input channels of zeros to a convolution: [o, i, k, k] -> [o, channels, k, k]."""
+    grown = weight.new_zeros((weight.shape[0], channels, *weight.shape[2:]))
+    grown[:, : weight.shape[1]] = weight
+    return grown
 
 
 def build_model(weights: Weights) -> PaintByExample:
@@ -65,7 +100,7 @@ def build_model(weights: Weights) -> PaintByExample:
     Raises:
         InputError: the weights have no conditioner, or do not fit together.
     """
-    config = described_config(weights)
+    config = _model_config(weights)
     with _described(f"{weights.source}: UNet"), torch.device("meta"):
         _refuse_deep(config.unet)
         model = PaintByExample(config)
@@ -74,11 +109,11 @@ def build_model(weights: Weights) -> PaintByExample:
     return model.eval()
 
 
-def described_config(weights: Weights) -> ModelConfig:
-    """Tell the config of the Paint by Example model that the weights belong to.
+def _model_config(weights: Weights) -> ModelConfig:
+    """Derive the model's config: the UNet's is given, the conditioner's sizes are those of its tensors.
 
     Raises:
-        InputError: they have no exemplar conditioner.
+        InputError: there is no conditioner.
     """
     if "proj_out.weight" not in weights.conditioner:
         raise InputError(f"{weights.source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
@@ -91,7 +126,7 @@ def described_config(weights: Weights) -> ModelConfig:
 
 
 def build_tower(weights: Weights) -> Any:
-    """Build the CLIP vision tower that lies in the weights, frozen, in their precision.
+    """Build the CLIP vision tower of the weights, frozen, in their precision.
 
     Raises:
         InputError: there is none, or it does not fit its config.
@@ -100,21 +135,20 @@ def build_tower(weights: Weights) -> Any:
         raise InputError(f"{weights.source}: holds no CLIP vision tower; name one with --clip")
     what = f"{weights.source}: CLIP vision tower"
     with _described(what):
-        told = {key: value for key, value in (weights.tower_config or VIT_L_14).items() if key in _CLIP_KEYS}
-        _refuse_deep(told)
-        config = transformers.CLIPVisionConfig(**told)
+        known = {key: value for key, value in (weights.tower_config or VIT_L_14).items() if key in _CLIP_KEYS}
+        _refuse_deep(known)
+        config = transformers.CLIPVisionConfig(**known)
         with torch.device("meta"):
             sketch = transformers.CLIPVisionModel(config)
-    nested = any(key.startswith("vision_model.") for key in sketch.state_dict())
-    state = {f"vision_model.{key}": value for key, value in weights.tower.items()} if nested else weights.tower
-    _refuse_differences(sketch, state, what)  # before memory is taken for what may be no model at all
-    tower = transformers.CLIPVisionModel(config)  # with its buffers, which no file holds
+    state = {f"{tower_prefix(sketch)}{key}": value for key, value in weights.tower.items()}
+    refuse_differences(sketch, state, what)
+    tower = transformers.CLIPVisionModel(config)  # a sketch cannot adopt them all: no file holds its buffers
     tower.load_state_dict(state, assign=True)
     return tower.eval().requires_grad_(False)
 
 
 def build_vae(weights: Weights) -> Any:
-    """Build the VAE that lies in the weights, frozen, in their precision.
+    """Build the VAE of the weights, frozen, in their precision.
 
     Raises:
         InputError: there is none, it is of an unknown class, or it does not fit its config.
@@ -138,7 +172,7 @@ def build_vae(weights: Weights) -> Any:
 
 @contextmanager
 def _described(what: str) -> Iterator[None]:
-    """Make a reason of whatever a library raises on a config that describes no model.
+    """Turn whatever a library raises on a config that describes no model into a refusal of that config.
 
     Raises:
         InputError: naming the part.
@@ -153,7 +187,7 @@ def _described(what: str) -> Iterator[None]:
 
 
 def _refuse_deep(config: Mapping[str, Any]) -> None:
-    """Refuse, before they are built, more layers than any model has.
+    """Refuse more layers than any model has, which would take forever to build.
 
     Raises:
         ValueError: naming the number.
@@ -163,91 +197,3 @@ def _refuse_deep(config: Mapping[str, Any]) -> None:
         for value in values if isinstance(values, list | tuple) else [values]:
             if type(value) is int and value > _MOST_LAYERS:
                 raise ValueError(f"{name} {value}")
-
-
-def adopt(module: nn.Module, state: Tensors, what: str) -> None:
-    """Make the tensors of a state dict, which must cover the module, its own: nothing is copied or cast.
-
-    Raises:
-        InputError: see `load_exactly`.
-    """
-    _refuse_differences(module, state, what)
-    module.load_state_dict(dict(state), assign=True)
-
-
-def load_exactly(module: nn.Module, state: Tensors, what: str) -> None:
-    """Load a state dict that must cover the module, no more and no less.
-
-    Raises:
-        InputError: naming what is missing, unexpected or of another kind.
-    """
-    _refuse_differences(module, state, what)
-    module.load_state_dict(dict(state))
-
-
-def differences(module: nn.Module, state: Tensors) -> list[str]:
-    """Say which tensors of a state dict are missing, unexpected or of another kind for the module; empty: none."""
-    expected = module.state_dict()
-    return [
-        *_listed("missing", expected.keys() - state.keys()),
-        *_listed("unexpected", state.keys() - expected.keys()),
-        *_listed("of another shape", _misshapen(expected, state)),
-        *_listed("of whole numbers", _whole(expected, state)),
-    ]
-
-
-def grow_input(weight: torch.Tensor, *, channels: int) -> torch.Tensor:
-    """Append input channels of zeros to a convolution: [o, i, k, k] -> [o, channels, k, k]."""
-    grown = weight.new_zeros((weight.shape[0], channels, *weight.shape[2:]))
-    grown[:, : weight.shape[1]] = weight
-    return grown
-
-
-def _grown(weights: Weights, *, channels: int, latent_channels: int) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """Fit conv_in to the model's input channels.
-
-    Raises:
-        InputError: the weights take an input that is neither Stable Diffusion's nor Paint by Example's.
-    """
-    unet = dict(weights.unet)
-    said = f"UNet: {len(unet)} tensors of {weights.source}"
-    conv_in = unet.get("conv_in.weight")
-    if conv_in is None or weights.conditioner:
-        return unet, [said]
-    if conv_in.shape[1] != latent_channels:
-        raise InputError(
-            f"{weights.source}: its UNet takes {conv_in.shape[1]} input channels without being Paint by Example's, so "
-            f"that their order may not be [noisy latent, masked latent, mask]; start from one with {latent_channels}"
-        )
-    unet["conv_in.weight"] = grow_input(conv_in, channels=input_channels(latent_channels))
-    return unet, [f"{said}; conv_in {latent_channels} -> {channels} channels, the new ones zero"]
-
-
-def _refuse_differences(module: nn.Module, state: Tensors, what: str) -> None:
-    faults = differences(module, state)
-    if faults:
-        raise InputError(
-            f"{what} does not fit this model: {'; '.join(faults)}. Weights and model must have equal sizes"
-        )
-
-
-def _misshapen(expected: Tensors, state: Tensors) -> list[str]:
-    return [
-        f"{key} {tuple(state[key].shape)} for {tuple(expected[key].shape)}"
-        for key in expected.keys() & state.keys()
-        if state[key].shape != expected[key].shape
-    ]
-
-
-def _whole(expected: Tensors, state: Tensors) -> list[str]:
-    return [
-        f"{key} {state[key].dtype}"
-        for key in expected.keys() & state.keys()
-        if expected[key].is_floating_point() > state[key].is_floating_point()
-    ]
-
-
-def _listed(what: str, names: Iterable[str]) -> list[str]:
-    names = sorted(names)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [f"{len(names)} {what} ({', '.join(names[:_NAMED])}{more})"] if names else []

@@ -11,8 +11,9 @@ from pbe.model.paint_by_example import count_parameters
 from pbe.weights.building import build_model
 from pbe.weights.export import export_model
 from pbe.weights.ldm_checkpoint import write_checkpoint
-from pbe.weights.misfits import ldm_misfits, misfits, refuse_misfits
-from pbe.weights.parts import Parts, choose_tower, choose_vae
+from pbe.weights.misfits import diffusers_misfits, original_misfits, refuse_misfits
+from pbe.weights.named_encoders import choose_tower, choose_vae
+from pbe.weights.parts import Parts
 from pbe.weights.reading import read_weights
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
@@ -107,7 +108,7 @@ def _room(out: str) -> Iterator[None]:
 
 def _write_checkpoint(out: Path, parts: Parts) -> str:
     model, vae, tower = parts.model, parts.vae, parts.tower
-    reasons = misfits(model.config, vae=vae, tower=tower) or ldm_misfits(model, vae=vae, tower=tower)
+    reasons = diffusers_misfits(model.config, vae=vae, tower=tower) or original_misfits(model, vae=vae, tower=tower)
     if reasons or vae is None or tower is None:
         raise InputError(f"{out}: the original code cannot hold this model: {'; '.join(reasons)}")
     tensors = {"vae": vae.state_dict(), "tower": tower.state_dict()}
@@ -129,13 +130,13 @@ def _write_folder(out: Path, layout: Layout, parts: Parts) -> str:
     )
     if written == "diffusers":
         return "diffusers layout"
-    reasons = misfits(parts.model.config, vae=parts.vae, tower=parts.tower)
+    reasons = diffusers_misfits(parts.model.config, vae=parts.vae, tower=parts.tower)
     return f"our own layout, since {'; '.join(reasons)}" if reasons else "our own layout"
 
 
 def _summary(parts: Parts) -> list[str]:
     """List parameters, tensors, precisions and size of each part, a line each."""
-    lines = [f"  {name:17} {'absent' if part is None else _size(part)}" for name, part in _named(parts).items()]
+    lines = [f"  {name:17} {'missing' if part is None else _size(part)}" for name, part in _named(parts).items()]
     step = "" if parts.note.get("step") is None else f" of step {parts.note['step']:,}"
     return [*lines, f"  weights           {parts.weights}{step}"]
 

@@ -16,11 +16,11 @@ import torch
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.model.unet import build_unet
-from pbe.weights.building import differences
-from pbe.weights.misfits import misfits
+from pbe.weights.differences import differences
+from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.note import FORMAT_VERSION, NOTE_FILE
-from pbe.weights.reading import Tensors
 from pbe.weights.tensor_files import disk_errors, write_tensors
+from pbe.weights.tensor_names import Tensors, under
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.errors import InputError
 from pipeline.storage.whole_files import folder_aside
@@ -61,18 +61,18 @@ def export_model(
         OSError: it cannot be written; what was there stays.
     """
     _refuse_partial(out, state, config)
-    reasons = misfits(config, vae=vae, tower=tower)
+    reasons = diffusers_misfits(config, vae=vae, tower=tower)
     if layout == "diffusers" and reasons:
         raise InputError(f"{out}: diffusers' layout cannot hold this model: {'; '.join(reasons)}. Export without it")
     written: Layout = layout or ("pbe" if reasons else "diffusers")
     with disk_errors(out), folder_aside(out) as aside:
-        _write_unet(aside / "unet", _under(state, "unet."), config)
+        _write_unet(aside / "unet", under(state, "unet."), config)
         if vae is not None:
             vae.save_pretrained(aside / "vae", safe_serialization=True)
         if written == "diffusers":
-            _write_diffusers_parts(aside, _under(state, "conditioner."), config, tower)
+            _write_diffusers_parts(aside, under(state, "conditioner."), config, tower)
         else:
-            _write_own_parts(aside, _under(state, "conditioner."), tower)
+            _write_own_parts(aside, under(state, "conditioner."), tower)
         note = {"format": FORMAT_VERSION, "layout": written, "weights": weights, "step": step}
         _write_json(aside / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
     return written
@@ -146,10 +146,6 @@ def _clip_preprocessing(image_size: int) -> dict[str, Any]:
         "image_mean": CLIP_MEAN,
         "image_std": CLIP_STD,
     }
-
-
-def _under(state: Tensors, prefix: str) -> dict[str, torch.Tensor]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def _write_tensors(path: Path, state: Tensors) -> None:

@@ -10,10 +10,8 @@ from pathlib import Path
 import torch
 
 from pbe.weights import ldm_names as names
-from pbe.weights.older_names import plain_tower
+from pbe.weights.tensor_names import Tensors, plain_tower, under
 from pipeline.storage.whole_files import file_aside
-
-Tensors = Mapping[str, torch.Tensor]
 
 _UNET, _VAE = "a UNet of Stable Diffusion v1", "a VAE of Stable Diffusion v1"
 _CONDITIONER = "the conditioner of Paint by Example"
@@ -59,8 +57,7 @@ def conditioner_to_ldm(state: Tensors) -> dict[str, torch.Tensor]:
 
 def tower_from_ldm(state: Tensors) -> dict[str, torch.Tensor]:
     """Take the CLIP vision tower's tensors out of a checkpoint; empty where it has none."""
-    prefix = names.TOWER_PREFIX
-    return plain_tower({key.removeprefix(prefix): value for key, value in _starting(state, [prefix]).items()})
+    return plain_tower(under(state, names.TOWER_PREFIX))
 
 
 def tower_to_ldm(state: Tensors) -> dict[str, torch.Tensor]:
@@ -100,8 +97,8 @@ def write_checkpoint(path: Path, state: Tensors, *, vae: Tensors, tower: Tensors
         step: optimiser steps behind the model; None: unknown.
     """
     tensors = {
-        **unet_to_ldm(_under(state, "unet.")),
-        **conditioner_to_ldm(_under(state, "conditioner.")),
+        **unet_to_ldm(under(state, "unet.")),
+        **conditioner_to_ldm(under(state, "conditioner.")),
         **tower_to_ldm(tower),
         **vae_to_ldm(vae),
     }
@@ -156,7 +153,3 @@ def _as_convolution(value: torch.Tensor) -> torch.Tensor:
 
 def _starting(state: Tensors, prefixes: Iterable[str]) -> dict[str, torch.Tensor]:
     return {key: value for key, value in state.items() if key.startswith(tuple(prefixes))}
-
-
-def _under(state: Tensors, prefix: str) -> dict[str, torch.Tensor]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -7,23 +7,22 @@ from typing import Any
 import torch
 
 from pbe.model.paint_by_example import PaintByExample
-from pbe.weights.building import build_model, build_tower, build_vae
+from pbe.weights.building import build_model
 from pbe.weights.misfits import refuse_misfits
-from pbe.weights.named_encoders import read_tower, read_vae
-from pbe.weights.reading import Weights, read_weights
-from pipeline.encoders.names import NONE
+from pbe.weights.named_encoders import choose_tower, choose_vae
+from pbe.weights.reading import read_weights
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A whole model, frozen, on one device and in one precision."""
+    """A complete model, frozen, on one device and in one precision."""
 
     model: PaintByExample
     """UNet and conditioner, in eval mode."""
     vae: Any | None
-    """diffusers' AutoencoderKL or AutoencoderTiny; None: done without."""
+    """diffusers' AutoencoderKL or AutoencoderTiny; None: left out."""
     tower: Any | None
-    """transformers' CLIPVisionModel; None: done without."""
+    """transformers' CLIPVisionModel; None: left out."""
     source: str
     """The folder, file or hub id that was read."""
     note: Mapping[str, Any]
@@ -38,17 +37,17 @@ class Parts:
 def load_parts(
     source: str, *, vae: str = "", clip: str = "", device: str | torch.device = "cpu", dtype: str = "float32"
 ) -> Parts:
-    """Load a whole model.
+    """Load a complete model, frozen.
 
     Args:
         source: a folder (diffusers' Paint by Example or ours; a training's folder means its `model/`), a .ckpt of the
             original code, or a hub id.
-        vae: a VAE in place of the source's: folder, hub id (`id:subfolder`), .ckpt, `untrained`; `none`: do without.
+        vae: a VAE in place of the source's: folder, hub id (`id:subfolder`), .ckpt, `untrained`; `none`: leave it out.
         clip: a CLIP vision tower, likewise.
         dtype: torch's name of the precision of all parts.
 
     Raises:
-        InputError: something is not there, does not fit, or cannot be read safely; says which flag mends it.
+        InputError: something is not there, does not fit, or cannot be read safely; names the flag that fixes it.
     """
     weights = read_weights(source)
     model = build_model(weights)
@@ -58,17 +57,3 @@ def load_parts(
         if part is not None:
             part.requires_grad_(False).to(device=device, dtype=getattr(torch, dtype))
     return Parts(model, vae_module, tower, weights.source, weights.note)
-
-
-def choose_vae(weights: Weights, name: str) -> Any | None:
-    """Build the VAE that --vae names; empty: the one in the weights; `none`: none.
-
-    Raises:
-        InputError: it is not there, or cannot be read safely.
-    """
-    return None if name == NONE else build_vae(read_vae(name) if name else weights)
-
-
-def choose_tower(weights: Weights, name: str) -> Any | None:
-    """Build the CLIP vision tower that --clip names, likewise."""
-    return None if name == NONE else build_tower(read_tower(name) if name else weights)

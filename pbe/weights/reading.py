@@ -17,12 +17,10 @@ from pbe.weights.hub import fetch
 from pbe.weights.ldm_checkpoint import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
 from pbe.weights.model_files import FORMS, PATHS, find_weights, is_paint_by_example, model_folder, read_json
 from pbe.weights.note import NOTE_FILE, read_note
-from pbe.weights.older_names import modern_vae, plain_tower
 from pbe.weights.tensor_files import read_part, read_tensors
+from pbe.weights.tensor_names import Tensors, modern_vae, plain_tower, under
 from pipeline.encoders.names import refuse_missing
 from pipeline.errors import InputError
-
-Tensors = Mapping[str, torch.Tensor]
 
 _PARTS = ("unet", "conditioner", "image_encoder", "vae")
 _SCHEDULE = {"prediction_type": "epsilon", **NOISE_SCHEDULE}
@@ -89,7 +87,7 @@ def _read_folder(folder: Path, source: str) -> Weights:
         source=source,
         unet=read_part(folder / "unet"),
         conditioner={key: value for key, value in encoder.items() if not key.startswith("model.")},
-        tower=plain_tower({k.removeprefix("model."): v for k, v in encoder.items() if k.startswith("model.")}),
+        tower=plain_tower(under(encoder, "model.")),
         vae=modern_vae(read_part(vae)) if has_vae else {},
         unet_config=read_json(folder / "unet" / "config.json"),
         tower_config=encoder_config,

@@ -75,10 +75,14 @@ def clip_normalise(images: torch.Tensor) -> torch.Tensor:
     return (images - mean) / std
 
 
+def tower_prefix(tower: Any) -> str:
+    """Return what the installed transformers puts before the names of a tower's tensors: in version 4 a prefix."""
+    prefix = "vision_model."
+    return prefix if any(name.startswith(prefix) for name in tower.state_dict()) else ""
+
+
 def _tower_names(config: Any) -> dict[str, str]:
     """Map the names in a Paint by Example image encoder, `model.*`, to those that this transformers gives a tower."""
     with torch.device("meta"):
-        names = transformers.CLIPVisionModel(config).state_dict()
-    prefix = "vision_model."
-    nested = any(name.startswith(prefix) for name in names)
-    return {r"^model\.(vision_model\.)?": prefix if nested else ""}
+        sketch = transformers.CLIPVisionModel(config)
+    return {r"^model\.(vision_model\.)?": tower_prefix(sketch)}

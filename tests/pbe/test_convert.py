@@ -135,15 +135,15 @@ def test_running_the_same_command_again_changes_nothing(tmp_path: Path, publishe
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "published"]
 
 
-def test_parts_that_are_absent_are_named_and_may_be_given(
+def test_parts_that_are_missing_are_named_and_may_be_given(
     tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = random_model(tiny_config())
     export_model(tmp_path / "bare", model.state_dict(), model.config, vae=None, tower=None, weights="raw", step=1)
     _convert(tmp_path / "bare", tmp_path / "still")
     said = capsys.readouterr().out
-    assert "VAE               absent" in said
-    assert "our own layout, since the VAE is absent, not AutoencoderKL; the exemplar encoder is absent" in said
+    assert "VAE               missing" in said
+    assert "our own layout, since the VAE is missing, not AutoencoderKL; the exemplar encoder is missing" in said
     _convert(tmp_path / "bare", tmp_path / "whole", "--vae", str(published), "--clip", str(published))
     assert f"{tmp_path / 'whole'}: diffusers layout" in capsys.readouterr().out
     parts, source = load_parts(str(tmp_path / "whole")), load_parts(str(published))
@@ -316,7 +316,7 @@ def test_quantised_weights_are_refused_by_name(
     name = sorted(state)[0]
     save_file({**state, name: state[name].to(torch.int8)}, path, metadata={"format": "pt"})
     assert main(["--model", str(folder), "--out", str(tmp_path / "out")]) == 2
-    assert "1 of whole numbers" in capsys.readouterr().err
+    assert "1 of integers" in capsys.readouterr().err
 
 
 def test_the_command_line_ends_with_0_or_2_and_no_traceback(tmp_path: Path) -> None:

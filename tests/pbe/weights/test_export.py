@@ -12,7 +12,7 @@ from pbe.model.diffusion import predict_noise
 from pbe.model.paint_by_example import PaintByExample, dead_tensors
 from pbe.weights.building import build_model, build_tower
 from pbe.weights.export import export_model
-from pbe.weights.misfits import misfits
+from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.reading import read_weights
 from pipeline.encoders.clip import load_clip
 from pipeline.encoders.vae import load_vae
@@ -150,10 +150,10 @@ def test_dead_tensors_survive_half_precision(model: PaintByExample) -> None:
 def test_what_does_not_fit_diffusers_layout_is_named(ldm_vae_module: Any) -> None:
     config = tiny_config()
     other = type(diffusers_encoder().model)(clip_config(layers=9))
-    assert misfits(config, vae=ldm_vae_module, tower=other) == ["CLIP's 9 layers mean 2 mapper blocks, not 1"]
-    assert misfits(config, vae=torch.nn.Identity(), tower=None) == [
+    assert diffusers_misfits(config, vae=ldm_vae_module, tower=other) == ["CLIP's 9 layers mean 2 mapper blocks, not 1"]
+    assert diffusers_misfits(config, vae=torch.nn.Identity(), tower=None) == [
         "the VAE is Identity, not AutoencoderKL",
-        "the exemplar encoder is absent, not CLIPVisionModel",
+        "the exemplar encoder is missing, not CLIPVisionModel",
     ]
 
 

@@ -19,8 +19,8 @@ from pbe.model.conditioner import ConditionerConfig
 from pbe.model.paint_by_example import ModelConfig, PaintByExample, count_parameters
 from pbe.model.unet import UNET_SIZES, unet_config
 from pbe.weights.building import SD_V1_VAE, VIT_L_14
-from pbe.weights.older_names import plain_tower
 from pbe.weights.parts import load_parts
+from pbe.weights.tensor_names import plain_tower
 from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 
 pytestmark = pytest.mark.slow

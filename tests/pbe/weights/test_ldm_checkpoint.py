@@ -22,9 +22,9 @@ from pbe.weights.ldm_checkpoint import (
     vae_to_ldm,
     write_checkpoint,
 )
-from pbe.weights.misfits import ldm_misfits
-from pbe.weights.older_names import plain_tower
+from pbe.weights.misfits import original_misfits
 from pbe.weights.reading import read_weights
+from pbe.weights.tensor_names import plain_tower
 from tests.pbe.conftest import LDM_SIZE, assert_same, diffusers_encoder, random_model, tiny_config
 from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 
@@ -75,7 +75,7 @@ def test_a_checkpoint_that_is_written_is_read_as_a_whole_model(tmp_path: Path, l
 
 
 def test_parts_of_other_sizes_are_named(model: PaintByExample, ldm_vae_module: Any) -> None:
-    assert ldm_misfits(model, vae=ldm_vae_module, tower=diffusers_encoder().model) == [
+    assert original_misfits(model, vae=ldm_vae_module, tower=diffusers_encoder().model) == [
         "the UNet has other tensors than Stable Diffusion v1's",
         "the conditioner has other tensors than Paint by Example's",
         "the VAE has other tensors than Stable Diffusion v1's",

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 
 from pbe.model.paint_by_example import PaintByExample
 from pbe.model.unet import UNET_SIZES, UNetSize, build_unet, unet_config
-from pbe.weights.building import build_model, build_tower, build_vae, initialise, load_exactly
+from pbe.weights.building import build_model, build_tower, build_vae, initialise
+from pbe.weights.differences import load_exactly
 from pbe.weights.pickles import load_pickled_tensors
 from pbe.weights.reading import Weights, read_weights
 from pipeline.errors import InputError
