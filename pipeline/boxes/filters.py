@@ -50,8 +50,8 @@ def parse_filters(specs: tuple[str, ...]) -> list[Rule]:
     return [_parse_rule(spec) for spec in dict.fromkeys(flat)]
 
 
-def first_rule(boxes: pa.Table, rules: list[Rule]) -> NDArray[np.int8]:
-    """Tell which rule drops each box.
+def first_rule_position(boxes: pa.Table, rules: list[Rule]) -> NDArray[np.int8]:
+    """Find the rule that drops each box.
 
     Returns:
         [n] position of the first rule that drops the row, or -1.

@@ -14,8 +14,8 @@ OUTSIDE_TOLERANCE = 1e-3  # share of the photo by which a box may leave it
 MALFORMED = ("no_image_id", "no_label", "not_a_number", "outside_photo", "empty_box", "bad_flag")
 
 
-def malformed_reason(boxes: pa.Table) -> NDArray[np.int8]:
-    """Judge rows of BOXES.
+def malformed_position(boxes: pa.Table) -> NDArray[np.int8]:
+    """Find out why rows of BOXES cannot be boxes.
 
     Returns:
         [n] position in MALFORMED of the first reason that holds, or -1.

@@ -1,4 +1,4 @@
-"""Photo headers: a photo's bytes -> nothing, or the reason why reading them would cost more than a photo is worth.
+"""Headers: a photo's bytes -> nothing, or PhotoError where opening them would cost more than a photo is worth.
 
 Pillow believes what a header says before anybody can ask it for the photo's size: a 64 KB EXIF block can name gigabytes
 of values, a WebP a canvas of 2**32 px, and 64 MiB of empty segments are each a Python object. These checks come first.
@@ -12,14 +12,15 @@ from typing import Any
 
 from pipeline.errors import PhotoError
 
-OPEN_READS = 20_000  # small reads until a header is understood; a photo takes about 100
-LOAD_READS = 2_000_000  # and until its pixels are: 2 s at most
-MAX_HEADER_BYTES = 20 << 20  # of a JPEG: 255 segments of colour profile fit
-MAX_SEGMENTS = 2000
-MAX_SCANS = 100  # of a JPEG; encoders make about 10
-MAX_SCANNED_PIXELS = 6_000_000_000  # scans x pixels: 33 scans of 180 MP
-MAX_NUMBERS_BYTES = 4 << 20  # of numbers in the tags of EXIF or TIFF, each of which becomes a Python object
-PIXELS_A_BYTE = 512  # a JPEG spends at least one bit on each block of 8 x 8
+# Each bound is far above what cameras and editors write, and low enough that a hostile photo costs seconds at most.
+OPEN_READS = 20_000  # until the header is parsed: Pillow makes a Python object a read; a photo takes about 100
+LOAD_READS = 2_000_000  # until the pixels are decoded: about 1 us each, 2 s in all
+MAX_HEADER_BYTES = 20 << 20  # of a JPEG: Pillow keeps them all; the largest colour profile, 255 segments, fits
+MAX_SEGMENTS = 2000  # of a JPEG before its first scan: a Python object each; that profile, EXIF, XMP and more fit
+MAX_SCANS = 100  # of a JPEG: each goes over all pixels again; encoders make about 10
+MAX_SCANNED_PIXELS = 6_000_000_000  # scans x pixels, which is what decoding costs: 33 scans of 180 MP
+MAX_NUMBERS_BYTES = 4 << 20  # of numbers in the tags of EXIF or TIFF: each number becomes a Python object
+PIXELS_A_BYTE = 512  # of a JPEG at most: it spends at least one bit on each block of 8 x 8
 
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -42,15 +43,15 @@ class MeteredBytes(io.BytesIO):
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self._reads = OPEN_READS
-        self._bytes = 2 * len(data) + (1 << 20)
+        self._bytes = 2 * len(data) + (1 << 20)  # parts that overlap are read again and again
 
     def opened(self) -> None:
-        """Make the bounds those of decoding."""
+        """Go over to the bounds of decoding: any number of bytes, in more pieces."""
         self._reads = LOAD_READS
         self._bytes = 1 << 62
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file."""
+        """Read like any file."""
         piece = super().read(size)
         self._reads -= 1
         self._bytes -= len(piece)
@@ -100,6 +101,7 @@ def check_tags(directory: bytes) -> None:
     Raises:
         PhotoError: `too_many_parts`.
     """
+    # Values that share bytes of the file are each unpacked: a short file can name gigabytes of them.
     all_bytes = number_bytes = 0
     for kind, size in _tags(directory):
         all_bytes += size
@@ -109,6 +111,7 @@ def check_tags(directory: bytes) -> None:
 
 
 def _check_segments(data: bytes) -> None:
+    """Check the segments of a JPEG before its first scan, and the tags of all its EXIF taken together."""
     exif = bytearray()
     for count, (marker, start, end) in enumerate(_segments(data, 2)):
         if marker == _SOS:
@@ -121,7 +124,11 @@ def _check_segments(data: bytes) -> None:
 
 
 def _segments(data: bytes, place: int) -> Iterator[tuple[int, int, int]]:
-    """Walk through a JPEG's segments: marker, start and end of the content. Fill and junk are passed over."""
+    """Walk through a JPEG's segments, passing over fill bytes and junk between them.
+
+    Yields:
+        The marker, and start and end of the content.
+    """
     for _ in range(10 * MAX_SEGMENTS):
         place = data.find(b"\xff", place)
         if place < 0 or place + 3 >= len(data):
@@ -139,7 +146,7 @@ def _segments(data: bytes, place: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _is_one_scan(data: bytes) -> bool:
-    """Tell whether the first scan of a sequential JPEG has all components: decoders take no other scan then."""
+    """Whether the first scan of a sequential JPEG has all its components: decoders then read no other scan."""
     frames = []
     for marker, start, _ in _segments(data, 2):
         if marker in _FRAMES:
@@ -150,7 +157,7 @@ def _is_one_scan(data: bytes) -> bool:
 
 
 def _count_scans(data: bytes, allowed: int) -> int:
-    """Count the scans up to the end of the image, or `allowed` + 1."""
+    """Count the scans up to the end of the image, at most `allowed` + 1."""
     place = next((end for marker, _, end in _segments(data, 2) if marker == _SOS), len(data))
     scans = 1
     for _ in range(10 * MAX_SEGMENTS):
@@ -163,11 +170,17 @@ def _count_scans(data: bytes, allowed: int) -> int:
 
 
 def _tags(directory: bytes) -> Iterator[tuple[int, int]]:
-    """List type and size in bytes of the values that are there."""
+    """List the tags of the first directory of a TIFF, and of the directories below it that Pillow reads.
+
+    Yields:
+        Type and size in bytes of each tag whose values lie inside the data.
+    """
     order = {b"II": "<", b"MM": ">"}.get(directory[:2])
     if order is None or len(directory) < 8:
         return
     big = struct.unpack_from(f"{order}H", directory, 2)[0] == 43
+    # BigTIFF has 8-byte numbers where TIFF has 4: a directory is a count, then entries of tag, type, count and value,
+    # or, where the value is longer than a word, its offset.
     word, count_format, entry = ("Q", "Q", "HHQQ") if big else ("L", "H", "HHLL")
     waiting = [_number(directory, f"{order}{word}", 8 if big else 4)]
     for position in range(1 + len(_SUB_DIRECTORIES)):

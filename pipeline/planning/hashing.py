@@ -18,7 +18,7 @@ def mix(values: U64) -> U64:
 
 
 def mix_with(values: U64, salt: int) -> U64:
-    """Scramble numbers in a way of its own for each salt."""
+    """Scramble numbers one to one, differently for each salt."""
     return mix(values ^ mix(np.array([salt % 2**64], np.uint64)))
 
 
@@ -35,9 +35,11 @@ def hash_strings(strings: pa.Array, salt: int) -> U64:
     data = np.zeros((data_buffer.size if data_buffer else 0) + 8, np.uint8)
     if data_buffer:
         data[:-8] = np.frombuffer(data_buffer, np.uint8)
+    # words[i] is the eight bytes from byte i on, wherever a string starts; the padding is for the last ones.
     words = np.ndarray((len(data) - 7,), "<u8", buffer=data.data, strides=(1,))
     starts, lengths = offsets[:-1], np.diff(offsets)
     hashes = np.full(len(strings), mix(np.array([salt % 2**64], np.uint64))[0], np.uint64)
+    # Each round takes eight more bytes of the strings that have them; what lies beyond a string's end is shifted out.
     rows = np.arange(len(strings))
     for done in range(0, int(lengths.max(initial=0)), 8):
         rows = rows[lengths[rows] > done]

@@ -1,4 +1,4 @@
-"""Photo order: judged photos -> the order in which units take them, split by split."""
+"""Photo order: kept boxes -> PLANNED_BOXES in the order of photos and draws, with their splits, up to --limit."""
 
 import numpy as np
 import pyarrow as pa
@@ -13,25 +13,38 @@ from schemas.plan import PLACES
 
 
 def photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, inputs: PlanInputs) -> pa.Table:
-    """Put kept boxes into the order of photos and draws, and add what is known of each photo."""
+    """Put kept boxes into the order of photos and draws, and add what is known of each photo.
+
+    Args:
+        kept: boxes of one partition, with hash and box id.
+        rotations, places: the same partition of what is known of photos, sorted by hash.
+
+    Returns:
+        PLANNED_BOXES, with `split`, a position in SPLITS, and `photo`, which numbers the photos.
+    """
+    # Photos follow the seeded hash of their id. A photo's boxes follow a hash of photo and box id: a permutation of
+    # its own for each photo, which its draws go through.
     photo_hash = kept[HASH_COLUMN].to_numpy()
-    taken = mix(photo_hash ^ mix(kept["box_id"].to_numpy().astype(np.uint64)))
-    order = np.lexsort((taken, photo_hash))
+    box_hash = mix(photo_hash ^ mix(kept["box_id"].to_numpy().astype(np.uint64)))
+    order = np.lexsort((box_hash, photo_hash))
     kept, photo_hash = kept.take(order), photo_hash[order]
     starts = np.ones(len(kept), bool)
     starts[1:] = photo_hash[1:] != photo_hash[:-1]
-    shares = np.cumsum(inputs.split_shares)[:-1]
-    split = np.searchsorted(shares, uniform(mix_with(photo_hash, seed_for(inputs.seed, "split"))), side="right")
+
+    # The split is a hash of the photo's id alone: a photo stays in it whatever other photos there are.
+    bounds = np.cumsum(inputs.split_shares)[:-1]
+    split = np.searchsorted(bounds, uniform(mix_with(photo_hash, seed_for(inputs.seed, "split"))), side="right")
+
     boxes = np.stack([kept[name].to_numpy().astype(np.float32) for name in COORDINATE_COLUMNS], axis=1)
-    found = _lookup(kept[ID_COLUMN], photo_hash, places)
+    place = _look_up(kept[ID_COLUMN], photo_hash, places)
     return pa.table(
         {
             "image_id": kept[ID_COLUMN],
             "box_id": kept["box_id"].cast(pa.int32()),
             "label": kept[LABEL_COLUMN],
             "box": pa.FixedSizeListArray.from_arrays(pa.array(boxes.ravel()), 4),
-            "rotation": _lookup(kept[ID_COLUMN], photo_hash, rotations)["rotation"],
-            **{name: found[name] for name in PLACES.names[1:]},
+            "rotation": _look_up(kept[ID_COLUMN], photo_hash, rotations)["rotation"],
+            **{name: place[name] for name in PLACES.names[1:]},
             "split": pa.array(split.astype(np.int8)),
             "photo": pa.array(np.cumsum(starts) - 1),
         }
@@ -39,7 +52,13 @@ def photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, input
 
 
 def cut_at_limit(kept: pa.Table, limit: int, plan: Plan) -> pa.Table:
-    """Keep photos as long as there is room, and count both sides of the cut."""
+    """Keep photos as long as there is room, and count both sides of the cut.
+
+    Args:
+        kept: PLANNED_BOXES of the next photos in plan order.
+        limit: most photos of the plan; 0: all.
+        plan: the counts so far; extended.
+    """
     photo = kept["photo"].to_numpy()
     photos = int(photo[-1]) + 1 if len(photo) else 0
     room = min(photos, max(0, limit - plan.photos_planned)) if limit else photos
@@ -51,10 +70,10 @@ def cut_at_limit(kept: pa.Table, limit: int, plan: Plan) -> pa.Table:
     return kept.slice(0, boxes)
 
 
-def _lookup(ids: pa.ChunkedArray, hashes: U64, facts: pa.Table) -> pa.Table:
+def _look_up(ids: pa.ChunkedArray, hashes: U64, facts: pa.Table) -> pa.Table:
     """Join facts, sorted by hash, to rows by id: the first fact of a photo, or nulls."""
-    place = np.searchsorted(facts[HASH_COLUMN].to_numpy(), hashes)
-    inside = place < len(facts)
-    found = facts.take(pa.array(place, mask=~inside))
-    same = pc.fill_null(pc.equal(found["image_id"], ids), False).to_numpy()
-    return facts.take(pa.array(place, mask=~(inside & same)))
+    position = np.searchsorted(facts[HASH_COLUMN].to_numpy(), hashes)
+    inside = position < len(facts)
+    candidates = facts.take(pa.array(position, mask=~inside))
+    same_id = pc.fill_null(pc.equal(candidates["image_id"], ids), False).to_numpy()
+    return facts.take(pa.array(position, mask=~(inside & same_id)))

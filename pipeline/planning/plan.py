@@ -88,12 +88,12 @@ def draft_plan(
     plan = Plan()
     partitions = max(1, min(4096, sum(_size(url, inputs.anonymous) for url in inputs.tables) // PARTITION_BYTES))
     with tempfile.TemporaryDirectory(prefix="pbe-plan-") as scratch, out.scratch() as built:
+        # Boxes, rotations and places are cut at the same hashes: all that is known of a photo meets in one partition.
         folder = Path(scratch)
         hash_ids = functools.partial(hash_strings, salt=seed_for(inputs.seed, "plan"))
         boxes, wrong_width = spill_boxes(inputs, plan, folder / "boxes", hash_ids, partitions, progress)
         rotations = spill_rotations(inputs, plan, folder / "rotations", hash_ids, partitions)
         archived = spill_places(places, folder / "places", hash_ids, partitions)
-        units = PhotosIntoUnits(built, inputs.photos_per_unit)
         drops = [built / f"drops-{part}.parquet" for part in range(partitions)]
 
         def judge_part(part: int) -> Judged:
@@ -102,6 +102,8 @@ def draft_plan(
             kept = photos_in_order(judged.kept, rotations.read(part), archived.read(part), inputs)
             return replace(judged, kept=kept)
 
+        # Partitions rise with the hash: photos in the order of partitions are in the order of the plan.
+        units = PhotosIntoUnits(built, inputs.photos_per_unit)
         with ThreadPoolExecutor(JUDGING_THREADS) as pool:
             for judged in work_ahead(pool, judge_part, range(partitions), ahead=JUDGING_THREADS):
                 plan.add(judged)

@@ -29,42 +29,53 @@ def read_unit_boxes(out: Folder, *, file: str, row_group: int) -> pa.Table:
 
 
 class PhotosIntoUnits:
-    """Cut photos into units, split by split, in the order of photos: a unit is numbered when its first photo comes."""
+    """Cuts a stream of photos into units of equal size, split by split, and writes them below a local folder.
+
+    A unit is numbered when its first photo comes, and written when it is full: units of all splits fill side by side.
+
+    Attributes:
+        files: what has been written, the table of units last; complete after `close`.
+        count: units begun so far.
+    """
 
     def __init__(self, folder: Path, photos_per_unit: int) -> None:
-        self._folder = folder
-        self._photos_per_unit = photos_per_unit
-        self._numbers: list[int | None] = [None] * len(SPLITS)  # of the open unit of each split
-        self._photos = [0] * len(SPLITS)  # in the open unit
-        self._rows: list[list[pa.Table]] = [[] for _ in SPLITS]
-        self._units: list[dict[str, Any]] = []
-        self._writer: pq.ParquetWriter | None = None
         self.files: list[Path] = []
         self.count = 0
+        self._folder = folder
+        self._photos_per_unit = photos_per_unit
+        # By split: photos seen so far, and number and rows of the unit that is being filled, if any.
+        self._photos_seen = [0] * len(SPLITS)
+        self._open_unit: list[int | None] = [None] * len(SPLITS)
+        self._open_rows: list[list[pa.Table]] = [[] for _ in SPLITS]
+        self._units: list[dict[str, Any]] = []  # rows of UNITS
+        self._writer: pq.ParquetWriter | None = None
 
-    def add(self, photos: pa.Table) -> None:
-        """Take the next photos in plan order."""
-        splits = photos["split"].to_numpy()
-        starts = np.flatnonzero(np.diff(photos["photo"].to_numpy(), prepend=-1))
-        photo_split = splits[starts]
-        openers: list[tuple[int, int, int]] = []  # (first row, split, position in its split) of photos that open a unit
-        for split in range(len(SPLITS)):
-            own = np.flatnonzero(photo_split == split)
-            room = self._photos_per_unit - self._photos[split] if self._numbers[split] is not None else 0
-            openers += [(int(starts[own[at]]), split, at) for at in range(room, len(own), self._photos_per_unit)]
-        rows_of = [np.flatnonzero(splits == split) for split in range(len(SPLITS))]
-        photos_of = [np.flatnonzero(photo_split == split) for split in range(len(SPLITS))]
-        done_rows, done_photos = [0] * len(SPLITS), [0] * len(SPLITS)
-        for first_row, split, at in sorted(openers):
-            end = int(np.searchsorted(rows_of[split], first_row))
-            self._extend(split, photos, rows_of[split][done_rows[split] : end], at - done_photos[split])
-            done_rows[split], done_photos[split] = end, at
+    def add(self, boxes: pa.Table) -> None:
+        """Take the boxes of the next photos in plan order; a photo's boxes come together.
+
+        Args:
+            boxes: PLANNED_BOXES with `split`, a position in SPLITS, and `photo`, which rises by 1 from photo to photo.
+        """
+        split_of_row = boxes["split"].to_numpy()
+        first_row_of_photo = np.flatnonzero(np.diff(boxes["photo"].to_numpy(), prepend=-1))
+        rows_of_split = [np.flatnonzero(split_of_row == split) for split in range(len(SPLITS))]
+        rows_taken = [0] * len(SPLITS)
+
+        # Units are numbered in the order of the photos that open them, whatever their splits. Whatever a split has had
+        # since its last opener fills the unit that was open until then.
+        opens_unit = self._find_openers(split_of_row[first_row_of_photo])
+        for row in first_row_of_photo[opens_unit]:
+            split = int(split_of_row[row])
+            end = int(np.searchsorted(rows_of_split[split], row))
+            self._fill_unit(split, boxes, rows_of_split[split][rows_taken[split] : end])
+            rows_taken[split] = end
             self._close_unit(split)
-            self._numbers[split] = self.count
+            self._open_unit[split] = self.count
             self.count += 1
-        for split in range(len(SPLITS)):
-            rest = rows_of[split][done_rows[split] :]
-            self._extend(split, photos, rest, len(photos_of[split]) - done_photos[split])
+
+        # The rest goes into units that later photos may fill further.
+        for split, rows in enumerate(rows_of_split):
+            self._fill_unit(split, boxes, rows[rows_taken[split] :])
 
     def close(self) -> None:
         """Write the units still open, and the table of all units."""
@@ -75,16 +86,26 @@ class PhotosIntoUnits:
         self.files.append(self._folder / "units.parquet")
         pq.write_table(pa.Table.from_pylist(self._units, schema=UNITS), self.files[-1])
 
-    def _extend(self, split: int, photos: pa.Table, rows: NDArray[np.int64], count: int) -> None:
+    def _find_openers(self, split_of_photo: NDArray[np.int8]) -> NDArray[np.bool_]:
+        """Mark the photos that open a unit: the first of their split, and each photos_per_unit-th after it."""
+        opens = np.zeros(len(split_of_photo), bool)
+        for split in range(len(SPLITS)):
+            photos = np.flatnonzero(split_of_photo == split)
+            position_in_split = self._photos_seen[split] + np.arange(len(photos))
+            opens[photos] = position_in_split % self._photos_per_unit == 0
+            self._photos_seen[split] += len(photos)
+        return opens
+
+    def _fill_unit(self, split: int, boxes: pa.Table, rows: NDArray[np.int64]) -> None:
         if len(rows):
-            self._rows[split].append(photos.take(rows).select(PLANNED_BOXES.names).cast(PLANNED_BOXES))
-            self._photos[split] += count
+            self._open_rows[split].append(boxes.take(rows).select(PLANNED_BOXES.names).cast(PLANNED_BOXES))
 
     def _close_unit(self, split: int) -> None:
-        if self._numbers[split] is None or not self._rows[split]:
+        """Write the open unit of a split, if there is one, as a row group of its own."""
+        if self._open_unit[split] is None:
             return
-        place = len(self._units) % UNITS_PER_FILE
-        if place == 0:
+        row_group = len(self._units) % UNITS_PER_FILE
+        if row_group == 0:
             if self._writer:
                 self._writer.close()
             self.files.append(self._folder / f"units-{len(self._units) // UNITS_PER_FILE:05d}.parquet")
@@ -92,8 +113,11 @@ class PhotosIntoUnits:
                 self.files[-1], PLANNED_BOXES, write_statistics=False, use_dictionary=["image_id", "label"]
             )
         assert self._writer
-        rows = pa.concat_tables(self._rows[split]).combine_chunks()
+        rows = pa.concat_tables(self._open_rows[split]).combine_chunks()
         self._writer.write_table(rows, row_group_size=len(rows))
-        facts = {"photos": self._photos[split], "boxes": len(rows), "file": self.files[-1].name, "row_group": place}
-        self._units.append({"unit": self._numbers[split], "split": SPLITS[split], **facts})
-        self._rows[split], self._photos[split], self._numbers[split] = [], 0, None
+        photos = len(rows["image_id"].unique())
+        place = {"file": self.files[-1].name, "row_group": row_group}
+        self._units.append(
+            {"unit": self._open_unit[split], "split": SPLITS[split], "photos": photos, "boxes": len(rows), **place}
+        )
+        self._open_unit[split], self._open_rows[split] = None, []

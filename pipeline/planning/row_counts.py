@@ -1,4 +1,4 @@
-"""Row counts: what a plan is made from, and how many rows it has at each stage."""
+"""Row counts: what a plan is made from, and how many rows and photos it has at each stage."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from pipeline.boxes.filters import Rule
 
 @dataclass
 class Plan:
-    """What became of every row. rows = malformed + filtered + kept; kept = planned + beyond the limit."""
+    """What became of every row: rows = malformed + filtered + kept; kept = planned + beyond the limit."""
 
     rows: int = 0
     malformed: dict[str, int] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Plan:
         """Check that no row is lost.
 
         Raises:
-            AssertionError: a sum is off, which is a fault of this program.
+            AssertionError: a sum is off, which is a bug.
         """
         assert self.rows == sum(self.malformed.values()) + sum(self.filtered.values()) + self.kept, asdict(self)
         assert self.kept == self.boxes_planned + self.boxes_beyond_limit, asdict(self)
@@ -49,7 +49,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlanInputs:
-    """What a plan is made of: the tables, and the choices that decide it."""
+    """What a plan is made from: the tables, and the choices that decide it."""
 
     tables: tuple[str, ...]
     image_info: tuple[str, ...]
@@ -63,7 +63,7 @@ class PlanInputs:
 
 @dataclass(frozen=True)
 class Judged:
-    """One partition's rows, parted, and their counts."""
+    """The rows of one partition, parted into kept boxes and drops, and their counts."""
 
     kept: pa.Table
     drops: pa.Table

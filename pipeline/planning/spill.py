@@ -27,7 +27,7 @@ class Spill:
         self._writers = [pa.ipc.new_file(str(path), schema) for path in self._paths]
 
     def add(self, table: pa.Table, bounds: NDArray[np.int64]) -> None:
-        """Append a table that `partitioned` has ordered."""
+        """Append a table as `partitioned` returns it."""
         for part, writer in enumerate(self._writers):
             if bounds[part] < bounds[part + 1]:
                 writer.write_table(table.slice(bounds[part], bounds[part + 1] - bounds[part]))

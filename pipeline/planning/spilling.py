@@ -1,4 +1,4 @@
-"""Spilling: tables -> partitions on local disk, by the hash of the photo's id."""
+"""Spilling: box tables, image-info tables and PLACES -> partitions on local disk, by the hash of the photo's id."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,11 @@ def spill_boxes(
     partitions: int,
     progress: Callable[[int], None],
 ) -> tuple[Spill, list[Drop]]:
-    """Spill all rows of the box tables by photo."""
+    """Spill all rows of the box tables, and count and digest them in the plan.
+
+    Returns:
+        The partitions, and the rows that have too many or too few fields to be spilled.
+    """
     spill = Spill(folder, BOXES, partitions=partitions)
     wrong_width: list[Drop] = []
 
@@ -71,6 +75,7 @@ def spill_rotations(
             ids = table[ID_COLUMN].combine_chunks()
             if ids.null_count == len(ids):
                 raise InputError(f"{url}: column {ID_COLUMN} is missing or empty; give an image-info table")
+            # A Rotation that is empty or NaN says nothing, and EXIF then decides.
             text = pc.utf8_trim_whitespace(table["Rotation"].combine_chunks())
             number = pc.if_else(pc.match_substring_regex(text, r"^[+-]?\d+(\.\d*)?$"), text, None).cast(pa.float32())
             table = pa.table({"image_id": ids, "rotation": number}).filter(pc.is_valid(number))
@@ -85,6 +90,7 @@ def spill_rotations(
 def spill_places(
     places: Iterable[pa.Table], folder: Path, hash_ids: Callable[[pa.Array], U64], partitions: int
 ) -> Spill:
+    """Spill where photos stand in tar files."""
     spill = Spill(folder, PLACES, partitions=partitions)
     for table in places:
         spill.add(*partitioned(table, hash_ids(table["image_id"].combine_chunks()), partitions=partitions))

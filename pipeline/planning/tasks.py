@@ -1,4 +1,4 @@
-"""Tasks: the rows of the plan -> a unit to work on, and its photos."""
+"""Tasks: rows of the plan -> units to work on, and the photos of a unit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,12 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class UnitTask:
-    """A unit, and the draws of it that are still to be made."""
+    """A unit, and its draws that are still to be made."""
 
     unit: int
     split: str
     photos: int
-    file: str  # of the plan
+    file: str  # of the plan, with the row group that holds the unit
     row_group: int
     draws: tuple[int, ...]
 
@@ -30,12 +30,12 @@ class PlannedPhoto:
     boxes: list[dict[str, Any]]  # box_id, label, box
 
     def box_of(self, draw: int) -> dict[str, Any]:
-        """The box that a draw takes."""
+        """Return the box that a draw takes."""
         return self.boxes[draw % len(self.boxes)]
 
 
 def group_photos(rows: pa.Table) -> list[PlannedPhoto]:
-    """Gather PLANNED_BOXES, photo after photo, into photos."""
+    """Gather PLANNED_BOXES, which stand photo after photo, into photos."""
     photos: list[PlannedPhoto] = []
     for row in rows.to_pylist():
         if not photos or photos[-1].image_id != row["image_id"]:

@@ -44,21 +44,23 @@ class OutputTakenError(Exception):
 
 
 def refuse_foreign_output(out: Folder, recipe_digest: str) -> None:
-    """Look whether the output still belongs to this job's recipe: another may have started anew meanwhile.
+    """Refuse an output that no longer belongs to this job's recipe: another job may have started anew meanwhile.
 
     Raises:
         OutputTakenError: it does not.
     """
-    found = read_recipe(out)
-    if found is None or digest_of(found) != recipe_digest:
-        raise OutputTakenError(f"{out.url}: belongs to another recipe now; this job must write no more")
+    recipe = read_recipe(out)
+    if recipe is None or digest_of(recipe) != recipe_digest:
+        raise OutputTakenError(f"{out.url}: belongs to another recipe now; this job must not write to it any more")
 
 
 class OneShard:
-    """The shard of one unit and draw in the making. Encode batches never cross it.
+    """The shard of one unit and draw in the making.
+
+    Samples are encoded in batches that never cross it, or its bytes would depend on which units run together.
 
     Args:
-        folder: a local scratch folder for what is not published yet.
+        folder: a local scratch folder for files that are not published yet.
         out: the dataset.
         class_names: label -> name.
         recipe_digest: of the dataset, stamped on the record.
@@ -93,36 +95,28 @@ class OneShard:
         return self._clock.seconds
 
     def discard(self) -> None:
-        """Let go of what is not finished."""
+        """Give up what is not finished."""
         self._tar.discard()
 
     def add(self, drawn: DrawnPhoto) -> None:
-        """Take the next photo of the unit."""
-        box = drawn.photo.box_of(self._draw)
+        """Take the next photo of the unit: its draw becomes a sample or a drop."""
         outcome = drawn.lost or drawn.draws[self._draw]
         if isinstance(outcome, PhotoError):
-            if drawn.lost:
-                self._lost.add(drawn.photo.image_id)
-            self._drops.append(
-                Drop(
-                    stage="photo" if drawn.lost else "draw",
-                    image_id=drawn.photo.image_id,
-                    box_id=box["box_id"],
-                    draw=self._draw,
-                    reason=outcome.reason,
-                    detail=outcome.detail,
-                )
-            )
+            self._drop(drawn, outcome)
             return
-        label_name = self._class_names.get(box["label"], box["label"])
-        self._batch.append(
-            (sample_row(drawn, outcome, task=self._task, draw=self._draw, label_name=label_name), outcome)
-        )
+        label = drawn.photo.box_of(self._draw)["label"]
+        label_name = self._class_names.get(label, label)
+        row = sample_row(drawn, outcome, task=self._task, draw=self._draw, label_name=label_name)
+        self._batch.append((row, outcome))
         if len(self._batch) == self._config.encode_batch:
             self._flush()
 
     def finish(self, photos: list[PlannedPhoto]) -> UnitRecord:
-        """Publish shard, index and drops, then the record; leave what has a record already as it is."""
+        """Publish shard, index and drops, then the record; leave what has a record already as it is.
+
+        Raises:
+            OutputTakenError: another job writes here now.
+        """
         self._flush()
         task, out = self._task, self._out
         refuse_foreign_output(out, self._recipe_digest)
@@ -137,32 +131,56 @@ class OneShard:
                 index=index_path(task.split, task.unit, self._draw),
             )
         pq.write_table(pa.Table.from_pylist(self._drops, schema=DROPS), self._drops_file)
-        kept = [photo for photo in photos if photo.image_id not in self._lost]
-        record = UnitRecord(
-            schema_version=SCHEMA_VERSION,
-            recipe_digest=self._recipe_digest,
-            unit=task.unit,
-            draw=self._draw,
-            split=task.split,
-            photos=len(photos),
-            photos_lost=len(self._lost),
-            planned=len(photos),
-            samples=self._tar.samples,
-            dropped=dict(sorted(Counter(f"{drop['stage']}/{drop['reason']}" for drop in self._drops).items())),
-            boxes_kept=sum(len(photo.boxes) for photo in photos),
-            boxes_drawn=sum(len(photo.boxes) > self._draw for photo in kept),
-            boxes_lost=sum(len(photo.boxes) for photo in photos if photo.image_id in self._lost),
-            shard=shard,
-            index=index,
-            drops=publish_file(out, self._drops_file, drops_path(task.unit, self._draw)),
-        )
-        assert record.planned == record.samples + sum(record.dropped.values()), record
+        drops = publish_file(out, self._drops_file, drops_path(task.unit, self._draw))
+        record = self._make_record(photos, shard=shard, index=index, drops=drops)
         if out.create(record_path(task.unit, self._draw), json_bytes(asdict(record))):
             return record
         raise OutputTakenError(
             f"{record_path(task.unit, self._draw)}: another job has just written it, with other bytes; "
             "verify the dataset with ray_jobs/verify_shards.py"
         )
+
+    def _drop(self, drawn: DrawnPhoto, error: PhotoError) -> None:
+        if drawn.lost:
+            self._lost.add(drawn.photo.image_id)
+        self._drops.append(
+            Drop(
+                stage="photo" if drawn.lost else "draw",
+                image_id=drawn.photo.image_id,
+                box_id=drawn.photo.box_of(self._draw)["box_id"],
+                draw=self._draw,
+                reason=error.reason,
+                detail=error.detail,
+            )
+        )
+
+    def _make_record(
+        self, photos: list[PlannedPhoto], *, shard: FileDigest | None, index: FileDigest | None, drops: FileDigest
+    ) -> UnitRecord:
+        """Count what became of the unit's photos, boxes and draws."""
+        lost = [photo for photo in photos if photo.image_id in self._lost]
+        kept = [photo for photo in photos if photo.image_id not in self._lost]
+        record = UnitRecord(
+            schema_version=SCHEMA_VERSION,
+            recipe_digest=self._recipe_digest,
+            unit=self._task.unit,
+            draw=self._draw,
+            split=self._task.split,
+            photos=len(photos),
+            photos_lost=len(lost),
+            planned=len(photos),
+            samples=self._tar.samples,
+            dropped=dict(sorted(Counter(f"{drop['stage']}/{drop['reason']}" for drop in self._drops).items())),
+            boxes_kept=sum(len(photo.boxes) for photo in photos),
+            # Draw d takes box d modulo their number: it is the first to take one where there are more than d.
+            boxes_drawn=sum(len(photo.boxes) > self._draw for photo in kept),
+            boxes_lost=sum(len(photo.boxes) for photo in lost),
+            shard=shard,
+            index=index,
+            drops=drops,
+        )
+        assert record.planned == record.samples + sum(record.dropped.values()), record
+        return record
 
     def _flush(self) -> None:
         """Encode the batch and write its samples."""

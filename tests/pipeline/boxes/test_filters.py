@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.boxes.filters import PRESETS, first_rule, parse_filters
+from pipeline.boxes.filters import PRESETS, first_rule_position, parse_filters
 from pipeline.errors import InputError
 from schemas.boxes import BOXES, FLAG_COLUMNS
 
@@ -36,7 +36,7 @@ def expected(box: dict[str, float], spec: str) -> bool:
 
 @given(st.lists(row), st.permutations([*PRESETS["clean"], "occluded", "deny=/m/2", "allow=/m/1"]))
 def test_the_first_rule_that_holds_drops_the_box(rows: list[dict[str, float]], specs: list[str]) -> None:
-    first = first_rule(pa.Table.from_pylist(rows, schema=BOXES), parse_filters(tuple(specs)))
+    first = first_rule_position(pa.Table.from_pylist(rows, schema=BOXES), parse_filters(tuple(specs)))
     plain = [next((i for i, spec in enumerate(specs) if expected(r, spec)), -1) for r in rows]
     assert first.tolist() == plain
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.boxes import csv_blocks
 from pipeline.boxes.hashed_files import TableDigest
-from pipeline.boxes.malformed import MALFORMED, malformed_reason
+from pipeline.boxes.malformed import MALFORMED, malformed_position
 from pipeline.boxes.tables import check_tables, stream_boxes
 from pipeline.errors import InputError
 from schemas.boxes import BOXES
@@ -23,7 +23,7 @@ def read(path: Path) -> tuple[pa.Table, TableDigest]:
 
 
 def reasons(table: pa.Table) -> list[str]:
-    return [MALFORMED[r] if r >= 0 else "" for r in malformed_reason(table)]
+    return [MALFORMED[r] if r >= 0 else "" for r in malformed_position(table)]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_every_real_table_gives_as_many_rows_as_lines(real_data: Path) -> None:
     for path in [real_data / name for name in names]:
         read_back, digest = read(path)
         assert digest.rows == len(read_back) == sum(1 for _ in path.open()) - 1
-        assert np.all(malformed_reason(read_back) == -1)
+        assert np.all(malformed_position(read_back) == -1)
 
 
 def test_flags_may_be_written_as_pandas_and_databases_write_them(tmp_path: Path) -> None:
