@@ -28,7 +28,7 @@ from pipeline.pairing.store import PairStore
 from pipeline.pairing.table import describe_changes, keep_table, tabulate
 from pipeline.planning.plan_files import read_units
 from pipeline.storage.folder import Folder
-from pipeline.storage.lock import Hold
+from pipeline.storage.holders import Hold
 from pipeline.storage.redaction import redact
 from pipeline.storage.urls import absolute
 from schemas.boxes import ID_COLUMN

@@ -9,7 +9,7 @@ from pipeline.jobs.inputs import CheckedInputs, check_encoders, check_inputs, la
 from pipeline.jobs.run import hold_output, run_job, say
 from pipeline.jobs.workshop import Workshop
 from pipeline.storage.folder import Folder
-from pipeline.storage.lock import Hold
+from pipeline.storage.holders import Hold
 from pipeline.storage.redaction import redact
 from pipeline.storage.retries import is_full
 from ray_jobs.command import parse_shard_config

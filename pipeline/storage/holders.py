@@ -1,57 +1,88 @@
-"""Holders: who holds an output, and whether that process still lives."""
+"""Holders: which process holds an output, whether it still lives, and whether it still may write."""
 
 import json
+import math
 import os
 import socket
+import time
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import InputError, LockLostError
+
+LOST_SECONDS = 40.0  # a holder that could not renew its lock for so long stops before others may take over
+
+
+@dataclass
+class Hold:
+    """An output that this process holds."""
+
+    renewed: float = math.inf  # by this machine's monotonic clock; a file lock needs no renewal
+    lost: bool = False
+
+    def check(self) -> None:
+        """Go on only while the output is held.
+
+        Raises:
+            LockLostError: another job has taken it over, or may do so soon.
+        """
+        if self.lost or time.monotonic() - self.renewed > LOST_SECONDS:
+            raise LockLostError("the lock on the output was lost: it could not be renewed in time, or was taken over")
+
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds an output; `boot` and `pids` (the pid namespace) tell on which machine the pid has its meaning."""
+    """The process that holds an output; its pid has a meaning only within `boot` and `pids`, the pid namespace."""
 
     token: str
     host: str
     pid: int
-    started: str  # by the clock of the machine's kernel, so that a pid used again is not taken for the holder
+    started: str  # by the kernel's clock, so that another process with the same pid is not taken for the holder
     boot: str
     pids: str
     renewed: int = 0
 
     @classmethod
     def here(cls) -> "Holder":
-        """This process."""
+        """Describe this process."""
         pid = os.getpid()
         return cls(uuid.uuid4().hex, socket.gethostname(), pid, _started(pid), _boot(), _pids())
 
     @property
     def content(self) -> bytes:
-        """As the lock stores it."""
+        """The holder as the lock stores it."""
         return json.dumps(asdict(self)).encode()
 
 
-def describe_holder(found: dict[str, Any]) -> str:
-    return f"host {found.get('host')}, pid {found.get('pid')}"
+def describe_holder(holder: dict[str, Any]) -> str:
+    """Name a holder for messages."""
+    return f"host {holder.get('host')}, pid {holder.get('pid')}"
 
 
-def is_dead(found: dict[str, Any]) -> bool:
-    """Tell whether the holder is provably dead: it ran on this machine, and its process is gone."""
+def held_elsewhere(url: str, holder: str) -> InputError:
+    """Make the error of an output that another job holds."""
+    return InputError(
+        f"--out {url}: another job is writing to it ({holder}); wait until it ends, or give another --out"
+    )
+
+
+def is_dead(holder: dict[str, Any]) -> bool:
+    """Whether a holder is provably dead: it ran on this machine, and its process is gone."""
     here = (socket.gethostname(), _boot(), _pids())
-    if not all(here) or (found.get("host"), found.get("boot"), found.get("pids")) != here:
+    if not all(here) or (holder.get("host"), holder.get("boot"), holder.get("pids")) != here:
         return False
-    return bool(_started(int(found["pid"])) != found["started"])
+    return bool(_started(int(holder["pid"])) != holder["started"])
 
 
 def _started(pid: int) -> str:
-    """When a process started, in ticks since boot; empty where there is none, or no /proc."""
+    """Return when a process started, in ticks since boot; empty where there is none, or no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return "" if fields[0] in "ZX" else fields[19]  # dead, though nobody has asked for its exit code yet
+    return "" if fields[0] in "ZX" else fields[19]  # dead, though its parent has not collected its exit code yet
 
 
 def _boot() -> str:

@@ -267,10 +267,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], set[str]]] = {
 def test_a_hostile_photo_has_its_reason_in_seconds(name: str) -> None:
     build, allowed = HOSTILE[name]
     data = build()
-    began = time.perf_counter()
+    began = time.process_time()
     outcome = fuzz.try_photo(data)
     assert outcome in allowed
-    assert time.perf_counter() - began < SLOWEST_SECONDS
+    assert time.process_time() - began < SLOWEST_SECONDS
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])

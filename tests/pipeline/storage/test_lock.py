@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, LockLostError
-from pipeline.storage import lock
+from pipeline.storage import holders, lock, lock_objects
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Holder
 from pipeline.storage.lock import locked
@@ -21,9 +21,9 @@ from tests.object_storage import Proxy
 
 HOLD = """
 import sys, time
-from pipeline.storage import lock
+from pipeline.storage import lock, lock_objects
 from pipeline.storage.folder import Folder
-lock.RENEW_SECONDS = 0.3
+lock_objects.RENEW_SECONDS = 0.3
 with lock.locked(Folder(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -47,9 +47,10 @@ def holder(url: str, environment: dict[str, str] | None = None) -> Iterator[subp
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Renew and wait in fractions of the usual times."""
-    times = {"RENEW_SECONDS": 0.2, "STALE_SECONDS": 1.5, "LOST_SECONDS": 1.0, "POLL_SECONDS": 0.1, "SAID_SECONDS": 0.5}
+    times = {"RENEW_SECONDS": 0.2, "STALE_SECONDS": 1.5, "POLL_SECONDS": 0.1, "REPORT_SECONDS": 0.5}
     for name, seconds in times.items():
-        monkeypatch.setattr(lock, name, seconds)
+        monkeypatch.setattr(lock_objects, name, seconds)
+    monkeypatch.setattr(holders, "LOST_SECONDS", 1.0)
 
 
 def leave_lock(**changes: str | int) -> None:
@@ -60,7 +61,7 @@ def leave_lock(**changes: str | int) -> None:
 
 def test_a_second_job_is_refused_naming_the_first_and_death_releases_the_lock(tmp_path: Path) -> None:
     with holder(str(tmp_path)) as first:
-        refusal = f'another job is writing it .*"pid": {first.pid}'
+        refusal = f'another job is writing to it .*"pid": {first.pid}'
         with pytest.raises(InputError, match=refusal), locked(Folder(str(tmp_path))):
             pass
     with locked(Folder(str(tmp_path))) as hold:
@@ -77,7 +78,7 @@ def test_on_object_storage_a_living_job_refuses_a_second_and_a_dead_one_is_follo
     s3: Proxy, quick: None
 ) -> None:
     with holder(OUT, {"PATH": "", **s3.environment, "PYTHONPATH": ":".join(sys.path)}) as first:
-        refusal = f"another job is writing it .*pid {first.pid}"
+        refusal = f"another job is writing to it .*pid {first.pid}"
         with pytest.raises(InputError, match=refusal), locked(Folder(OUT)):
             pass
     began, said = time.monotonic(), list[str]()
@@ -96,13 +97,13 @@ def test_a_silent_job_elsewhere_is_followed_after_a_countdown(
     said: list[str] = []
     began = time.monotonic()
     with locked(Folder(OUT), say=said.append):
-        assert time.monotonic() - began >= lock.STALE_SECONDS
+        assert time.monotonic() - began >= lock_objects.STALE_SECONDS
         assert any("taking over in" in line for line in said)
 
 
 def test_the_wait_for_a_silent_job_ends_within_a_minute() -> None:
-    assert lock.STALE_SECONDS + 2 * lock.POLL_SECONDS <= 60
-    assert lock.RENEW_SECONDS * 3 < lock.LOST_SECONDS < lock.STALE_SECONDS
+    assert lock_objects.STALE_SECONDS + 2 * lock_objects.POLL_SECONDS <= 60
+    assert lock_objects.RENEW_SECONDS * 3 < holders.LOST_SECONDS < lock_objects.STALE_SECONDS
 
 
 def test_of_many_jobs_that_find_a_stale_lock_one_takes_it(s3: Proxy, quick: None) -> None:
@@ -138,7 +139,7 @@ def test_a_holder_whose_lock_was_taken_over_stops_and_leaves_the_new_lock(s3: Pr
 def test_a_holder_that_cannot_renew_stops_before_others_may_take_over(s3: Proxy, quick: None) -> None:
     with locked(Folder(OUT)) as hold:
         s3.fault_share = 1.0
-        time.sleep(lock.LOST_SECONDS + 0.2)
+        time.sleep(holders.LOST_SECONDS + 0.2)
         with pytest.raises(LockLostError):
             hold.check()
         s3.fault_share = 0.0
@@ -152,7 +153,7 @@ def test_a_filesystem_without_file_locks_is_held_by_an_object(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     out = Folder(str(tmp_path))
-    with locked(out), pytest.raises(InputError, match="another job is writing it"), locked(out):
+    with locked(out), pytest.raises(InputError, match="another job is writing to it"), locked(out):
         pass
     assert not (tmp_path / NAME).exists()
 
