@@ -9,8 +9,6 @@ from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.jobs.workshop import UnitResult
-from pipeline.pictures.funnel import write_funnel
-from pipeline.pictures.overview import write_overview
 from pipeline.planning.tasks import UnitTask
 from pipeline.shards.card import funnel_rows
 from pipeline.shards.manifest import finish_dataset, read_manifest
@@ -53,6 +51,10 @@ def report_errors(out: Folder, errors: Mapping[int, UnitResult]) -> None:
 
 def end_dataset(job: PreparedJob, records: list[UnitRecord], totals: Json) -> None:
     """Write pictures, tables, card and, last, the manifest."""
+    # What draws pictures takes seconds to import, and a run that finds its dataset complete draws none.
+    from pipeline.pictures.funnel import write_funnel
+    from pipeline.pictures.overview import write_overview
+
     write_overview(job.out, records, seed=job.config.seed)
     write_funnel(job.out, totals)
     finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=job.config.draws, names=job.names)

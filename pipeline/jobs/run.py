@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,15 +103,8 @@ def run_job(
     encoders = recall_encoders(out, stamp)
 
     def prepare_for(device: str, encoders: EncoderFacts) -> PreparedJob:
-        with _rows_bar() as bar:
-            job = prepare(
-                checked,
-                out,
-                device=device,
-                encoders=encoders,
-                say=say,
-                progress=lambda rows: bar.update(rows - bar.n),
-            )
+        with closing(_RowsBar()) as bar:
+            job = prepare(checked, out, device=device, encoders=encoders, say=say, progress=bar.show)
         check_plan(job)
         remember_encoders(out, stamp, encoders)
         return job
@@ -151,8 +144,21 @@ def _first_missing(path: Path) -> Path | None:
     return missing
 
 
-def _rows_bar() -> Any:
-    return tqdm(desc="box rows", unit=" rows", unit_scale=True, leave=False, mininterval=1, delay=2)
+class _RowsBar:
+    """A progress bar that is not there before the first row is."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def show(self, rows: int) -> None:
+        """Show how many rows have been read so far."""
+        self._bar = self._bar or tqdm(desc="box rows", unit=" rows", unit_scale=True, leave=False, mininterval=1)
+        self._bar.update(rows - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _describe_work(job: PreparedJob) -> str:
