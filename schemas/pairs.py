@@ -4,6 +4,8 @@ Every box is the whole photo: where the mask lies is found when it is decoded. T
 input.
 """
 
+from typing import Literal
+
 import pyarrow as pa
 
 from schemas.boxes import COORDINATE_COLUMNS, ID_COLUMN, LABEL_COLUMN
@@ -20,3 +22,6 @@ PAIRS = pa.schema(
         *(pa.field(f"{name}_sha256", pa.string()) for name in FILES),  # empty: it cannot be read
     ]
 )
+
+
+Repaint = Literal["white", "black"]

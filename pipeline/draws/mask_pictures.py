@@ -1,7 +1,5 @@
 """Mask files: a mask picture of any mode and size -> the pixels of its photo to repaint. White = repaint = 1."""
 
-from typing import Literal
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +7,7 @@ from numpy.typing import NDArray
 from pipeline.arrays import Mask, Pixels
 from pipeline.errors import DrawError
 from pipeline.photos.decode import decode_photo
-
-Repaint = Literal["white", "black"]
+from schemas.pairs import Repaint
 
 BLACK, GREY, WHITE = 64, 128, 192  # darker is black, brighter white, and half of it a mask's edge
 ASPECT_TOLERANCE = 0.01

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.config import ShardConfig
-from pipeline.draws.mask_pictures import Repaint
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
 from pipeline.pairing.folder import FOLDERS
 from pipeline.storage.urls import absolute, filesystem, is_local
+from schemas.pairs import Repaint
 
 
 @dataclass(frozen=True)

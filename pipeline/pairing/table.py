@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.draws.mask_pictures import Repaint
 from pipeline.errors import InputError, PhotoError
 from pipeline.pairing.folder import FORMS, Pair
 from pipeline.photos.bounded_reads import read_picture
 from pipeline.shards.manifest import read_recipe
 from pipeline.storage.folder import Folder
 from schemas.boxes import COORDINATE_COLUMNS, ID_COLUMN, LABEL_COLUMN
-from schemas.pairs import FILES, PAIRS
+from schemas.pairs import FILES, PAIRS, Repaint
 
 KEPT = "run/pairs/{digest:.16}.parquet"
 HASHERS = 8
