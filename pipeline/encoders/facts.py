@@ -86,8 +86,10 @@ def read_vae_facts(name: str, *, flag: str = "--vae") -> VaeFacts:
     if class_name not in VAE_CLASSES:
         raise InputError(f"{flag} {name}: class {class_name}; give one of {', '.join(VAE_CLASSES)}")
     blocks = config.get("block_out_channels") or config.get("encoder_block_out_channels")
-    levels = len(blocks or (_KL_BLOCKS if class_name == "AutoencoderKL" else _TINY_BLOCKS))
-    return VaeFacts(2 ** (levels - 1), int(config.get("latent_channels", _LATENT_CHANNELS)))
+    blocks = blocks or (_KL_BLOCKS if class_name == "AutoencoderKL" else _TINY_BLOCKS)
+    if not isinstance(blocks, list | tuple):
+        raise InputError(f"{flag} {name}: block_out_channels {blocks!r} is not a list; {NO_WEIGHTS}")
+    return VaeFacts(2 ** (len(blocks) - 1), _count(config, "latent_channels", _LATENT_CHANNELS, f"{flag} {name}"))
 
 
 def read_clip_facts(name: str, *, flag: str = "--clip") -> ClipFacts:
@@ -101,8 +103,10 @@ def read_clip_facts(name: str, *, flag: str = "--clip") -> ClipFacts:
     config = _read_config(flag, name, "image_encoder")
     if config.get("model_type") not in CLIP_TYPES:
         raise InputError(f"{flag} {name}: model type {config.get('model_type')}; give a CLIP model")
-    vision = config.get("vision_config") if config["model_type"] == "clip" else config
-    return ClipFacts(int((vision or {}).get("hidden_size", _HIDDEN_SIZE)))
+    vision = config.get("vision_config", {}) if config["model_type"] == "clip" else config
+    if not isinstance(vision, dict):
+        raise InputError(f"{flag} {name}: vision_config {vision!r} is not a tower's config; {NO_WEIGHTS}")
+    return ClipFacts(_count(vision, "hidden_size", _HIDDEN_SIZE, f"{flag} {name}"))
 
 
 def stamp_weights(flag: str, name: str, part: str) -> list[Any]:
@@ -158,3 +162,10 @@ def _read_config(flag: str, name: str, part: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InputError(f"{flag} {name}: {path.name} is not a model's config; {NO_WEIGHTS}")
     return config
+
+
+def _count(config: dict[str, Any], key: str, default: int, what: str) -> int:
+    value = config.get(key, default)
+    if not isinstance(value, int) or value < 1:
+        raise InputError(f"{what}: {key} {value!r} is not a whole number from 1; {NO_WEIGHTS}")
+    return value
