@@ -32,7 +32,8 @@ from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
 from pipeline.draws.masks import latent_mask
 from pipeline.encoders.clip import clip_normalise
-from pipeline.encoders.latents import decode, encode_mean, latent_factor
+from pipeline.encoders.facts import latent_factor
+from pipeline.encoders.latents import decode, encode_mean
 from pipeline.encoders.pixels import blank_signed, signed, unit_pixels
 from pipeline.errors import InputError
 from pipeline.photos.resize import cut, resize
@@ -63,7 +64,7 @@ class Editor:
     @property
     def factor(self) -> int:
         """px along a latent cell's side."""
-        return latent_factor(self.vae)
+        return latent_factor(self.vae.config)
 
     @property
     def channels(self) -> int:
@@ -113,7 +114,8 @@ def load_editor(
         if part is None:
             raise InputError(f"{model}: editing needs its encoders; name them with {flag}")
     config = parts.model.unet.config
-    factor = latent_factor(parts.vae)
+    autoencoder: Any = parts.vae
+    factor = latent_factor(autoencoder.config)
     own = config.sample_size
     if not resolution and (type(own) is not int or not 0 < own * factor <= MAX_RESOLUTION):
         raise InputError(f"{model}: its UNet's sample_size is {own}; give --resolution, such as 512")

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import diffusers
 import torch
-import transformers
 
 from pbe.model.conditioner import ConditionerConfig
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
@@ -18,7 +16,8 @@ from pbe.weights.differences import adopt, load_exactly, refuse_differences
 from pbe.weights.model_files import FORMS
 from pbe.weights.reading import Weights
 from pipeline.encoders.clip import tower_prefix
-from pipeline.encoders.vae import VAE_CLASSES
+from pipeline.encoders.facts import VAE_CLASSES
+from pipeline.encoders.libraries import diffusers, transformers
 from pipeline.errors import InputError
 
 VIT_L_14 = {

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import diffusers
 import torch
 
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
@@ -22,6 +21,7 @@ from pbe.weights.note import FORMAT_VERSION, NOTE_FILE
 from pbe.weights.tensor_files import disk_errors, write_tensors
 from pbe.weights.tensor_names import Tensors, under
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
+from pipeline.encoders.libraries import diffusers
 from pipeline.errors import InputError
 from pipeline.storage.whole_files import folder_aside
 

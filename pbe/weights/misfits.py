@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import diffusers
 import torch
-import transformers
 
 from pbe.model.conditioner import ConditionerConfig
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.unet import UNET_SIZES, unet_config
 from pbe.weights.building import SD_V1_VAE, VIT_L_14
 from pbe.weights.differences import differences
+from pipeline.encoders.libraries import diffusers, transformers
 from pipeline.errors import InputError
 
 

@@ -5,18 +5,18 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from numpy.typing import NDArray
 
-from pipeline.encoders.fingerprints import LOADING_ERRORS, fingerprint_of, first_line, refuse_gaps
-from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate
+from pipeline.encoders.facts import CLIP_TYPES
+from pipeline.encoders.fingerprints import LOADING_ERRORS, fingerprint_of, refuse_gaps
+from pipeline.encoders.libraries import transformers
+from pipeline.encoders.names import UNTRAINED, locate, unloadable
 from pipeline.encoders.pixels import fit_to_encoder, unit_pixels
 from pipeline.encoders.untrained import untrained_clip
 from pipeline.errors import InputError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_CLIP_TYPES = ("clip", "clip_vision_model")
 _PBE_ENCODER = "PaintByExampleImageEncoder"
 
 
@@ -44,7 +44,7 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
         name: a folder, a hub id (`id:subfolder`), or `untrained`; also a Paint by Example image encoder, which has one.
 
     Raises:
-        InputError: it cannot be had, or is no CLIP.
+        InputError: it cannot be loaded, or is not a CLIP.
     """
     if name == UNTRAINED:
         model = untrained_clip()
@@ -53,7 +53,7 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
         source["subfolder"] = source["subfolder"] or ""
         try:
             config = transformers.AutoConfig.from_pretrained(**source)
-            if config.model_type not in _CLIP_TYPES:
+            if config.model_type not in CLIP_TYPES:
                 raise InputError(f"--clip {name}: model type {config.model_type}; give a CLIP model")
             inside = {"key_mapping": _tower_names(config)} if _PBE_ENCODER in (config.architectures or ()) else {}
             model, loaded = transformers.CLIPVisionModel.from_pretrained(
@@ -61,7 +61,7 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
             )
             refuse_gaps(f"--clip {name}", loaded["missing_keys"])
         except LOADING_ERRORS as error:
-            raise InputError(f"--clip {name}: cannot be loaded ({first_line(error)}); {NO_WEIGHTS}") from error
+            raise unloadable("--clip", name, error) from error
     volatile = ("transformers_version", "architectures", "dtype", "torch_dtype")
     facts = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in volatile}
     fingerprint = fingerprint_of("CLIPVisionModel", facts, model, dtype)
@@ -70,7 +70,7 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
 
 
 def clip_normalise(images: torch.Tensor) -> torch.Tensor:
-    """[b, 3, h, w] in [0, 1] -> with the mean and deviation of CLIP's training pictures taken out."""
+    """Normalise by the mean and standard deviation of CLIP's training pictures: [b, 3, h, w] in [0, 1] -> the same."""
     mean, std = torch.tensor(CLIP_MEAN).view(3, 1, 1), torch.tensor(CLIP_STD).view(3, 1, 1)
     return (images - mean) / std
 

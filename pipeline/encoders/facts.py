@@ -4,12 +4,12 @@ All of it comes from config.json and the files' sizes and times, so that a drive
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate
+from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate, unloadable
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import InputError
 
@@ -85,11 +85,21 @@ def read_vae_facts(name: str, *, flag: str = "--vae") -> VaeFacts:
     class_name = config.get("_class_name")
     if class_name not in VAE_CLASSES:
         raise InputError(f"{flag} {name}: class {class_name}; give one of {', '.join(VAE_CLASSES)}")
-    blocks = config.get("block_out_channels") or config.get("encoder_block_out_channels")
-    blocks = blocks or (_KL_BLOCKS if class_name == "AutoencoderKL" else _TINY_BLOCKS)
-    if not isinstance(blocks, list | tuple):
-        raise InputError(f"{flag} {name}: block_out_channels {blocks!r} is not a list; {NO_WEIGHTS}")
-    return VaeFacts(2 ** (len(blocks) - 1), _count(config, "latent_channels", _LATENT_CHANNELS, f"{flag} {name}"))
+    widths = _widths(config)
+    if not isinstance(widths, list | tuple):
+        raise InputError(f"{flag} {name}: block_out_channels {widths!r} is not a list; {NO_WEIGHTS}")
+    return VaeFacts(latent_factor(config), _count(config, "latent_channels", _LATENT_CHANNELS, f"{flag} {name}"))
+
+
+def latent_factor(config: Mapping[str, Any]) -> int:
+    """Return the px along a latent cell's side, by a VAE's config: every level but the last halves the picture."""
+    return int(2 ** (len(_widths(config)) - 1))
+
+
+def _widths(config: Mapping[str, Any]) -> Any:
+    """Return the channels of a VAE's levels; a config from a file may hold anything there."""
+    default = _TINY_BLOCKS if config.get("_class_name") == "AutoencoderTiny" else _KL_BLOCKS
+    return config.get("block_out_channels") or config.get("encoder_block_out_channels") or default
 
 
 def read_clip_facts(name: str, *, flag: str = "--clip") -> ClipFacts:
@@ -145,8 +155,7 @@ def find_config(flag: str, name: str, part: str) -> Path:
     try:
         return Path(hf_hub_download(root, "config.json", subfolder=subfolder or None))
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise InputError(f"{flag} {name}: cannot be loaded ({reason}); {NO_WEIGHTS}") from error
+        raise unloadable(flag, name, error) from error
 
 
 def _files_beside(config: Path) -> Iterator[Path]:

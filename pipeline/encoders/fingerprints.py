@@ -26,15 +26,11 @@ def refuse_gaps(what: str, missing: Iterable[str]) -> None:
     """Refuse weights that leave parts of the model at random.
 
     Raises:
-        InputError: naming some of the absent tensors.
+        InputError: naming some of the missing tensors.
     """
     gaps = sorted(missing)
     if gaps:
         raise InputError(f"{what}: its weights lack {len(gaps)} tensors ({', '.join(gaps[:3])} ...); {NO_WEIGHTS}")
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def fingerprint_of(class_name: str, config: Mapping[str, Any], model: torch.nn.Module, dtype: str) -> str:

@@ -31,12 +31,6 @@ def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     return (images / 2 + 0.5).clamp(0, 1)
 
 
-def latent_factor(vae: Any) -> int:
-    """Return the px along a latent cell's side: each level but the last halves the picture."""
-    widths = vae.config.get("block_out_channels") or vae.config["encoder_block_out_channels"]
-    return int(2 ** (len(widths) - 1))
-
-
 def _scale(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     scaled: torch.Tensor = (latents - _shift(vae)) * vae.config.scaling_factor
     return scaled

@@ -17,9 +17,9 @@ _HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
 
 
 def is_path(name: str) -> bool:
-    """Whether a name can only mean a path, never a hub id; whether anything is there is another question.
+    """Whether a name can only mean a path, never a hub id; it need not exist.
 
-    It is no `owner/name`, ends as a file of weights does, or lies in a folder that exists.
+    Such a name does not have the form `owner/name`, or ends like a file of weights, or lies in an existing folder.
     """
     repository = name.partition(":")[0]
     if not _HUB_ID.fullmatch(repository):
@@ -28,7 +28,7 @@ def is_path(name: str) -> bool:
 
 
 def refuse_missing(what: str, name: str, remedy: str) -> None:
-    """Refuse a path where nothing is.
+    """Refuse a path that does not exist.
 
     Args:
         what: the flag or name that the error opens with.
@@ -40,6 +40,12 @@ def refuse_missing(what: str, name: str, remedy: str) -> None:
         raise InputError(f"{what}: no such folder or file; {remedy}")
 
 
+def unloadable(flag: str, name: str, error: Exception) -> InputError:
+    """Describe in one line why a library could not load an encoder."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return InputError(f"{flag} {name}: cannot be loaded ({reason}); {NO_WEIGHTS}")
+
+
 def locate(flag: str, name: str, part: str) -> dict[str, Any]:
     """Return the folder or hub id of an encoder, and the subfolder in it, as `from_pretrained` takes them.
 
@@ -48,7 +54,7 @@ def locate(flag: str, name: str, part: str) -> dict[str, Any]:
         part: the subfolder at which a whole pipeline's folder is entered.
 
     Raises:
-        InputError: it is a path, but not a folder's.
+        InputError: it is a path, but not that of a folder.
     """
     refuse_missing(f"{flag} {name}", name, NO_WEIGHTS)
     folder = Path(name)

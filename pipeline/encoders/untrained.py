@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import diffusers
 import torch
-import transformers
+
+from pipeline.encoders.libraries import diffusers, transformers
 
 UNTRAINED_SEED = 0
 

@@ -1,28 +1,19 @@
-"""Encode: sources -> VAE latents, augmented exemplars -> one vector each, by any diffusers VAE and CLIP vision tower.
-
-Another encoder takes part by having the four members of `SourceEncoder` or `ExemplarEncoder`.
-"""
+"""VAE: sources -> latents, by any AutoencoderKL or AutoencoderTiny of diffusers."""
 
 from dataclasses import dataclass
 from typing import Any
 
-import diffusers
 import numpy as np
 import torch
-import transformers
 from numpy.typing import NDArray
 
-from pipeline.encoders.fingerprints import LOADING_ERRORS, fingerprint_of, first_line, refuse_gaps
-from pipeline.encoders.latents import encode_mean, latent_factor
-from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate
+from pipeline.encoders.facts import VAE_CLASSES, latent_factor
+from pipeline.encoders.fingerprints import LOADING_ERRORS, fingerprint_of, refuse_gaps
+from pipeline.encoders.latents import encode_mean
+from pipeline.encoders.libraries import diffusers
+from pipeline.encoders.names import UNTRAINED, locate, unloadable
 from pipeline.encoders.untrained import untrained_vae
 from pipeline.errors import InputError
-
-diffusers.utils.logging.set_verbosity_error()
-transformers.utils.logging.set_verbosity_error()
-transformers.utils.logging.disable_progress_bar()
-
-VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ def load_vae(name: str, *, device: str, dtype: str) -> VaeEncoder:
         name: a folder, a hub id (`id:subfolder`), or `untrained`.
 
     Raises:
-        InputError: it cannot be had, or is no VAE of a known class.
+        InputError: it cannot be loaded, or is not a VAE of a known class.
     """
     if name == UNTRAINED:
         model = untrained_vae()
@@ -63,8 +54,8 @@ def load_vae(name: str, *, device: str, dtype: str) -> VaeEncoder:
             )
             refuse_gaps(f"--vae {name}", loaded["missing_keys"])
         except LOADING_ERRORS as error:
-            raise InputError(f"--vae {name}: cannot be loaded ({first_line(error)}); {NO_WEIGHTS}") from error
+            raise unloadable("--vae", name, error) from error
     config = {key: value for key, value in model.config.items() if not key.startswith("_")}
     fingerprint = fingerprint_of(type(model).__name__, config, model, dtype)
     model = model.to(device=device, dtype=getattr(torch, dtype)).eval().requires_grad_(False)
-    return VaeEncoder(name, fingerprint, latent_factor(model), model.config.latent_channels, model)
+    return VaeEncoder(name, fingerprint, latent_factor(model.config), model.config.latent_channels, model)
