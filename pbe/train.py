@@ -14,6 +14,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from pbe.training.checks import check_training
 from pbe.training.config import PRESETS, TrainConfig, switched
 from pipeline.command import guard, parse_preset
 from pipeline.errors import InputError
@@ -29,6 +30,9 @@ def main(arguments: list[str]) -> int:
 
 def _train(arguments: list[str]) -> int:
     config = parse_train_config(arguments)
+    check_training(config)
+    if os.environ.get("RANK", "0") == "0":
+        print("importing torch and DeepSpeed", flush=True)
     from pbe.training.session import train  # torch and DeepSpeed take seconds: not before --help and refusals
 
     return train(config)

@@ -141,6 +141,19 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     )
 
 
+def check_sources(dataset: Dataset) -> None:
+    """Refuse box masks for a dataset without sources, by its first shard.
+
+    Raises:
+        InputError: it has none.
+    """
+    first = next(shard for shards in dataset.shards for shard in shards)
+    if dataset.index(first).members[SOURCE_EXT].sizes.min() < 0:
+        raise InputError(
+            f"{dataset.folder.url}: box masks need the sources, which its shards lack; make it with --keep-source"
+        )
+
+
 def read_shard_index(folder: Folder, shard: Shard) -> ShardIndex:
     """Read the columns of a shard's index that the feed needs.
 

@@ -11,7 +11,7 @@ from pbe.batch import Batch
 from pbe.feed.blocks import FileReader, RangeReader, Reader, open_local
 from pbe.feed.columns import NewColumn
 from pbe.feed.config import FeedConfig
-from pbe.feed.dataset import Dataset
+from pbe.feed.dataset import Dataset, check_sources
 from pbe.feed.exemplar_column import ExemplarColumn, as_stored, augment_afresh
 from pbe.feed.mask_columns import BoxMasks, DrawnMasks
 from pbe.feed.noise import draw_randomness
@@ -20,8 +20,6 @@ from pbe.feed.sample_reader import SampleReader
 from pbe.feed.shard_cache import ShardCache
 from pbe.feed.tensor_column import TensorColumn, TensorLayout
 from pipeline.ahead import work_ahead
-from pipeline.errors import InputError
-from schemas.samples import SOURCE_EXT
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,7 +41,7 @@ def sample_reader(dataset: Dataset, config: FeedConfig) -> SampleReader:
         afresh = partial(augment_afresh, seed=config.seed, split=dataset.split)
         columns.append(partial(ExemplarColumn, augment=afresh))
     if config.masks == "box":
-        _check_sources(dataset)
+        check_sources(dataset)
         columns.append(partial(BoxMasks, dataset=dataset))
     else:
         columns.append(partial(DrawnMasks, dataset=dataset))
@@ -89,16 +87,3 @@ def prepare(build: Callable[[T], R], tasks: Iterable[T], *, workers: int) -> Gen
 def steps_under_way(workers: int) -> int:
     """Count the steps back from the newest one that batches not yet handed out may belong to, at most."""
     return BATCHES_AHEAD * workers + 2
-
-
-def _check_sources(dataset: Dataset) -> None:
-    """Refuse box masks for a dataset without sources, by its first shard.
-
-    Raises:
-        InputError: it has none.
-    """
-    first = next(shard for shards in dataset.shards for shard in shards)
-    if dataset.index(first).members[SOURCE_EXT].sizes.min() < 0:
-        raise InputError(
-            f"{dataset.folder.url}: box masks need the sources, which its shards lack; make it with --keep-source"
-        )

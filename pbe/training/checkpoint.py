@@ -1,4 +1,4 @@
-"""Checkpoint: a training between two steps <-> OUT/checkpoints/step-00000020, whole or not there.
+"""Checkpoint: a training between two steps <-> OUT/checkpoints/step-00000020, complete or missing.
 
 Every rank writes into a folder with a temporary name; the files are hashed by all ranks; the first rank renames the
 folder, then replaces `latest`. DeepSpeed unpickles its files, so they are opened only after their hashes have been
@@ -21,18 +21,19 @@ from safetensors.torch import load_file
 from pbe.training.engine import Engine
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import Ranks
+from pbe.training.run_folder import CHECKPOINTS, STATE, STEP, list_checkpoints
 from pbe.weights.tensor_files import disk_errors, write_tensors
 from pipeline.errors import InputError
 from pipeline.storage.whole_files import sha256_of, sync_file, sync_folder, write_aside
 from schemas.shards import json_bytes
 
-FOLDER, LATEST, HASHES, STATE = "checkpoints", "latest", "hashes.json", "state.json"
-STEP, PARTIAL, UNIVERSAL = "step-", "partial-", "universal-"
+LATEST, HASHES = "latest", "hashes.json"
+PARTIAL, UNIVERSAL = "partial-", "universal-"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint.
+    """A complete checkpoint.
 
     Args:
         state: what the trainer keeps besides DeepSpeed's files: step, position, config, counts, world.
@@ -50,7 +51,7 @@ def save_checkpoint(
     out: Path, engine: Engine, average: MovingAverage | None, state: dict[str, Any], ranks: Ranks, *, keep_last: int
 ) -> None:
     """Write a checkpoint, then remove the oldest; all ranks must take part."""
-    root = out / FOLDER
+    root = out / CHECKPOINTS
     name = f"{STEP}{state['step']:08d}"
     partial = root / f"{PARTIAL}{name}"
     if ranks.first:
@@ -75,7 +76,7 @@ def save_checkpoint(
         sync_folder(root)
         write_aside(root / LATEST, name.encode())
         # Newer ones can only be damaged, or this training would have gone on from them: they do not count.
-        for old in [path for path in _whole(root) if path.name <= name][keep_last:]:
+        for old in [path for path in list_checkpoints(out) if path.name <= name][keep_last:]:
             shutil.rmtree(old)
     ranks.barrier()
 
@@ -86,7 +87,7 @@ def find_checkpoint(out: Path, ranks: Ranks) -> Checkpoint | None:
     Raises:
         InputError: there are checkpoints, and all are damaged.
     """
-    folders = ranks.gather(_whole(out / FOLDER) if ranks.first else None)[0]
+    folders = ranks.gather(list_checkpoints(out) if ranks.first else None)[0]
     for folder in folders:
         faults = _faults(folder, ranks)
         if not faults:
@@ -94,7 +95,7 @@ def find_checkpoint(out: Path, ranks: Ranks) -> Checkpoint | None:
         if ranks.first:
             print(f"warning: {folder}: {'; '.join(faults)}; trying the one before", file=sys.stderr, flush=True)
     if folders:
-        raise InputError(f"{out / FOLDER}: no checkpoint is whole; restore one, or start anew in another --out")
+        raise InputError(f"{out / CHECKPOINTS}: every checkpoint is damaged; restore one, or give another --out")
     return None
 
 
@@ -107,7 +108,7 @@ def load_checkpoint(
     if loaded is None:
         raise InputError(f"{folder}: DeepSpeed finds no checkpoint there; start anew in another --out")
     if universal:
-        _mend_steps(engine, found.state["updates"])
+        _restore_steps(engine, found.state["updates"])
     if average:
         average.load(found.folder)
     if found.state["world"] == ranks.world:
@@ -141,15 +142,10 @@ def make_universal(found: Checkpoint, ranks: Ranks) -> Path:
     return target
 
 
-def _mend_steps(engine: Engine, updates: int) -> None:
-    """Give AdamW its count of updates back, which the universal form of stage 3 does not hold."""
+def _restore_steps(engine: Engine, updates: int) -> None:
+    """Restore AdamW's count of updates, which the universal form of stage 3 does not hold."""
     for state in engine.optimizer.state.values():
         state["step"] = torch.tensor(float(updates))
-
-
-def _whole(root: Path) -> list[Path]:
-    """List the checkpoints, the newest first."""
-    return sorted((path for path in root.glob(f"{STEP}*") if path.is_dir() and not path.is_symlink()), reverse=True)
 
 
 def _files(folder: Path) -> list[str]:
@@ -157,7 +153,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _hash_shared(folder: Path, names: list[str], ranks: Ranks, *, sync: bool = False) -> dict[str, str]:
-    """Hash files, every rank its share, and give all of them to all."""
+    """Hash files, every rank its share, and return all of them on all ranks."""
     own = {}
     for name in names[ranks.rank :: ranks.world]:
         if sync:
@@ -183,7 +179,7 @@ def _recorded(folder: Path) -> tuple[dict[str, str], list[str]]:
         return {}, [f"{HASHES} cannot be read ({error})"]
     entries = {path.name: path for path in folder.iterdir() if path.name != HASHES}
     odd = [name for name, path in entries.items() if path.is_symlink() or not path.is_file()]
-    faults = [f"{name} is no plain file" for name in sorted(odd)]
+    faults = [f"{name} is not a plain file" for name in sorted(odd)]
     faults += [f"{name} is missing" for name in sorted(recorded.keys() - entries.keys())]
     return recorded, faults + [f"{name} does not belong there" for name in sorted(entries.keys() - recorded.keys())]
 

@@ -1,13 +1,12 @@
-"""Train config: what a training can be told. Each field's docstring is its flag's help; a preset is a named recipe."""
+"""Config: the flags of a training. Each field's docstring is its flag's help; a preset is a named recipe."""
 
 import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from pipeline.encoders.names import NONE
+from pbe.feed.config import FeedConfig
+from pipeline.encoders.names import NONE, UNTRAINED
 from pipeline.errors import InputError
-
-UNTRAINED = "untrained"
 
 # What another value of leaves the same training: where it runs, reads and writes, how long, and what is looked at.
 FREE = frozenset(
@@ -189,9 +188,28 @@ def switched(config: TrainConfig) -> TrainConfig:
     return config
 
 
+def feed_config(config: TrainConfig) -> FeedConfig:
+    """Return what of a training concerns its feed: the fields and properties of equal names."""
+    shared = {field.name: getattr(config, field.name) for field in fields(FeedConfig) if hasattr(config, field.name)}
+    return FeedConfig(**{**shared, "exemplar": config.exemplar_mode})
+
+
 def lasting(config: TrainConfig) -> dict[str, Any]:
-    """Give the fields that a resumed training must have unchanged."""
+    """Return the fields that a resumed training must have unchanged."""
     return {field.name: getattr(config, field.name) for field in fields(config) if field.name not in FREE}
+
+
+def encoder_name(flag: str, given: str, recorded: str) -> str:
+    """Return the name of an encoder of the dataset: the one given, or the untrained one that it was made with.
+
+    Raises:
+        InputError: a trained one must be given, since a dataset may have been made on another machine.
+    """
+    if given:
+        return given
+    if recorded.startswith(UNTRAINED):
+        return UNTRAINED
+    raise InputError(f"{flag}: the dataset was encoded with {recorded or 'an unnamed encoder'}; give it, or `none`")
 
 
 def _refuse_small(config: TrainConfig, least: int, names: str) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from pbe.batch import Batch
 from pbe.model.conditioner import exemplar_features, mapper_blocks
-from pbe.training.config import UNTRAINED, TrainConfig
+from pbe.training.config import TrainConfig, encoder_name
 from pipeline.encoders.clip import ClipEncoder, load_clip
 from pipeline.encoders.names import NONE
 from pipeline.encoders.vae import VaeEncoder, load_vae
@@ -59,8 +59,8 @@ def load_frozen(config: TrainConfig, manifest: Mapping[str, Any], *, device: str
     """
     names = manifest.get("encoders", {})
     recipe = manifest["recipe"]
-    vae_name = _name("--vae", config.vae, names.get("vae", ""))
-    clip_name = _name("--clip", config.clip, names.get("clip", ""))
+    vae_name = encoder_name("--vae", config.vae, names.get("vae", ""))
+    clip_name = encoder_name("--clip", config.clip, names.get("clip", ""))
     dtype = recipe.get("dtype", "float32")
     vae = None if vae_name == NONE else load_vae(vae_name, device=device, dtype=dtype)
     clip = None if clip_name == NONE else load_clip(clip_name, device=device, dtype=dtype)
@@ -68,11 +68,3 @@ def load_frozen(config: TrainConfig, manifest: Mapping[str, Any], *, device: str
         if part and part.fingerprint != used.get("fingerprint"):
             raise InputError(f"{flag} {part.name}: its weights are not those that {config.data} was encoded with")
     return FrozenEncoders(vae, clip, all_tokens=not config.bottleneck)
-
-
-def _name(flag: str, given: str, recorded: str) -> str:
-    if given:
-        return given
-    if recorded.startswith(UNTRAINED):
-        return UNTRAINED
-    raise InputError(f"the dataset was encoded with {recorded or 'an unnamed encoder'}: give it as {flag}, or `none`")

@@ -1,18 +1,23 @@
-"""Run folder: one training at a time in OUT; what it is made from in OUT/run.json."""
+"""Run folder: a config and OUT -> what OUT holds already, and whether this training may go on there. Imports no torch.
+
+One training at a time; what it is made from is written to OUT/run.json.
+"""
 
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TextIO
 
-from pbe.training.config import TrainConfig
+from pbe.training.config import TrainConfig, lasting
 from pipeline.errors import InputError
 from pipeline.storage.file_locks import lock_file
 from pipeline.storage.whole_files import write_aside
 from schemas.shards import json_bytes
 
 RECORD, LOCK = "run.json", "lock"
+CHECKPOINTS, STATE, STEP = "checkpoints", "state.json", "step-"
 _PACKAGES = ("torch", "deepspeed", "diffusers", "transformers", "numpy", "safetensors")
 
 
@@ -27,11 +32,65 @@ def lock_run(out: Path) -> TextIO:
         lock = (out / LOCK).open("w")
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error}); give a folder that can") from error
+    _lock(out, lock)
+    return lock
+
+
+def refuse_busy(out: Path) -> None:
+    """Refuse a folder in which another training is at work; nothing is made.
+
+    Raises:
+        InputError: one holds it.
+    """
+    if (out / LOCK).exists():
+        with (out / LOCK).open("r+") as lock:
+            _lock(out, lock)
+
+
+def _lock(out: Path, lock: TextIO) -> None:
     try:
         lock_file(lock)  # a filesystem without locks lets every training through
     except BlockingIOError as error:
         raise InputError(f"--out {out}: another training is at work here; wait for its end or stop it") from error
-    return lock
+
+
+def list_checkpoints(out: Path) -> list[Path]:
+    """List the folders of checkpoints, the newest first; a damaged one is among them."""
+    folders = (out / CHECKPOINTS).glob(f"{STEP}*")
+    return sorted((path for path in folders if path.is_dir() and not path.is_symlink()), reverse=True)
+
+
+def refuse_beginning(config: TrainConfig, *, resumes: bool) -> None:
+    """Refuse to begin or to go on where --resume and --export-only want the other.
+
+    Args:
+        resumes: whether there is a checkpoint to go on from.
+
+    Raises:
+        InputError: naming the flag to give.
+    """
+    if resumes and config.resume == "never":
+        raise InputError(f"--out {config.out}: holds checkpoints; give --resume auto to go on, or another --out")
+    if not resumes and config.export_only:
+        raise InputError(f"--out {config.out}: holds no checkpoint to export; train first")
+
+
+def refuse_changes(config: TrainConfig, before: Mapping[str, Any]) -> None:
+    """Refuse to go on with another training than the one that was begun.
+
+    Args:
+        before: its lasting fields, from a checkpoint.
+
+    Raises:
+        InputError: naming the fields that differ.
+    """
+    now = lasting(config)
+    changed = [f"{name} {before.get(name)} -> {now[name]}" for name in now if before.get(name) != now[name]]
+    if changed:
+        raise InputError(
+            f"--out {config.out}: began with another training ({', '.join(changed)}); give that one again, or another "
+            "--out"
+        )
 
 
 def write_record(out: Path, config: TrainConfig, *, world: int, dataset: str) -> dict[str, Any]:
@@ -48,7 +107,7 @@ def write_record(out: Path, config: TrainConfig, *, world: int, dataset: str) ->
 
 
 def find_commit() -> str:
-    """Name the commit of the code that runs, and whether it was changed since."""
+    """Return the commit of the running code, and whether it was changed since."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""Training: config -> a trained model in OUT, step by step, going on from the newest checkpoint."""
+"""Session: a config -> a trained model in OUT, begun anew or taken up from its newest checkpoint."""
 
 import signal
 from contextlib import nullcontext
@@ -6,18 +6,26 @@ from pathlib import Path
 
 import torch
 
+from pbe.feed.dataset import open_dataset
 from pbe.feed.training_feed import Feed
-from pbe.model.paint_by_example import PaintByExample
-from pbe.training.config import TrainConfig
+from pbe.model.paint_by_example import PaintByExample, count_parameters, model_config
+from pbe.model.unet import UNET_SIZES
+from pbe.training.checkpoint import find_checkpoint, load_checkpoint, make_universal
+from pbe.training.checks import count_micro_batches
+from pbe.training.config import TrainConfig, feed_config
+from pbe.training.engine import Engine
 from pbe.training.frozen import FrozenEncoders, load_frozen
 from pbe.training.loop import steps, stop_signals
-from pbe.training.ranks import find_place, joined
-from pbe.training.run import Run
-from pbe.training.run_folder import lock_run
-from pbe.training.start import build, count_micro_batches, feed_config, start
+from pbe.training.memory import describe_memory
+from pbe.training.moving_average import MovingAverage
+from pbe.training.ranks import Ranks, find_place, joined
+from pbe.training.run import Counts, Run
+from pbe.training.run_folder import find_commit, lock_run, refuse_beginning, refuse_changes, write_record
 from pbe.training.telemetry import draw_losses
+from pbe.weights.building import initialise
 from pbe.weights.export import export_model
 from pbe.weights.misfits import diffusers_misfits
+from pbe.weights.reading import read_weights
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
@@ -52,6 +60,70 @@ def train(config: TrainConfig) -> int:
         if ranks.first and not config.export_only:
             draw_losses(run.out)
         return EXIT_INTERRUPTED if signal.SIGINT in received else EXIT_DONE
+
+
+def build(config: TrainConfig, feed: Feed, frozen: FrozenEncoders, ranks: Ranks) -> PaintByExample:
+    """Build the model for the dataset, and start it from weights or at random."""
+    dataset = feed.dataset
+    size = model_config(
+        UNET_SIZES[config.model],
+        latent_channels=dataset.channels,
+        latent_size=dataset.resolution // dataset.factor,
+        exemplar_width=dataset.dimension,
+        blocks=config.mapper_blocks or frozen.mapper_blocks,
+        bottleneck=config.bottleneck,
+    )
+    torch.manual_seed(config.seed)
+    model = PaintByExample(size)
+    if config.init_from:
+        for line in initialise(model, read_weights(config.init_from)):
+            ranks.say(line)
+    return model
+
+
+def start(
+    config: TrainConfig,
+    ranks: Ranks,
+    feed: Feed,
+    frozen: FrozenEncoders,
+    model: PaintByExample,
+    accumulation: int,
+) -> Run:
+    """Make the engine, from the newest checkpoint where there is one."""
+    out = Path(config.out)
+    live, dead = count_parameters(model) - count_parameters(model, dead=True), count_parameters(model, dead=True)
+    found = find_checkpoint(out, ranks)
+    refuse_beginning(config, resumes=found is not None)
+    if found:
+        refuse_changes(config, found.state["config"])
+        position = feed.resume(found.state["position"])
+    other_world = found is not None and config.zero_stage > 0 and found.state["world"] != ranks.world
+    universal = make_universal(found, ranks) if found and other_world else None
+    engine = Engine(model, config, ranks, accumulation=accumulation, universal=other_world)
+    average = MovingAverage(engine, config.ema) if config.ema else None
+    run = Run(config, ranks, feed, frozen, engine, average, _has_validation(config, ranks))
+    if found:
+        load_checkpoint(found, engine, average, ranks, universal=universal)
+        run.position, run.counts = position, Counts(**found.state["counts"])
+    if ranks.first and not config.export_only:
+        write_record(out, config, world=ranks.world, dataset=feed.digest)
+    epoch = feed.describe(run.position.epoch)
+    ranks.say(f"code: {Path(__file__).parent.parent.parent} ({find_commit()}); out: {out}")
+    ranks.say(f"model: {live:,} trained parameters and {dead:,} kept as they are; {ranks.world} x {ranks.device.type}")
+    ranks.say(
+        describe_memory(
+            live=live,
+            dead=dead,
+            dtype=config.dtype,
+            stage=config.zero_stage,
+            ranks=ranks.world,
+            ema=config.ema > 0,
+            offload=config.offload,
+        )
+    )
+    ranks.say(f"epoch of {epoch.samples:,} samples: {epoch.steps:,} steps, {epoch.dropped} samples dropped at its end")
+    ranks.say(f"from {found.folder.name}" if found else "from the beginning")
+    return run
 
 
 def _refuse_untrained(run: Run) -> None:
@@ -96,3 +168,21 @@ def _refuse_misfit(config: TrainConfig, model: PaintByExample, frozen: FrozenEnc
     reasons = diffusers_misfits(model.config, vae=vae, tower=tower)
     if config.export_layout == "diffusers" and reasons:
         raise InputError(f"--export-layout diffusers cannot hold this model: {'; '.join(reasons)}; give auto or pbe")
+
+
+def _has_validation(config: TrainConfig, ranks: Ranks) -> bool:
+    """Tell whether there is a validation split to look at.
+
+    Raises:
+        InputError: an index of it is damaged.
+    """
+    if not config.eval_every and not config.grid_every:
+        return False
+    try:
+        dataset = open_dataset(config.data, split="validation", anonymous=config.anonymous)
+    except InputError as error:
+        ranks.say(f"no validation: {error}")
+        return False
+    for shard in dataset.shards[0]:
+        dataset.index(shard)  # a damaged one had better stop the training now than at its first validation
+    return True

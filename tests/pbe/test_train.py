@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from pbe.training.checkpoint import FOLDER
 from pbe.training.memory import state_memory
+from pbe.training.run_folder import CHECKPOINTS
 from pbe.training.telemetry import METRICS, read_rows
 from pbe.weights.building import build_model
 from pbe.weights.reading import read_weights
@@ -113,7 +113,7 @@ def test_killed_anywhere_and_started_again_the_log_is_that_of_an_uninterrupted_r
         return lambda: len(read_rows(cut / METRICS)) >= count
 
     def saving(after: int) -> Callable[[], bool]:
-        return lambda: any((cut / FOLDER).glob(f"partial-step-{after:08d}/*.pt"))
+        return lambda: any((cut / CHECKPOINTS).glob(f"partial-step-{after:08d}/*.pt"))
 
     for moment, only in ((rows(1), None), (saving(2), None), (rows(3), 1), (saving(4), 0), (rows(5), None)):
         with RankGroup(place / "log", MAIN, [flags(place, "cut", *more)], world=2) as group:
@@ -124,13 +124,13 @@ def test_killed_anywhere_and_started_again_the_log_is_that_of_an_uninterrupted_r
     assert losses(cut) == losses(place / "uncut")
     for name, value in exported(place / "uncut").items():
         assert torch.equal(value, exported(cut)[name])
-    assert sorted(path.name for path in (cut / FOLDER).glob("*step*")) == [f"step-0000000{n}" for n in (4, 6, 8)]
+    assert sorted(path.name for path in (cut / CHECKPOINTS).glob("*step*")) == [f"step-0000000{n}" for n in (4, 6, 8)]
 
 
 def test_a_damaged_checkpoint_is_passed_over_by_name_and_nothing_is_opened_if_all_are(place: Path, whole: Path) -> None:
     out = place / "damaged"
     assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9", "--steps", "4")) == [0]
-    newest = out / FOLDER / "step-00000004"
+    newest = out / CHECKPOINTS / "step-00000004"
     [file] = newest.glob("*optim_states.pt")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -138,14 +138,14 @@ def test_a_damaged_checkpoint_is_passed_over_by_name_and_nothing_is_opened_if_al
     (place / "log").unlink()
     few = ("--steps", "3", "--save-every", "1", "--keep-last", "1")
     assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9", *few)) == [0]
-    assert (out / FOLDER / "step-00000003").is_dir()  # the damaged one, though newer, takes nobody's place
+    assert (out / CHECKPOINTS / "step-00000003").is_dir()  # the damaged one, though newer, takes nobody's place
     assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9")) == [0]
     assert f"{file.name} is not as it was written" in log(place) and "from step-00000002" in log(place)
     assert_close(out, whole, steps=8)
-    for folder in (out / FOLDER).glob("step-*"):
+    for folder in (out / CHECKPOINTS).glob("step-*"):
         (folder / "intruder.pt").write_bytes(b"")
     assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9", "--steps", "9")) == [2]
-    assert "no checkpoint is whole" in log(place)
+    assert "every checkpoint is damaged" in log(place)
 
 
 def test_steps_whose_loss_is_not_finite_are_skipped_and_counted_then_stop_the_training_by_name(place: Path) -> None:
@@ -223,7 +223,7 @@ def test_sigterm_saves_at_the_end_of_the_step_and_the_next_start_goes_on(place: 
         group.kill(signal.SIGTERM, only=1)
         assert group.wait() == [0, 0]
     done = losses(place / "termed")
-    assert 2 <= len(done) < 8 and (place / "termed" / FOLDER / f"step-{len(done):08d}").is_dir()
+    assert 2 <= len(done) < 8 and (place / "termed" / CHECKPOINTS / f"step-{len(done):08d}").is_dir()
     assert run(place, args) == [0]
     assert_close(place / "termed", whole, steps=8)
 
@@ -249,7 +249,12 @@ def test_another_training_a_second_one_and_a_cut_lane_are_refused(place: Path, w
     nowhere = ("--data", str(place / "nowhere"))
     mistakes = (("--micro-batch", "3"), ("--lr", "nan"), ("--out", str(place / "file")), nowhere)
     assert run(place, *(flags(place, "mistaken", *mistake) for mistake in mistakes)) == [2]
-    messages = ("does not come out even", "--lr nan: give a number from 0", "file: cannot be written", "no such folder")
+    messages = (
+        "does not come out even",
+        "--lr nan: give a number from 0",
+        "file is a file; give another place",
+        "no such folder",
+    )
     for message in messages:
         assert message in log(place)
     assert not (place / "mistaken").exists()

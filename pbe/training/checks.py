@@ -1,0 +1,114 @@
+"""Checks: a training's flags, its dataset and OUT -> nothing, or the mistake by name. Imports no torch.
+
+What needs the weights themselves is checked where they are loaded: fingerprints, tensors, the device's precisions.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pbe.feed.dataset import Dataset, check_sources, open_dataset
+from pbe.feed.order import Order, check_world, divisors
+from pbe.training.config import TrainConfig, encoder_name
+from pbe.training.run_folder import STATE, list_checkpoints, refuse_beginning, refuse_busy, refuse_changes
+from pbe.weights.model_files import encoder_config, model_configs, refuse_missing_encoder
+from pipeline.errors import InputError
+from pipeline.shards.manifest import read_manifest
+from pipeline.storage.writable import refuse_unwritable
+
+
+def check_training(config: TrainConfig) -> None:
+    """Check what can be checked before anything is imported, loaded or made.
+
+    Raises:
+        InputError: naming the flag, the value and what to give.
+    """
+    for flag, name in (("--vae", config.vae), ("--clip", config.clip)):
+        refuse_missing_encoder(flag, name)
+    if config.init_from:
+        model_configs("--init-from", config.init_from)
+    count_micro_batches(config, world=int(os.environ.get("WORLD_SIZE", "1")))
+    dataset = open_dataset(config.data, split="train", anonymous=config.anonymous)
+    Order(dataset.counts, batch=config.batch_size, lanes=config.lanes, block=config.block, seed=config.seed)
+    if config.masks == "box":
+        check_sources(dataset)
+    _check_encoders(config, dataset)
+    _check_out(config, dataset)
+
+
+def count_micro_batches(config: TrainConfig, *, world: int) -> int:
+    """Count the micro-batches of a rank.
+
+    Raises:
+        InputError: the world size does not divide the lanes, or the micro-batches the rank's part of the batch.
+    """
+    check_world(world, lanes=config.lanes)
+    share = config.batch_size // world
+    micro = min(config.micro_batch or share, share)
+    if not share or config.batch_size % world or share % micro:
+        raise InputError(
+            f"--batch-size {config.batch_size} over {world} ranks in micro-batches of {micro}: does not come out even; "
+            f"give a --micro-batch from {divisors(max(share, 1))} and as many ranks as divide {config.lanes} lanes"
+        )
+    return share // micro
+
+
+def _check_encoders(config: TrainConfig, dataset: Dataset) -> None:
+    """Hold the encoders' configs against the dataset's recipe, where their folders are here.
+
+    Raises:
+        InputError: a trained encoder is not named, or another one is.
+    """
+    names = read_manifest(dataset.folder).get("encoders", {})
+    vae = encoder_config(encoder_name("--vae", config.vae, names.get("vae", "")), "vae") or {}
+    clip = encoder_config(encoder_name("--clip", config.clip, names.get("clip", "")), "image_encoder") or {}
+    clip = clip.get("vision_config", clip)
+    for flag, given, what, found, expected in (
+        ("--vae", config.vae, "channels of a latent", vae.get("latent_channels"), dataset.channels),
+        ("--vae", config.vae, "px a latent cell", _factor(vae), dataset.factor),
+        ("--clip", config.clip, "numbers an exemplar vector", clip.get("hidden_size"), dataset.dimension),
+    ):
+        if isinstance(found, int) and found != expected:
+            raise InputError(
+                f"{flag} {given}: has {found} {what}, {config.data} {expected}; give the encoder that made the dataset"
+            )
+
+
+def _factor(vae: Mapping[str, Any]) -> int | None:
+    """Px along a latent cell's side, by a VAE's config; None: unknown."""
+    widths = vae.get("block_out_channels") or vae.get("encoder_block_out_channels")
+    return 2 ** (len(widths) - 1) if isinstance(widths, list) and widths else None
+
+
+def _check_out(config: TrainConfig, dataset: Dataset) -> None:
+    """Hold OUT, and what an earlier start left there, against the config.
+
+    Raises:
+        InputError: OUT cannot be written, is in use, or holds another training.
+    """
+    out = Path(config.out)
+    refuse_unwritable(f"--out {out}", out)
+    if os.environ.get("RANK", "0") == "0":  # the others may come when the first one holds it already
+        refuse_busy(out)
+    checkpoints = list_checkpoints(out)
+    refuse_beginning(config, resumes=bool(checkpoints))
+    states = [state for state in map(_state, checkpoints) if state]
+    if states:
+        refuse_changes(config, states[0].get("config", {}))
+        began, now = states[0].get("position", {}).get("dataset"), dataset.digest
+        if began and began != now:
+            raise InputError(
+                f"--data {config.data}: {out} was begun with dataset {began[:12]}..., this one is {now[:12]}...; "
+                "give that one again, or another --out"
+            )
+
+
+def _state(checkpoint: Path) -> dict[str, Any]:
+    """Read what a checkpoint says of its training; empty: it is damaged, which is found out when it is verified."""
+    try:
+        state = json.loads((checkpoint / STATE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
