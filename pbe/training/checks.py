@@ -5,7 +5,6 @@ What needs the weights themselves is checked where they are loaded: fingerprints
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ from pbe.feed.dataset import Dataset, check_sources, open_dataset
 from pbe.feed.order import Order, check_world, divisors
 from pbe.training.config import TrainConfig, encoder_name
 from pbe.training.run_folder import STATE, list_checkpoints, refuse_beginning, refuse_busy, refuse_changes
-from pbe.weights.model_files import encoder_config, model_configs, refuse_missing_encoder
+from pbe.weights.model_files import model_configs
+from pipeline.encoders.facts import read_clip_facts, read_vae_facts
+from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.writable import refuse_unwritable
@@ -25,8 +26,6 @@ def check_training(config: TrainConfig) -> None:
     Raises:
         InputError: naming the flag, the value and what to give.
     """
-    for flag, name in (("--vae", config.vae), ("--clip", config.clip)):
-        refuse_missing_encoder(flag, name)
     if config.init_from:
         model_configs("--init-from", config.init_from)
     count_micro_batches(config, world=int(os.environ.get("WORLD_SIZE", "1")))
@@ -56,30 +55,25 @@ def count_micro_batches(config: TrainConfig, *, world: int) -> int:
 
 
 def _check_encoders(config: TrainConfig, dataset: Dataset) -> None:
-    """Hold the encoders' configs against the dataset's recipe, where their folders are here.
+    """Hold the encoders' configs against the dataset's recipe.
 
     Raises:
-        InputError: a trained encoder is not named, or another one is.
+        InputError: a trained encoder is not named, is missing, or is another one than the dataset's.
     """
     names = read_manifest(dataset.folder).get("encoders", {})
-    vae = encoder_config(encoder_name("--vae", config.vae, names.get("vae", "")), "vae") or {}
-    clip = encoder_config(encoder_name("--clip", config.clip, names.get("clip", "")), "image_encoder") or {}
-    clip = clip.get("vision_config", clip)
-    for flag, given, what, found, expected in (
-        ("--vae", config.vae, "channels of a latent", vae.get("latent_channels"), dataset.channels),
-        ("--vae", config.vae, "px a latent cell", _factor(vae), dataset.factor),
-        ("--clip", config.clip, "numbers an exemplar vector", clip.get("hidden_size"), dataset.dimension),
-    ):
-        if isinstance(found, int) and found != expected:
-            raise InputError(
-                f"{flag} {given}: has {found} {what}, {config.data} {expected}; give the encoder that made the dataset"
-            )
-
-
-def _factor(vae: Mapping[str, Any]) -> int | None:
-    """Px along a latent cell's side, by a VAE's config; None: unknown."""
-    widths = vae.get("block_out_channels") or vae.get("encoder_block_out_channels")
-    return 2 ** (len(widths) - 1) if isinstance(widths, list) and widths else None
+    vae = encoder_name("--vae", config.vae, names.get("vae", ""))
+    clip = encoder_name("--clip", config.clip, names.get("clip", ""))
+    compared = []
+    if vae != NONE:
+        facts = read_vae_facts(vae)
+        compared.append((f"--vae {vae}", "px a latent cell", facts.factor, dataset.factor))
+        compared.append((f"--vae {vae}", "channels of a latent", facts.channels, dataset.channels))
+    if clip != NONE:
+        width = read_clip_facts(clip).dimension
+        compared.append((f"--clip {clip}", "numbers of an exemplar vector", width, dataset.dimension))
+    for flag, what, given, expected in compared:
+        if given != expected:
+            raise InputError(f"{flag}: {given} {what}, {config.data} has {expected}; give the encoder that made it")
 
 
 def _check_out(config: TrainConfig, dataset: Dataset) -> None:

@@ -39,7 +39,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "weights of another kind": (_train("--init-from", "notes.txt"), ["--init-from notes.txt: ends in none of"]),
     "vae missing": (_train("--vae", "/no/vae"), ["--vae /no/vae: no such folder or file"]),
     "clip missing": (_train("--clip", "data/clip"), ["--clip data/clip: no such folder or file"]),
-    "vae of another size": (_train("--vae", "vae"), ["--vae vae: has 16 channels of a latent, ", "give the encoder"]),
+    "vae of another size": (
+        _train("--vae", "vae"),
+        ["--vae vae: 16 channels of a latent, ", "has 4; give"],
+    ),
     "clip not named": (
         ["tiny", "--data", "trained", "--out", "out", "--vae", "none", "--mapper-blocks", "1"],
         ["--clip: the dataset was encoded with openai/clip; give it, or `none`"],
@@ -68,7 +71,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "empty").mkdir()
     (place / "notes.txt").touch()
     (place / "vae").mkdir()
-    (place / "vae/config.json").write_text(json.dumps({"latent_channels": 16, "block_out_channels": [8, 16]}))
+    vae = {"_class_name": "AutoencoderKL", "latent_channels": 16, "block_out_channels": [8, 8, 8, 16]}
+    (place / "vae/config.json").write_text(json.dumps(vae))
+    (place / "vae/diffusion_pytorch_model.safetensors").touch()
     (place / "busy").mkdir()
     state = {
         "config": lasting(replace(PRESETS["tiny"], mapper_blocks=1)),
