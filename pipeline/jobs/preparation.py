@@ -57,7 +57,14 @@ class PreparedJob:
 
 
 def prepare(
-    checked: CheckedInputs, out: Folder, *, device: str, encoders: EncoderFacts, say: Say, progress: Progress
+    checked: CheckedInputs,
+    out: Folder,
+    *,
+    device: str,
+    encoders: EncoderFacts,
+    finished: frozenset[str] | None = None,
+    say: Say,
+    progress: Progress,
 ) -> PreparedJob:
     """Compute a job's recipe, and plan it, or take up the plan of an earlier run.
 
@@ -65,6 +72,7 @@ def prepare(
         out: the dataset, held by this job.
         device: cpu or cuda, for the encoders.
         encoders: with fingerprints.
+        finished: what `list_finished` gave, where that has been asked already.
         say: called with one line a step.
         progress: called with the number of box rows read so far.
 
@@ -72,7 +80,7 @@ def prepare(
         InputError: the output holds the work of another recipe, or no box is left; no unit has been begun then.
     """
     config = checked.config
-    finished = frozenset(name for name in out.names("units") if RECORD_NAME.fullmatch(name))
+    finished = list_finished(out) if finished is None else finished
     recipe = make_recipe(
         config,
         device=device,
@@ -125,9 +133,14 @@ def pending_tasks(job: PreparedJob) -> tuple[list[UnitTask], int]:
     return tasks, done
 
 
+def list_finished(out: Folder) -> frozenset[str]:
+    """List the names of the records of finished units and draws."""
+    return frozenset(name for name in out.names("units") if RECORD_NAME.fullmatch(name))
+
+
 def recorded_device(out: Folder) -> str | None:
-    """The device that an output's finished units were made on; None where there are none."""
-    recipe = read_recipe(out) if any(RECORD_NAME.fullmatch(name) for name in out.names("units")) else None
+    """The device that an output's units are made on; None where no recipe says."""
+    recipe = read_recipe(out)
     return recipe.get("device") if recipe else None
 
 

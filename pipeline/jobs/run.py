@@ -20,7 +20,14 @@ from pipeline.errors import InputError
 from pipeline.jobs.ending import end_dataset, is_complete, log_run, report_errors, sum_up
 from pipeline.jobs.inputs import CheckedInputs
 from pipeline.jobs.known_encoders import recall_encoders, remember_encoders, stamp_encoders
-from pipeline.jobs.preparation import PreparedJob, clear_leftovers, pending_tasks, prepare, recorded_device
+from pipeline.jobs.preparation import (
+    PreparedJob,
+    clear_leftovers,
+    list_finished,
+    pending_tasks,
+    prepare,
+    recorded_device,
+)
 from pipeline.jobs.workshop import OpenWorkshop, UnitResult, Workshop
 from pipeline.planning.tasks import UnitTask
 from pipeline.shards.recipe import Json
@@ -98,29 +105,42 @@ def run_job(
     config = checked.config
     out = Folder(config.out, guard=hold.check)
     clear_leftovers(out)
-    device = config.device if config.device != AUTO else recorded_device(out) or AUTO
+    finished = list_finished(out)
+    device = config.device
+    if finished and device == AUTO:
+        device = recorded_device(out) or AUTO
     stamp = stamp_encoders(config)
     encoders = recall_encoders(out, stamp)
 
     def prepare_for(device: str, encoders: EncoderFacts) -> PreparedJob:
         with closing(_RowsBar()) as bar:
-            job = prepare(checked, out, device=device, encoders=encoders, say=say, progress=bar.show)
+            job = prepare(
+                checked,
+                out,
+                device=device,
+                encoders=encoders,
+                finished=finished,
+                say=say,
+                progress=bar.show,
+            )
         check_plan(job)
-        remember_encoders(out, stamp, encoders)
         return job
 
     job = prepare_for(device, encoders) if encoders and device != AUTO else None
-    if job and not pending_tasks(job)[0]:
-        log_run(job, [], len(job.finished))
-        say(_describe_work(job))
-        return _finish(job, Counter(), [])
+    tasks, done = pending_tasks(job) if job else ([], 0)
+    if job and not tasks:
+        log_run(job, tasks, done)
+        say(_describe_work(job, tasks, done))
+        return _finish(job, Counter(), tasks)
     with open_workshop(checked, device) as workshop:
         if job is None:
-            say("loading the encoders")
+            if encoders is None:
+                say("loading the encoders")
             job = prepare_for(workshop.device, encoders or workshop.read_encoders())
-        tasks, done = pending_tasks(job)
+            remember_encoders(out, stamp, job.encoders)
+            tasks, done = pending_tasks(job)
         log_run(job, tasks, done)
-        say(f"{_describe_work(job)} on {workshop.describe()}")
+        say(f"{_describe_work(job, tasks, done)} on {workshop.describe()}")
         try:
             seconds, errors = _make_all(job, tasks, workshop, hold) if tasks else (Counter[str](), {})
             hold.check()
@@ -161,8 +181,7 @@ class _RowsBar:
             self._bar.close()
 
 
-def _describe_work(job: PreparedJob) -> str:
-    tasks, done = pending_tasks(job)
+def _describe_work(job: PreparedJob, tasks: list[UnitTask], done: int) -> str:
     return (
         f"{job.plan.photos_planned:,} photos in {job.plan.units:,} units, {job.config.draws} draws: "
         f"{done:,} unit draws finished, {sum(len(task.draws) for task in tasks):,} to make"
