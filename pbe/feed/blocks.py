@@ -197,6 +197,7 @@ class RangeReader:
 
     def fetch_ahead(self, blocks: Iterable[tuple[Block, int]], *, now: int) -> None:
         """See Reader."""
+        # Dropping comes first: it frees memory that the new blocks take.
         with self._lock:
             for block in [block for block, (_, until) in self._fetched.items() if until < now]:
                 del self._fetched[block]

@@ -13,6 +13,8 @@ import torch
 
 from pbe.feed.blocks import Window
 from pbe.feed.dataset import ShardIndex
+from pipeline.arrays import Pixels
+from pipeline.photos.jpeg import decode_jpeg
 
 
 class DamagedError(Exception):
@@ -59,6 +61,21 @@ class StoredSample:
             raise DamagedError(f".{extension} ends after {len(content):,} of {size:,} bytes")
         return content
 
+    def picture(self, extension: str, *, side: int) -> Pixels:
+        """Read and decode a square JPEG member: [side, side, 3].
+
+        Raises:
+            DamagedError: it is missing, cut short, not a JPEG, or of another size.
+        """
+        content = self.read(extension)
+        try:
+            pixels = decode_jpeg(content)
+        except ValueError as error:
+            raise DamagedError(f".{extension} is damaged ({error})") from error
+        if pixels.shape != (side, side, 3):
+            raise DamagedError(f".{extension} is {pixels.shape}, not {side} px square")
+        return pixels
+
     def check_hash(self) -> None:
         """Compare the bytes of the complete sample with the index.
 
@@ -92,4 +109,4 @@ class Column(Protocol):
 
 
 NewColumn = Callable[[int], Column]
-"""Makes an empty column for a batch of so many samples."""
+"""Makes an empty column for a batch of that many samples."""

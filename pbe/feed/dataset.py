@@ -48,7 +48,7 @@ class ShardIndex:
     """The columns of a shard's index that the feed needs.
 
     Args:
-        offsets, ends: [n] bytes into the shard, of the whole sample.
+        offsets, ends: [n] bytes into the shard, of the complete sample.
         members: by extension.
         boxes: [n, 4] float32 x_min y_min x_max y_max, shares of the crop.
     """
@@ -117,7 +117,7 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     manifest = read_manifest(folder)
     content = folder.read_if_there(SHARDS_TABLE)
     if content is None:
-        raise InputError(f"{url}/{SHARDS_TABLE}: missing; copy the whole dataset, or run the shard job again")
+        raise InputError(f"{url}/{SHARDS_TABLE}: missing; copy the complete dataset, or run the shard job again")
     if hashlib.sha256(content).hexdigest() != manifest["files"][SHARDS_TABLE]:
         raise InputError(f"{url}/{SHARDS_TABLE}: its sha256 is not the one in {MANIFEST}; run the shard job again")
     by_draw = _by_draw(_read_columns(content, _SHARD_COLUMNS), split, manifest["draws"])

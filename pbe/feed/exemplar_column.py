@@ -5,12 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pbe.feed.columns import DamagedError, StoredSample
+from pbe.feed.columns import StoredSample
 from pipeline.arrays import Pixels
 from pipeline.draws.exemplars import augment_with
 from pipeline.encoders.clip import clip_normalise
 from pipeline.encoders.pixels import unit_pixels
-from pipeline.photos.jpeg import decode_jpeg
 from pipeline.rng import rng_for
 from schemas.samples import EXEMPLAR_EXT, EXEMPLAR_PX
 
@@ -28,7 +27,7 @@ class ExemplarColumn:
 
     def fill(self, slot: int, sample: StoredSample) -> None:
         """See Column."""
-        stored = decode(sample, EXEMPLAR_EXT, side=EXEMPLAR_PX)
+        stored = sample.picture(EXEMPLAR_EXT, side=EXEMPLAR_PX)
         self._pixels[slot] = self._augment(stored, sample.ordinal)
         self._filled[slot] = 1
 
@@ -50,19 +49,3 @@ def as_stored(pixels: Pixels, _: int) -> Pixels:
 def augment_afresh(pixels: Pixels, ordinal: int, *, seed: int, split: str) -> Pixels:
     """Augment an exemplar anew each time it is shown, since the ordinal of every showing is another."""
     return augment_with(pixels, rng_for(seed, "live augmentation", split, ordinal))[0]
-
-
-def decode(sample: StoredSample, extension: str, *, side: int) -> Pixels:
-    """Read and decode a JPEG member: [side, side, 3].
-
-    Raises:
-        DamagedError: it is missing, cut short, not a JPEG, or of another size.
-    """
-    content = sample.read(extension)
-    try:
-        pixels = decode_jpeg(content)
-    except ValueError as error:
-        raise DamagedError(f".{extension} is damaged ({error})") from error
-    if pixels.shape != (side, side, 3):
-        raise DamagedError(f".{extension} is {pixels.shape}, not {side} px square")
-    return pixels

@@ -5,7 +5,6 @@ import torch
 
 from pbe.feed.columns import StoredSample
 from pbe.feed.dataset import Dataset
-from pbe.feed.exemplar_column import decode
 from pipeline.draws.masks import raster_mask, rectangle, reduce_mask
 from pipeline.encoders.pixels import blank_signed, signed
 from schemas.samples import SOURCE_EXT
@@ -41,16 +40,14 @@ class BoxMasks:
     def __init__(self, count: int, *, dataset: Dataset) -> None:
         self._dataset = dataset
         side = dataset.resolution
-        self._sources, self._rasters = (
-            np.zeros((count, side, side, 3), np.uint8),
-            np.zeros((count, side, side), np.uint8),
-        )
+        self._sources = np.zeros((count, side, side, 3), np.uint8)
+        self._rasters = np.zeros((count, side, side), np.uint8)
         self._masks = np.zeros((count, 1, *dataset.latent_shape[1:]), np.float32)
 
     def fill(self, slot: int, sample: StoredSample) -> None:
         """See Column."""
-        self._sources[slot] = decode(sample, SOURCE_EXT, side=self._dataset.resolution)
-        # A box may reach beyond the crop, which the mask does not.
+        self._sources[slot] = sample.picture(SOURCE_EXT, side=self._dataset.resolution)
+        # A box may reach beyond the crop; the mask ends there.
         x0, y0, x1, y1 = sample.index.boxes[sample.row].tolist()
         corners = np.clip(rectangle((x0, y0, x1, y1)), 0, 1).astype(np.float32)
         self._rasters[slot] = raster_mask(corners, self._dataset.resolution)

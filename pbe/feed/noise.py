@@ -14,6 +14,8 @@ def draw_randomness(content: Content, ordinals: Numbers, *, seed: int, split: st
     count, c, h, w = content.latents.shape
     noise = np.empty((count, c, h, w), np.float32)
     timesteps, drop = np.empty(count, np.int64), np.empty(count, np.bool_)
+    # Noise has a generator of its own, and every sample draws both of the others, dropped or not: changing the size of
+    # latents or the share of drops changes nothing else.
     for slot, ordinal in enumerate(ordinals.tolist()):
         rng_for(seed, "noise", split, ordinal).standard_normal(dtype=np.float32, out=noise[slot])
         rng = rng_for(seed, "timestep", split, ordinal)

@@ -114,7 +114,7 @@ class Order:
         return Position(cycles * self.draws + draw, rest - self._steps_before[draw])
 
     def ordinals(self, position: Position, slots: Numbers) -> Numbers:
-        """Number the samples of a global batch through the whole training."""
+        """Number the samples of a global batch through all epochs of the training."""
         return self.steps_before(position) * self.batch + slots
 
     def places(self, position: Position, slots: Numbers) -> Places:

@@ -122,9 +122,10 @@ class Feed:
     def _fetch_ahead(self, reader: Reader, position: Position, slots: Numbers) -> None:
         """Have the blocks of these slots fetched, and the next blocks of their lanes."""
         now = self.order.steps_before(position)
-        blocks_ahead = -(-self.order.block * self.order.lanes // self.order.batch)  # in steps
+        # A lane gives batch / lanes samples to a step, so that this many steps later its next block is in use.
+        block_steps = -(-self.order.block * self.order.lanes // self.order.batch)
         needed: dict[Block, int] = {}
-        for step in (now, now + blocks_ahead):
+        for step in (now, now + block_steps):
             # `places` counts steps within the epoch, the reader those of the training, which no epoch's end resets.
             at = self.order.position(step)
             places = self.order.places(at, slots)
