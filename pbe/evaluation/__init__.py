@@ -1,1 +1,4 @@
-"""Evaluation: a model and unseen photos -> how good it is."""
+"""Evaluation: a model and unseen photos -> how good it is.
+
+exemplar_use    how much better it denoises the hole with the right exemplar than with others
+"""

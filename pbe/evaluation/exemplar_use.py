@@ -19,7 +19,7 @@ from pipeline.rng import rng_for
 RIGHT, OTHER, SAME_CLASS, UNCONDITIONAL = CONDITIONS = ("right", "other photo", "same class", "unconditional")
 EVALUATED_TIMESTEPS = (250, 500, 750, 950)
 RESAMPLES = 5000
-_AT_ONCE = 250  # resamples, which bounds the memory
+_AT_ONCE = 250  # resamples in one array: bounds the memory
 COVERAGE = 0.95
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ Model = Callable[[Batch], Losses]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, and the interval that a bootstrap over photos gives it."""
+    """A number with its confidence interval, by a bootstrap over photos."""
 
     value: float
     low: float
@@ -56,7 +56,7 @@ class ExemplarUse:
     def ratio(self, condition: str, at: int, *, seed: int = 0) -> Estimate:
         """Estimate the loss under a condition / with the right exemplar, over the photos that have both, at step `at`.
 
-        1: the model does not care which exemplar it gets.
+        1: the model ignores the exemplar.
         """
         losses, right = self._pairs(condition, at)
         means = _resampled_means(np.stack([losses, right]), seed=seed)
@@ -68,11 +68,11 @@ class ExemplarUse:
         return _estimate((losses - right).mean(), _resampled_means((losses - right)[None], seed=seed)[:, 0])
 
     def mean(self, condition: str, at: int) -> float:
-        """Average the losses under a condition over the photos that have it."""
+        """Return the mean loss under a condition over the photos that have it, at step `at`."""
         return float(np.nanmean(self.losses[condition][self.timesteps.index(at)]))
 
     def photos(self, condition: str) -> int:
-        """Count the photos that a condition exists for."""
+        """Return the number of photos that have a condition."""
         return int(np.isfinite(self.losses[condition][0]).sum())
 
     def _pairs(self, condition: str, at: int) -> tuple[Floats, Floats]:
@@ -95,41 +95,47 @@ def measure_exemplar_use(
 
     Args:
         model: as PaintByExample is called, in eval mode.
-        batches: one sample a photo, exemplars as features; timesteps and drops are replaced, empty slots passed over.
+        batches: one sample a photo, exemplars as features; timesteps and drops are replaced, empty slots left out.
         classes: [n] of the samples in their order, empty slots left out.
-        seed: decides whose exemplar takes the place of whose.
+        seed: of the swaps.
 
     Raises:
-        ValueError: there is a class too many or too few, or not two samples to swap exemplars between.
+        ValueError: samples and classes differ in number, or there are fewer than two samples.
     """
-    full = [batch.weights > 0 for batch in batches]
-    keys = [key for batch in batches for key, weight in zip(batch.keys, batch.weights, strict=True) if weight > 0]
+    keys = [key for batch in batches for key in _filled(batch).keys]
     if len(keys) != len(classes) or len(keys) < 2:
         raise ValueError(f"{len(keys)} samples with {len(classes)} classes: each of at least two samples needs one")
-    exemplars = torch.cat([batch.exemplars[here] for batch, here in zip(batches, full, strict=True)])
+
+    # A condition is a permutation of the exemplars: which sample's exemplar each sample gets.
+    exemplars = torch.cat([_filled(batch).exemplars for batch in batches])
     partners = {
         RIGHT: np.arange(len(keys)),
         OTHER: swap_within(["any"] * len(keys), seed=seed),
         SAME_CLASS: swap_within(classes, seed=seed),
         UNCONDITIONAL: np.arange(len(keys)),
     }
+
+    # All conditions of a sample share its noise, so that their losses can be compared photo by photo.
     losses = {condition: np.full((len(timesteps), len(keys)), np.nan) for condition in CONDITIONS}
-    done = 0
-    for batch, here in zip(batches, full, strict=True):
-        rows = slice(done, done + int(here.sum()))
-        done = rows.stop
+    first = 0
+    for batch in map(_filled, batches):
+        samples = slice(first, first + len(batch.keys))
+        first = samples.stop
         for condition, partner in partners.items():
-            shown = _show(batch, here, exemplars[partner[rows]], drop=condition == UNCONDITIONAL)
+            drop = torch.full_like(batch.drop, condition == UNCONDITIONAL)
+            shown = replace(batch, exemplars=exemplars[partner[samples]], drop=drop)
             for row, at in enumerate(timesteps):
                 inside = model(replace(shown, timesteps=torch.full_like(shown.timesteps, at))).inside
-                losses[condition][row, rows] = inside.double().cpu().numpy()
+                losses[condition][row, samples] = inside.double().cpu().numpy()
+
+    # A sample that is alone in its class was its own partner, which is no swap.
     alone = partners[SAME_CLASS] == np.arange(len(keys))
     losses[SAME_CLASS][:, alone] = np.nan
     return ExemplarUse(keys, timesteps, losses)
 
 
 def swap_within(classes: Sequence[str], *, seed: int) -> Numbers:
-    """Give every sample another sample of its class as a partner, each taken once: [n]; itself where it is alone."""
+    """Pair every sample with another of its class, each taken once: [n] positions; a sample alone gets its own."""
     partners = np.arange(len(classes))
     for name in sorted(set(classes)):
         members = np.flatnonzero(np.asarray(classes) == name)
@@ -138,10 +144,9 @@ def swap_within(classes: Sequence[str], *, seed: int) -> Numbers:
     return partners
 
 
-def _show(batch: Batch, here: torch.Tensor, exemplars: torch.Tensor, *, drop: bool) -> Batch:
-    """Take the full slots of a batch, and give them these exemplars."""
-    full = batch.take(here)
-    return replace(full, exemplars=exemplars, drop=torch.full_like(full.drop, drop))
+def _filled(batch: Batch) -> Batch:
+    """Leave out the empty slots, whose samples were missing."""
+    return batch.take(batch.weights > 0)
 
 
 def _resampled_means(values: Floats, *, seed: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Frozen encoders: the dataset's VAE and CLIP tower, for live encoding and for the export."""
+"""Frozen encoders: a dataset's manifest -> its VAE and CLIP tower, for live encoding and for the export."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,10 +17,10 @@ from pipeline.errors import InputError
 
 @dataclass(frozen=True)
 class FrozenEncoders:
-    """What stays outside the training.
+    """The encoders, which are not trained.
 
     Args:
-        vae, clip: None: to do without.
+        vae, clip: None: left out.
         all_tokens: every token of an exemplar instead of its pooled vector.
     """
 
@@ -30,12 +30,12 @@ class FrozenEncoders:
 
     @property
     def mapper_blocks(self) -> int:
-        """Blocks of the mapper in diffusers' layout."""
+        """Return the number of mapper blocks in diffusers' layout; 0 without a CLIP tower."""
         return mapper_blocks(self.clip.model.config.num_hidden_layers) if self.clip else 0
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Of those that are there."""
+        """Return the fingerprints of those that are loaded."""
         return {name: part.fingerprint for name, part in (("vae", self.vae), ("clip", self.clip)) if part}
 
     @torch.no_grad()
@@ -55,16 +55,15 @@ def load_frozen(config: TrainConfig, manifest: Mapping[str, Any], *, device: str
     """Load the encoders that a dataset was made with.
 
     Raises:
-        InputError: they are not named, cannot be had, or are others than the dataset's.
+        InputError: they are not named, cannot be loaded, or are not the dataset's.
     """
-    names = manifest.get("encoders", {})
-    recipe = manifest["recipe"]
+    names, recipe = manifest.get("encoders", {}), manifest["recipe"]
     vae_name = encoder_name("--vae", config.vae, names.get("vae", ""))
     clip_name = encoder_name("--clip", config.clip, names.get("clip", ""))
     dtype = recipe.get("dtype", "float32")
     vae = None if vae_name == NONE else load_vae(vae_name, device=device, dtype=dtype)
     clip = None if clip_name == NONE else load_clip(clip_name, device=device, dtype=dtype)
-    for flag, part, used in (("--vae", vae, recipe["vae"]), ("--clip", clip, recipe["clip"])):
-        if part and part.fingerprint != used.get("fingerprint"):
-            raise InputError(f"{flag} {part.name}: its weights are not those that {config.data} was encoded with")
+    for flag, encoder, used in (("--vae", vae, recipe["vae"]), ("--clip", clip, recipe["clip"])):
+        if encoder and encoder.fingerprint != used.get("fingerprint"):
+            raise InputError(f"{flag} {encoder.name}: its weights are not those that {config.data} was encoded with")
     return FrozenEncoders(vae, clip, all_tokens=not config.bottleneck)

@@ -171,7 +171,7 @@ def build_vae(weights: Weights) -> Any:
 
 @contextmanager
 def _described(what: str) -> Iterator[None]:
-    """Turn whatever a library raises on a config that describes no model into a refusal of that config.
+    """Turn whatever a library raises on a config that does not describe a model into a refusal of that config.
 
     Raises:
         InputError: naming the part.
@@ -182,7 +182,7 @@ def _described(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"{what}: its config describes no model ({reason}); copy it again") from error
+        raise InputError(f"{what}: its config does not describe a model ({reason}); copy it again") from error
 
 
 def _refuse_deep(config: Mapping[str, Any]) -> None:

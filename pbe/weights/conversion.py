@@ -95,7 +95,7 @@ def _cast(parts: Parts, dtype: str) -> None:
 
 @contextmanager
 def _room(out: str) -> Iterator[None]:
-    """Report what a full disk is to each library as one mistake.
+    """Turn what each library raises on a full disk into one error.
 
     Raises:
         InputError: --out cannot be written.

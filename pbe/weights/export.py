@@ -1,7 +1,7 @@
 """Export: a model's state and its encoders -> a folder that diffusers, or at least this project, can load.
 
 diffusers' Paint by Example folder where the parts fit it; else the same with the conditioner in a folder of its own.
-Both carry `pbe.json`, which tells the layout and whether the weights are raw or their moving average.
+Both carry `pbe.json`, which records the layout and whether the weights are raw or their moving average.
 """
 
 import copy
@@ -44,7 +44,7 @@ def export_model(
     """Write a model folder, aside first, in place of an older one.
 
     Args:
-        state: the whole state dict of a PaintByExample, names `unet.*` and `conditioner.*`; saved bit by bit.
+        state: the complete state dict of a PaintByExample, names `unet.*` and `conditioner.*`; saved bit by bit.
         vae: the diffusers VAE, or None.
         tower: the transformers CLIPVisionModel, or None.
         weights: which weights `state` holds, raw or their moving average.
@@ -57,7 +57,7 @@ def export_model(
 
     Raises:
         InputError: diffusers' layout was asked for and cannot hold the model; says why.
-        ValueError: `state` is not the whole state of such a model.
+        ValueError: `state` is not the complete state of such a model.
         OSError: it cannot be written; what was there stays.
     """
     _refuse_partial(out, state, config)
@@ -82,7 +82,7 @@ def _refuse_partial(out: Path, state: Tensors, config: ModelConfig) -> None:
     with torch.device("meta"):
         faults = differences(PaintByExample(config), state)
     if faults:
-        raise ValueError(f"{out}: not a whole model's state: {'; '.join(faults)}; gather all shards first")
+        raise ValueError(f"{out}: not a complete model's state: {'; '.join(faults)}; gather all shards first")
 
 
 def _write_unet(folder: Path, state: Tensors, config: ModelConfig) -> None:
@@ -150,8 +150,8 @@ def _clip_preprocessing(image_size: int) -> dict[str, Any]:
 
 def _write_tensors(path: Path, state: Tensors) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-    write_tensors(path, whole, metadata={"format": "pt"})
+    plain = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    write_tensors(path, plain, metadata={"format": "pt"})
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -103,9 +103,9 @@ def write_checkpoint(path: Path, state: Tensors, *, vae: Tensors, tower: Tensors
         **vae_to_ldm(vae),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = {key: value.detach().cpu() for key, value in tensors.items()}
+    plain = {key: value.detach().cpu() for key, value in tensors.items()}
     with file_aside(path) as aside:
-        torch.save({"state_dict": whole, "global_step": step or 0}, aside)
+        torch.save({"state_dict": plain, "global_step": step or 0}, aside)
 
 
 def _renamed(state: Tensors, table: Mapping[str, str], model: str) -> dict[str, torch.Tensor]:

@@ -76,7 +76,7 @@ def rename(key: str, names: Mapping[str, str], model: str) -> str:
 
 
 def unet_pairs() -> Pairs:
-    """List the UNet's modules: residual blocks by their layers, attention blocks as wholes."""
+    """List its modules: residual blocks layer by layer; attention blocks, whose inner names agree, as one."""
     for pair in _unet_modules():
         yield f"{UNET_PREFIX}{pair[0]}", pair[1]
 

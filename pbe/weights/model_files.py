@@ -14,11 +14,11 @@ FORMS = (
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 PATHS = "give the path of a diffusers folder, of a .ckpt of the original code, or of a folder written by this project"
 PICKLED = tuple(suffix for suffix in WEIGHT_SUFFIXES if suffix != ".safetensors")
-_VARIANTS = ("", ".fp16")  # the whole file first
+_VARIANTS = ("", ".fp16")  # full precision first
 
 
 def find_weights(folder: Path) -> Path | None:
-    """Find a part's weights: safetensors before pickles, a half-precision variant only where it is all there is."""
+    """Find a part's weights: safetensors before pickles, a half-precision variant only where there is no other."""
     endings = [f"{variant}{suffix}" for variant in _VARIANTS for suffix in (".safetensors", ".bin")]
     names = [f"{stem}{ending}" for ending in endings for stem in STEMS]
     return next((folder / name for name in names if (folder / name).is_file()), None)
@@ -40,10 +40,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def model_configs(flag: str, source: str) -> Path | None:
-    """Find the folder whose configs describe a model; None: a file, or a hub id, which is looked at when it is read.
+    """Find the folder whose configs describe a model; None: a file or a hub id, which is checked when it is read.
 
     Raises:
-        InputError: nothing is there, or it cannot be a model.
+        InputError: it does not exist, or cannot be a model.
     """
     refuse_missing(f"{flag} {source}", source, PATHS)
     path = Path(source)
@@ -59,7 +59,7 @@ def is_paint_by_example(folder: Path) -> bool:
 
 
 def refuse_no_conditioner(source: str, folder: Path) -> None:
-    """Refuse a folder of Stable Diffusion, which nothing can be edited with.
+    """Refuse a folder of Stable Diffusion, which cannot edit by example.
 
     Raises:
         InputError: naming the forms that can.
@@ -69,7 +69,7 @@ def refuse_no_conditioner(source: str, folder: Path) -> None:
 
 
 def refuse_missing_encoder(flag: str, name: str) -> None:
-    """Refuse an encoder's path where nothing is; the words for encoders pass, and the hub is not asked.
+    """Refuse an encoder's path that does not exist; `none`, `untrained` and hub ids pass, and the hub is not asked.
 
     Raises:
         InputError: naming the flag, the value and what to give.
@@ -79,7 +79,7 @@ def refuse_missing_encoder(flag: str, name: str) -> None:
 
 
 def encoder_config(name: str, part: str) -> dict[str, Any] | None:
-    """Read the config of an encoder's folder, or of a pipeline's folder with that part in it; None: none is there."""
+    """Read the config of an encoder's folder, or of a pipeline's folder with that part in it; None: there is none."""
     places = [Path(name) / "config.json", Path(name) / part / "config.json"]
     return next((read_json(place) for place in places if name and place.is_file()), None)
 

@@ -1,4 +1,4 @@
-"""Note: pbe.json, what our own folders of weights say of themselves."""
+"""Note: a folder of weights -> what pbe.json in it says, if this project wrote it. Imports no torch."""
 
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ _OWN_NAMES = {
 
 
 def read_note(folder: Path) -> dict[str, Any]:
-    """Read what `pbe.weights.export` recorded; empty: nothing.
+    """Read what `pbe.weights.export` recorded; empty if nothing was.
 
     Raises:
-        InputError: it is damaged, or of a later version.
+        InputError: it is damaged, or written by a later version.
     """
     path = folder / NOTE_FILE
     if not path.is_file():
@@ -32,7 +32,7 @@ def read_note(folder: Path) -> dict[str, Any]:
         and isinstance(note.get("encoders"), dict)
     )
     if not sound:
-        raise InputError(f"{path}: is no note of format {FORMAT_VERSION}; copy the model's folder again")
+        raise InputError(f"{path}: is not a note of format {FORMAT_VERSION}; copy the model's folder again")
     return note
 
 

@@ -26,11 +26,11 @@ class Parts:
     source: str
     """The folder, file or hub id that was read."""
     note: Mapping[str, Any]
-    """What `pbe.weights.export` recorded (pbe.json); empty: weights of others."""
+    """What `pbe.weights.export` recorded (pbe.json); empty: others wrote these weights."""
 
     @property
     def weights(self) -> str:
-        """Which weights these are: `raw`, their moving average `ema`, or `unknown`."""
+        """Return which weights these are: `raw`, their moving average `ema`, or `unknown`."""
         return str(self.note.get("weights", "unknown"))
 
 
@@ -47,7 +47,7 @@ def load_parts(
         dtype: torch's name of the precision of all parts.
 
     Raises:
-        InputError: something is not there, does not fit, or cannot be read safely; names the flag that fixes it.
+        InputError: something is missing, does not fit, or cannot be read safely; names the flag that fixes it.
     """
     weights = read_weights(source)
     model = build_model(weights)

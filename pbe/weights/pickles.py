@@ -1,7 +1,7 @@
-"""Pickles: a .ckpt, .bin or .pt of strangers -> its tensors by name. Nothing in the file is imported or called.
+"""Pickles: a .ckpt, .bin or .pt that nobody vouches for -> its tensors by name. Nothing in it is imported or called.
 
 `torch.load(weights_only=True)` knows tensors and plain containers. Lightning checkpoints also name classes of their own
-(callbacks, configs): those become inert stubs here, found by name only.
+(callbacks, configs): here those become inert stubs, looked up by name only.
 """
 
 import re
@@ -35,7 +35,7 @@ def load_pickled_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read the tensors of a state dict, which may lie under `state_dict` beside other things.
 
     Raises:
-        InputError: the file is no checkpoint, wants what may not be loaded, or holds no tensors.
+        InputError: the file is not a checkpoint, wants what is not safe to load, or holds no tensors.
     """
     loaded = _load_inert(path)
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
@@ -47,7 +47,7 @@ def load_pickled_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 class _Stub:
-    """Stands in for any class or function that is not a tensor's: takes all arguments, does nothing."""
+    """Takes the place of any class or function that does not belong to tensors: accepts all arguments, does nothing."""
 
     def __new__(cls, *_: Any) -> "_Stub":
         return object.__new__(cls)
@@ -58,7 +58,7 @@ class _Stub:
 
 
 def _empty_dict(*_: Any) -> dict[Any, Any]:
-    """Stand in for dict-like classes, whose items the unpickler adds afterwards."""
+    """Take the place of dict-like classes, whose items the unpickler adds afterwards."""
     return {}
 
 
@@ -76,12 +76,12 @@ def _load_inert(path: Path) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Say what is wrong in a few words of our own: torch's advise to load the file without care."""
+    """Describe what is wrong in our own words: torch's advise loading the file without its checks."""
     text = str(error).strip()
     if match := re.search(r"unsupported GLOBAL (\S+)", text):
         return f"it wants {match[1]}, which is not safe to load"
     if isinstance(error, UnpicklingError) or "weights_only" in text:
-        return "it is no pickle, or holds more than tensors"
+        return "it is not a pickle, or holds more than tensors"
     return text.splitlines()[0] if text else type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""Weights: a folder, file or hub id of published or own weights -> tensors under diffusers' names.
+"""Reading: a folder, file or hub id of published or own weights -> tensors under diffusers' names, and configs.
 
 Reads diffusers' folders of Stable Diffusion v1 and Paint by Example (.safetensors or .bin, encoder keys of transformers
 4 and 5), checkpoints of the original code (`.ckpt`), and what `pbe.weights.export` writes. Never unpickles more than
@@ -28,7 +28,7 @@ _SCHEDULE = {"prediction_type": "epsilon", **NOISE_SCHEDULE}
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors under diffusers' names, and what is known of the model they belong to."""
+    """Tensors under diffusers' names, and what is known about the model that they belong to."""
 
     source: str
     unet: Tensors = field(default_factory=dict)
@@ -36,9 +36,9 @@ class Weights:
     conditioner: Tensors = field(default_factory=dict)
     """Empty: weights of Stable Diffusion."""
     tower: Tensors = field(default_factory=dict)
-    """CLIP vision tower, names without `vision_model.`; empty: not there."""
+    """CLIP vision tower, names without `vision_model.`; empty: none."""
     vae: Tensors = field(default_factory=dict)
-    """Empty: not there."""
+    """Empty: none."""
     unet_config: Mapping[str, Any] | None = None
     """diffusers' config; None: an original checkpoint, Stable Diffusion v1 by default."""
     tower_config: Mapping[str, Any] | None = None
@@ -50,10 +50,13 @@ class Weights:
 
 
 def read_weights(source: str) -> Weights:
-    """Read the weights at a folder, file or hub id, whatever their layout; a training's folder means its `model/`.
+    """Read weights of any known layout.
+
+    Args:
+        source: a folder, a file or a hub id; the folder of a training means its `model/`.
 
     Raises:
-        InputError: nothing is there, the layout is unknown, or the file cannot be read safely.
+        InputError: it does not exist, its layout is unknown, or it cannot be read safely.
     """
     refuse_missing(source, source, PATHS)
     path = Path(source)
@@ -97,15 +100,19 @@ def _read_folder(folder: Path, source: str) -> Weights:
 
 
 def _refuse_foreign_schedule(folder: Path) -> None:
-    """Refuse a model that learned to predict something else than noise, or with another schedule of it."""
+    """Refuse a model that learned to predict something other than noise, or with another noise schedule.
+
+    Raises:
+        InputError: naming the setting.
+    """
     path = folder / "scheduler" / "scheduler_config.json"
     if not path.is_file():
         return
-    found = read_json(path)
+    config = read_json(path)
     for name, expected in _SCHEDULE.items():
-        if found.get(name, expected) != expected:
+        if config.get(name, expected) != expected:
             raise InputError(
-                f"{path}: {name} is {found[name]!r}; give a model with {expected!r}, as Stable Diffusion v1 has it"
+                f"{path}: {name} is {config[name]!r}; give a model with {expected!r}, like Stable Diffusion v1"
             )
 
 

@@ -1,4 +1,4 @@
-"""Tensor files: a part of a model, a folder of weights and config <-> tensors by name. Unpickles nothing else."""
+"""Tensor files: a file, or the folder of one part of a model <-> tensors by name. Unpickles nothing else."""
 
 import errno
 import re
@@ -37,7 +37,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         try:
             return load_file(path)  # type: ignore[no-any-return]
         except (OSError, safetensors.SafetensorError) as error:
-            raise InputError(f"{path}: is no whole safetensors file ({error}); copy it again") from error
+            raise InputError(f"{path}: is not a complete safetensors file ({error}); copy it again") from error
     if path.suffix in PICKLED:
         return load_pickled_tensors(path)
     raise InputError(f"{path}: ends neither in .safetensors nor in {', '.join(PICKLED)}; {FORMS}")
@@ -47,7 +47,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, metadata: 
     """Write a safetensors file.
 
     Raises:
-        OSError: the disk is full, say.
+        OSError: it cannot be written, for example because the disk is full.
     """
     with disk_errors(path):
         save_file(dict(tensors), path, metadata=metadata)
@@ -55,10 +55,10 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, metadata: 
 
 @contextmanager
 def disk_errors(place: Path) -> Iterator[None]:
-    """Make errors of the disk of what safetensors and torch.save raise when they cannot write.
+    """Turn what safetensors and torch.save raise when they cannot write into errors of the disk.
 
     Raises:
-        OSError: with the number that the system gave, where it was told.
+        OSError: with the system's number where the library passes it on.
     """
     try:
         yield
@@ -68,4 +68,4 @@ def disk_errors(place: Path) -> Iterator[None]:
     except RuntimeError as error:
         if not re.search("inline_container|PytorchStreamWriter", str(error)):
             raise
-        raise OSError(errno.ENOSPC, "torch could not write all of a file", str(place)) from error
+        raise OSError(errno.ENOSPC, "torch could not write a complete file", str(place)) from error

@@ -41,7 +41,7 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
     """Load a CLIP vision tower.
 
     Args:
-        name: a folder, a hub id (`id:subfolder`), or `untrained`; also a Paint by Example image encoder, which has one.
+        name: a folder, a hub id (`id:subfolder`), or `untrained`; also of a Paint by Example image encoder.
 
     Raises:
         InputError: it cannot be loaded, or is not a CLIP.

@@ -120,7 +120,7 @@ def read_clip_facts(name: str, *, flag: str = "--clip") -> ClipFacts:
 
 
 def stamp_weights(flag: str, name: str, part: str) -> list[Any]:
-    """Tell one version of an encoder's files from another, without reading them.
+    """Describe the version of an encoder's files, without reading them.
 
     Args:
         part: the folder that a complete pipeline keeps it in.

@@ -51,7 +51,7 @@ def locate(flag: str, name: str, part: str) -> dict[str, Any]:
 
     Args:
         name: not `untrained` or `none`.
-        part: the subfolder at which a whole pipeline's folder is entered.
+        part: the subfolder at which the folder of a complete pipeline is entered.
 
     Raises:
         InputError: it is a path, but not that of a folder.

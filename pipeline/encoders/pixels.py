@@ -1,4 +1,4 @@
-"""Pixels: uint8 pictures -> the tensors that encoders take."""
+"""Pixels: uint8 pictures -> the tensors that encoders take, the hole blanked, the size fitted."""
 
 import numpy as np
 import torch

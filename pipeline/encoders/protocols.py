@@ -1,4 +1,4 @@
-"""Protocols: the members that make something an encoder."""
+"""Protocols: the members that make something an encoder; any object that has them will do. Imports no torch."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +22,7 @@ class SourceEncoder(Protocol):
 
     @property
     def factor(self) -> int:
-        """Source px a latent cell."""
+        """Source px along a latent cell's side."""
         ...
 
     @property

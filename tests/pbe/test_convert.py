@@ -223,7 +223,7 @@ def test_what_cannot_be_converted_is_refused_before_anything_is_written(
     save_file({key: value * 1e9 for key, value in load_file(path).items()}, path)
     _refuse(["--model", str(published), *out, "--dtype", "fp16"], "--dtype fp16: the VAE holds numbers", capsys)
     path.write_bytes(path.read_bytes()[:1000])
-    _refuse(["--model", str(published), *out], "is no whole safetensors file", capsys)
+    _refuse(["--model", str(published), *out], "is not a complete safetensors file", capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -265,9 +265,9 @@ def test_a_link_is_followed_and_stays(tmp_path: Path, published: Path) -> None:
     [
         ("scheduler/scheduler_config.json", {"prediction_type": "v_prediction"}, "prediction_type is 'v_prediction'"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "linear"}, "beta_schedule is 'linear'"),
-        ("pbe.json", {"step": "x"}, "is no note of format 1"),
-        ("pbe.json", {"encoders": [1]}, "is no note of format 1"),
-        ("pbe.json", {"format": 99}, "is no note of format 1"),
+        ("pbe.json", {"step": "x"}, "is not a note of format 1"),
+        ("pbe.json", {"encoders": [1]}, "is not a note of format 1"),
+        ("pbe.json", {"format": 99}, "is not a note of format 1"),
         ("image_encoder/config.json", {"num_hidden_layers": 10**5}, "num_hidden_layers 100000"),
         ("unet/config.json", {"layers_per_block": 10**5}, "layers_per_block 100000"),
         ("vae/config.json", {"scaling_factor": None}, "scaling_factor None"),

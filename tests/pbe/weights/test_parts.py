@@ -1,4 +1,4 @@
-"""A whole model comes in by one name, from every form that it is published in."""
+"""A complete model is loaded by one name, from every form that it is published in."""
 
 import os
 import re

@@ -238,7 +238,7 @@ def test_reading_leaves_torch_as_strict_as_before(tmp_path: Path) -> None:
     [
         ("a.ckpt", b"not a checkpoint", "a.ckpt: cannot be read as tensors"),
         ("a.ckpt", b"", "a.ckpt: cannot be read as tensors"),
-        ("a.safetensors", b"\x00" * 20, "a.safetensors: is no whole safetensors file"),
+        ("a.safetensors", b"\x00" * 20, "a.safetensors: is not a complete safetensors file"),
         ("a.onnx", b"", r"a.onnx: ends neither in .safetensors nor in .ckpt"),
     ],
 )
