@@ -106,7 +106,7 @@ def run_job(
     out = Folder(config.out, guard=hold.check)
     clear_leftovers(out)
     finished = list_finished(out)
-    device = config.device
+    device: str = config.device
     if finished and device == AUTO:
         device = recorded_device(out) or AUTO
     stamp = stamp_encoders(config)
