@@ -11,6 +11,7 @@ Running the same command again goes on from the newest checkpoint.
 import os
 import re
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,13 +30,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _train(arguments: list[str]) -> int:
+    began = time.monotonic()
     config = parse_train_config(arguments)
     check_training(config)
     if os.environ.get("RANK", "0") == "0":
         print("importing torch and DeepSpeed", flush=True)
     from pbe.training.session import train  # torch and DeepSpeed take seconds: not before --help and refusals
 
-    return train(config)
+    return train(config, began=began)
 
 
 def parse_train_config(arguments: list[str]) -> TrainConfig:

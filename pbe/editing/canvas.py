@@ -4,6 +4,7 @@ Sources are [h, w, 3] uint8 RGB, masks [h, w] bool with True = repaint. Only pix
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import cv2
@@ -26,7 +27,7 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def hole_box(mask: Hole) -> PixelBox:
-    """The smallest box of pixels around a hole that is not empty."""
+    """Return the smallest box of pixels around a hole that is not empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
@@ -53,7 +54,7 @@ def crop_for_editing(mask: Hole, resolution: int) -> Crop:
 def cut_mask(mask: Hole, crop: Crop, resolution: int) -> NDArray[np.uint8]:
     """Bring a mask to the model's picture: [resolution, resolution] uint8, 1 = repaint.
 
-    A pixel of which half is to be repainted is repainted, as in masks of one's own that are trained on; of parts too
+    A pixel of which half is to be repainted is repainted, as in one's own masks for training; of parts too
     thin for that, every pixel that they touch.
     """
     left, top, right, bottom = crop.box
@@ -61,8 +62,8 @@ def cut_mask(mask: Hole, crop: Crop, resolution: int) -> NDArray[np.uint8]:
     shares = repainted_shares(part, resolution, resolution)
     scaled = cut_shares(shares)
     thin = (shares > 0) & (cv2.dilate(scaled, _NEIGHBOURS) == 0)
-    seen: NDArray[np.uint8] = scaled | thin.astype(np.uint8)
-    return seen
+    reduced: NDArray[np.uint8] = scaled | thin.astype(np.uint8)
+    return reduced
 
 
 def blend(source: Pixels, edited: Pixels, mask: Hole, crop: Crop, *, how: Blend) -> Pixels:
@@ -78,30 +79,62 @@ def blend(source: Pixels, edited: Pixels, mask: Hole, crop: Crop, *, how: Blend)
     shown = _scale_to(edited, right - left, bottom - top).astype(np.float32)
     under = source[top:bottom, left:right].astype(np.float32)
     alpha = seam(mask, crop, how=how)[..., None]
-    whole = source.copy()
-    whole[top:bottom, left:right] = np.rint(under + alpha * (shown - under)).astype(np.uint8)
-    return whole
+    blended = source.copy()
+    blended[top:bottom, left:right] = np.rint(under + alpha * (shown - under)).astype(np.uint8)
+    return blended
 
 
 def seam(mask: Hole, crop: Crop, *, how: Blend) -> Alpha:
     """Share of the edited picture at every pixel of the crop, [h, w] in [0, 1]."""
+    return _SEAMS[how](mask, crop)
+
+
+def _seam_of_hole(mask: Hole, crop: Crop) -> Alpha:
+    """1 in the hole, falling to 0 over the feather around it; never more than the crop's own seam allows."""
+    outside = 1 - _hole_in(mask, crop)
+    around = np.clip(1 - _distance(outside) / np.float32(_feather(crop) + 1), 0, 1)
+    alpha: Alpha = np.minimum(around, _seam_of_crop(mask, crop))
+    return alpha
+
+
+def _seam_of_crop(mask: Hole, crop: Crop) -> Alpha:
+    """1, but rising from 0 along those sides of the crop that lie inside the source."""
+    return _ramp_inward(mask.shape, crop, hole_box(mask), _feather(crop))
+
+
+def _seam_of_paste(mask: Hole, crop: Crop) -> Alpha:
+    """0 outside the hole, rising inside it from its edge."""
+    hole = _hole_in(mask, crop)
+    depth = _distance(hole)  # px to the nearest pixel outside
+    if hole.all():
+        return np.ones_like(depth)
+    # The rise takes a feather, but no more than half of the largest depth nearby, so that thin holes reach 1, too.
+    feather = round(INNER_FEATHER_SHARE * _side(crop))
+    deepest = cv2.dilate(depth, np.ones((2 * feather + 1, 2 * feather + 1), np.uint8))
+    alpha: Alpha = np.minimum(depth / np.minimum(deepest / 2, feather).clip(1), 1)
+    return alpha
+
+
+_SEAMS: dict[Blend, Callable[[Hole, Crop], Alpha]] = {
+    "hole": _seam_of_hole,
+    "crop": _seam_of_crop,
+    "paste": _seam_of_paste,
+}
+
+
+def _hole_in(mask: Hole, crop: Crop) -> NDArray[np.uint8]:
+    """Cut a mask to the crop: [h, w] uint8, 1 = repaint."""
     left, top, right, bottom = crop.box
-    hole = np.ascontiguousarray(mask[top:bottom, left:right]).astype(np.uint8)
-    side = min(right - left, bottom - top)
-    if how == "paste":
-        depth = _distance(hole)  # px to the nearest pixel outside
-        if hole.all():
-            return np.ones_like(depth)
-        feather = round(INNER_FEATHER_SHARE * side)
-        thickness = cv2.dilate(depth, np.ones((2 * feather + 1, 2 * feather + 1), np.uint8))
-        inner: Alpha = np.minimum(depth / np.minimum(thickness / 2, feather).clip(1), 1)
-        return inner
-    ramp = _ramp_inward(mask.shape, crop, hole_box(mask), FEATHER_SHARE * side)
-    if how == "crop":
-        return ramp
-    around = np.clip(1 - _distance(1 - hole) / np.float32(FEATHER_SHARE * side + 1), 0, 1)
-    faded: Alpha = np.minimum(around, ramp)
-    return faded
+    return np.ascontiguousarray(mask[top:bottom, left:right]).astype(np.uint8)
+
+
+def _side(crop: Crop) -> int:
+    left, top, right, bottom = crop.box
+    return min(right - left, bottom - top)
+
+
+def _feather(crop: Crop) -> float:
+    return FEATHER_SHARE * _side(crop)
 
 
 def _ramp_inward(shape: tuple[int, ...], crop: Crop, hole: PixelBox, feather: float) -> Alpha:

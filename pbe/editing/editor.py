@@ -1,4 +1,4 @@
-"""Editing: a loaded model and source, mask, exemplar -> edited pictures, step by step.
+"""Editor: a loaded model and source, mask, exemplar -> edited pictures, step by step.
 
 What the model sees is made as for training: a square crop, resized with antialias; the hole by the one raster rule;
 the masked crop's posterior mean; the exemplar squashed to 224 px.
@@ -107,7 +107,7 @@ def load_editor(
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
-        InputError: something is not there, does not fit together, or is no part of a model that edits by example.
+        InputError: something is missing, does not fit together, or is not a model that edits by example.
     """
     parts = load_parts(model, vae=vae, clip=clip, device=device, dtype=dtype)
     for part, flag in ((parts.vae, "--vae"), (parts.tower, "--clip")):
@@ -143,7 +143,7 @@ def edit(
         source: the picture to edit, of any size: a path or URL, a PIL image, or an array [h, w, 3] uint8 RGB.
         mask: what to repaint: white, True or 1; likewise, of the source's size or at least its aspect.
         exemplar: the object to show, a picture of any size and aspect.
-        guidance: scale; 1: none, 5: the paper's; larger follows the exemplar more closely, at the cost of nature.
+        guidance: scale; 1: none, 5: the paper's; larger follows the exemplar more closely, but looks less natural.
         steps: denoising steps.
         seed: of the first picture; the following have seed + 1, seed + 2 ...
         scheduler: `pndm`, `ddim` or `dpmpp`.
@@ -256,16 +256,10 @@ def denoise(
     on_step: Callable[[], object] | None = None,
 ) -> torch.Tensor:
     """Sample the latents [b, c, h, w] of some pictures: tasks with the number of one of their noises."""
-    parts = [vars(task.conditions) for task, _ in slots]
-    conditions = Conditions(*(torch.cat([part[name] for part in parts]) for name in parts[0]))
+    conditions = Conditions.join([task.conditions for task, _ in slots])
     noise = torch.stack([task.noise[row] for task, row in slots])
     unet = editor.parts.model.unet
     made = make_scheduler(scheduler, steps=steps, device=conditions.context.device)
     exact = slots[0][0].stock_bits
     with attention_everywhere(unet) if exact else nullcontext():
         return sample(unet, made, noise, conditions, guidance=guidance, share=not exact, on_step=on_step)
-
-
-def slots_of(task: Task) -> list[tuple[Task, int]]:
-    """List a task's pictures."""
-    return [(task, row) for row in range(len(task.noise))]

@@ -4,7 +4,7 @@ Classifier-free guidance (Eq. 6 of Ho and Salimans, as a scale): uncond + scale 
 from one call of the UNet on twice the batch; at scale 1 the unconditional half cancels out and is not computed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -36,6 +36,25 @@ class Conditions:
     """[b, c, h, w] float32, scaled."""
     masks: torch.Tensor
     """[b, 1, h, w] float32 in [0, 1], latent size."""
+
+    def take(self, part: slice) -> "Conditions":
+        """Take some of the pictures' conditions."""
+        return Conditions(
+            context=self.context[part],
+            unconditional=self.unconditional[part],
+            masked_latents=self.masked_latents[part],
+            masks=self.masks[part],
+        )
+
+    @staticmethod
+    def join(parts: Sequence["Conditions"]) -> "Conditions":
+        """Put the conditions of several batches into one."""
+        return Conditions(
+            context=torch.cat([part.context for part in parts]),
+            unconditional=torch.cat([part.unconditional for part in parts]),
+            masked_latents=torch.cat([part.masked_latents for part in parts]),
+            masks=torch.cat([part.masks for part in parts]),
+        )
 
 
 def make_scheduler(name: SchedulerName, *, steps: int, device: torch.device | str = "cpu") -> Any:

@@ -124,7 +124,11 @@ class Engine:
         return {**state, **self.dead} if keep else {}
 
     def _guard(self) -> None:
-        """Have the optimiser pass over steps that are not allowed; at stage 0 also clip and measure the norm."""
+        """Let the optimiser skip steps that are not allowed; at stage 0 also clip and measure the norm.
+
+        DeepSpeed's `step` counts micro-batches, reduces, clips, updates and forgets the gradients in one call, and
+        offers no way to do all but the update. The optimiser that it calls is ours: there the update can be left out.
+        """
         update: Callable[[], Any] = self.optimizer.step
 
         def step(*_: Any, **__: Any) -> None:

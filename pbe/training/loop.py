@@ -1,13 +1,14 @@
-"""Stepping: a run -> its optimiser steps, one row each, until the last or until a rank is told to stop."""
+"""Loop: a run -> its optimiser steps, one row each, until the last or until a rank is to stop."""
 
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pbe.feed.training_feed import FeedStep
 from pbe.model.diffusion import weighted_loss
@@ -35,12 +36,14 @@ def steps(run: Run, received: set[int]) -> None:
     try:
         while counts.step < config.steps:
             row, stop = one_step(run, source, received)
-            if _due(counts.step, config.eval_every, config.steps) and run.validates:
-                row.update(validation(run))
+            if run.validates and _due(counts.step, config.eval_every, config.steps):
+                with log.paused() if log else nullcontext():
+                    row.update(validation(run))
             if log:
                 log.write(row)
             if _due(counts.step, config.grid_every, config.steps):
-                grid = sample_grid(run)
+                with log.paused() if log else nullcontext():
+                    grid = sample_grid(run)
                 if log and grid is not None:
                     log.write_grid(counts.step, grid)
             if stop or _due(counts.step, config.save_every, config.steps):
@@ -59,34 +62,18 @@ def steps(run: Run, received: set[int]) -> None:
 
 
 def one_step(run: Run, source: Iterator[FeedStep], received: set[int]) -> tuple[Row, bool]:
-    """Train on the next global batch; returns its row, and whether a rank was told to stop."""
-    config, ranks, counts, engine = run.config, run.ranks, run.counts, run.engine
+    """Train on the next global batch; return its row, and whether a rank is to stop."""
+    config, counts, engine = run.config, run.counts, run.engine
     began = time.perf_counter()
-    step = _next_on_all_ranks(source, ranks)
+    step = _next_on_all_ranks(source, run.ranks)
     waited = time.perf_counter() - began
-    shares = ranks.world * len(step.batches)
-    valid = float(config.batch_size)
-    if config.bad_samples == "skip":
-        valid = ranks.sum(sum(float(batch.weights.sum()) for batch in step.batches))
-    rows = []
-    for number, micro in enumerate(step.batches):
-        last = number == len(step.batches) - 1
-        batch = run.prepare(micro)
-        losses = engine.losses(batch)
-        engine.backward(weighted_loss(losses.per_sample, batch.weights, valid=valid, shares=shares), last=last)
-        rows.append(observe(batch, losses))
-        if not last:
-            engine.between()
-    seen, stop = _gather(np.concatenate(rows), bool(received), ranks)
+    rows = _accumulate(run, step)
+    # All ranks see the losses of all samples, so that all of them decide alike whether the step is allowed.
+    seen, stop = _gather(rows, bool(received), run.ranks)
     lr = config.lr * min(1.0, (counts.step + 1) / max(1, config.warmup_steps))
     updated, norm = engine.step(lr=lr, allowed=seen.finite)
-    counts.step += 1
-    counts.updates += updated
-    counts.missing += seen.missing
-    overflow = config.dtype == "fp16" and seen.finite and not updated
-    counts.overflows += overflow
-    counts.bad_in_a_row = 0 if updated or overflow else counts.bad_in_a_row + 1
-    counts.bad += not updated and not overflow
+    # fp16's loss scale overflows now and then and then adapts: such a step is skipped, but nothing is wrong with it.
+    counts.add(updated=updated, overflow=config.dtype == "fp16" and seen.finite and not updated, missing=seen.missing)
     if run.average and updated:
         run.average.update(counts.updates)
     run.position = step.after
@@ -100,26 +87,40 @@ def one_step(run: Run, source: Iterator[FeedStep], received: set[int]) -> tuple[
     return row | {"samples_per_second": config.batch_size / seconds, "data_wait": waited / seconds}, stop
 
 
+def _accumulate(run: Run, step: FeedStep) -> NDArray[np.float64]:
+    """Add up the gradients of a rank's micro-batches; return the rows of its samples."""
+    config, ranks, engine = run.config, run.ranks, run.engine
+    # The loss is the mean over the global batch. Samples that are skipped weigh nothing, so that the others of all
+    # ranks are counted; DeepSpeed averages over ranks and micro-batches, which `shares` undoes.
+    shares = ranks.world * len(step.batches)
+    valid = float(config.batch_size)
+    if config.bad_samples == "skip":
+        valid = ranks.sum(sum(float(batch.weights.sum()) for batch in step.batches))
+    rows = []
+    for number, micro in enumerate(step.batches):
+        last = number == len(step.batches) - 1
+        batch = run.prepare(micro)
+        losses = engine.losses(batch)
+        engine.backward(weighted_loss(losses.per_sample, batch.weights, valid=valid, shares=shares), last=last)
+        rows.append(observe(batch, losses))
+        if not last:
+            engine.between()
+    return np.concatenate(rows)
+
+
 def validation(run: Run) -> Row:
-    """Compute the validation losses, raw and of the moving average."""
-    config = run.config
-    micro = len(run.feed.slots[0])
-
-    def measure() -> float:
-        feed = run.feed.config
-        return validate(run.engine, feed, run.prepare, run.ranks, micro_batch=micro, samples=config.eval_samples)
-
-    row: Row = {"validation_loss": measure()}
+    """Compute the validation losses, raw and of the moving average; all ranks must take part."""
+    row: Row = {"validation_loss": validate(run)}
     if run.average:
         with run.average.in_model():
-            row["validation_loss_ema"] = measure()
+            row["validation_loss_ema"] = validate(run)
     return row
 
 
 def sample_grid(run: Run) -> Pixels | None:
     """Draw the fixed samples as the model paints them now, by its moving average where one is kept.
 
-    All ranks must take part; the first one paints, on a copy of the weights, and gets the grid.
+    All ranks must take part; the first one paints, on a copy of the weights, and returns the grid.
     """
     config = run.config
     state = run.full_state(averaged=True)
@@ -143,7 +144,7 @@ def sample_grid(run: Run) -> Pixels | None:
 
 @contextmanager
 def stop_signals() -> Iterator[set[int]]:
-    """Collect SIGTERM and SIGINT instead of dying of them; the ranks agree on the stop at the end of a step."""
+    """Collect SIGTERM and SIGINT instead of dying from them; the ranks agree on the stop at the end of a step."""
     received: set[int] = set()
     old = {number: signal.signal(number, lambda n, _: received.add(n)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -167,8 +168,8 @@ def _next_on_all_ranks(source: Iterator[FeedStep], ranks: Ranks) -> FeedStep:
         fault = error
     faults = 0.0 if ranks.world == 1 else ranks.sum(float(fault is not None))
     if faults:
-        told = [part for part in ranks.gather((isinstance(fault, OSError), str(fault)) if fault else None) if part]
-        passing, message = told[0]
+        reports = [part for part in ranks.gather((isinstance(fault, OSError), str(fault)) if fault else None) if part]
+        passing, message = reports[0]
         raise (OSError if passing else InputError)(message) from fault
     if fault:
         raise fault
@@ -177,7 +178,7 @@ def _next_on_all_ranks(source: Iterator[FeedStep], ranks: Ranks) -> FeedStep:
 
 
 def _gather(rows: Any, stop: bool, ranks: Ranks) -> tuple[Observations, bool]:
-    """Gather all samples' rows, and by the same message whether any rank was told to stop."""
+    """Gather all samples' rows, and by the same message whether any rank is to stop."""
     flags = np.full((len(rows), 1), float(stop))
     gathered = ranks.gather_rows(np.concatenate([rows, flags], axis=1))
     return Observations(gathered[:, :-1]), bool(gathered[:, -1].any())
@@ -193,6 +194,6 @@ def _refuse_many_bad(run: Run, step: FeedStep) -> None:
         keys = [key for part in run.ranks.gather([k for b in step.batches for k in b.keys]) for key in part]
         raise InputError(
             f"step {counts.step}: loss or gradients are not finite for {counts.bad_in_a_row} steps in a row, "
-            f"{counts.bad} in all; the weights of before are in the newest checkpoint. The batch: {', '.join(keys)}. "
+            f"{counts.bad} in all; the weights from before are in the newest checkpoint. The batch: {', '.join(keys)}. "
             "Look at these samples, lower --lr, or use --dtype bf16 or fp32"
         )

@@ -25,19 +25,14 @@ class MovingAverage:
         self.engine, self.decay = engine, decay
         self.parts = [part.clone() for part in engine.masters]
 
-    def restart(self) -> None:
-        """Set it to the engine's present weights."""
-        for part, master in zip(self.parts, self.engine.masters, strict=True):
-            part.copy_(master)
-
     def update(self, step: int) -> None:
-        """Take the weights after a step in; it begins with a shorter memory."""
+        """Take in the weights after a step, with a shorter memory at the beginning."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.parts, self.engine.masters, 1 - decay)
 
     @contextmanager
     def exchanged(self) -> Iterator[None]:
-        """Have the average stand in the place of the fp32 weights, and they in its place."""
+        """Swap the average and the fp32 weights."""
         self._exchange()
         try:
             yield
@@ -46,7 +41,7 @@ class MovingAverage:
 
     @contextmanager
     def in_model(self) -> Iterator[None]:
-        """Have the model compute with the average; all ranks must take part."""
+        """Let the model compute with the average; all ranks must take part."""
         with self.exchanged():
             self.engine.refresh()
             yield
@@ -67,7 +62,7 @@ class MovingAverage:
         with self.exchanged():
             for path in sorted(folder.glob("ema-*.safetensors")):
                 with safe_open(path, "pt") as file:
-                    for name in file.keys():  # noqa: SIM118 - it is no dict
+                    for name in file.keys():  # noqa: SIM118 - not a dict
                         self.engine.set_full(name, file.get_tensor(name))
 
     def _exchange(self) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,19 +15,12 @@ COLUMNS = ("ordinal", "key", "weight", "timestep", "loss", "inside", "outside")
 _KEY_BYTES = 6  # of a key's hash: exact in float64
 
 
-@dataclass(frozen=True)
 class Observations:
-    """One row a sample.
+    """One row a sample, ascending by ordinal, so that sums do not depend on the number of ranks."""
 
-    Args:
-        rows: [n, 7] float64, see COLUMNS.
-    """
-
-    rows: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        """Sort by ordinal."""
-        object.__setattr__(self, "rows", self.rows[np.argsort(self.rows[:, 0], kind="stable")])
+    def __init__(self, rows: NDArray[np.float64]) -> None:
+        """Sort the rows, [n, 7], see COLUMNS."""
+        self.rows = rows[np.argsort(rows[:, 0], kind="stable")]
 
     def column(self, name: str) -> NDArray[np.float64]:
         """[n] of one column."""
@@ -60,7 +52,7 @@ class Observations:
         return float(values[take].mean()) if take.any() else math.nan
 
     def by_timestep(self) -> list[float]:
-        """Average the loss over tenths of the timesteps, the least noise first; NaN where no sample fell."""
+        """Average the loss over tenths of the timesteps, the least noise first; NaN where there is no sample."""
         bucket = self.column("timestep") * BUCKETS // TIMESTEPS
         return [self.mean("loss", bucket == number) for number in range(BUCKETS)]
 

@@ -1,4 +1,4 @@
-"""Ranks: the launcher's environment -> this process's place among the others, and what they tell each other.
+"""Ranks: the launcher's environment -> this process's place among the others, and how they exchange values.
 
 Started by `deepspeed`, `torchrun` or plain python, which makes one rank alone.
 """
@@ -42,7 +42,7 @@ class Ranks:
         dist.barrier()
 
     def gather_rows(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Put all ranks' rows together, in the order of the ranks: [n, k] each -> [world * n, k]."""
+        """Join all ranks' rows, in the order of the ranks: [n, k] each -> [world * n, k]."""
         if self.world == 1:
             return rows
         own = torch.from_numpy(rows).to(self.device)
@@ -51,7 +51,7 @@ class Ranks:
         return torch.cat(parts).cpu().numpy()
 
     def gather(self, value: Any) -> list[Any]:
-        """Give every rank's value to all, in the order of the ranks."""
+        """Return every rank's value on all of them, in the order of the ranks."""
         values: list[Any] = [None] * self.world
         dist.all_gather_object(values, value)
         return values
@@ -71,16 +71,16 @@ def find_place() -> Ranks:
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     cpu = os.environ.get("DS_ACCELERATOR") == "cpu" or not torch.cuda.is_available()
     device = torch.device("cpu") if cpu else torch.device("cuda", local_rank)
+    os.environ.setdefault("DS_ACCELERATOR", device.type)  # before DeepSpeed looks for one by itself
     return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), local_rank, device)
 
 
 @contextmanager
 def joined(ranks: Ranks, *, timeout_seconds: float) -> Iterator[None]:
-    """Meet the other ranks, by nccl on GPUs and gloo on CPUs, unless they have met already; take leave in the end."""
+    """Join the other ranks, by nccl on GPUs and gloo on CPUs, unless they have joined already; leave at the end."""
     if dist.is_initialized():
         yield
         return
-    os.environ.setdefault("DS_ACCELERATOR", ranks.device.type)
     import deepspeed
 
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)

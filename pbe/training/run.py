@@ -30,7 +30,23 @@ class Counts:
     overflows: int = 0
     """fp16 steps skipped since the loss scale was too large, as is usual."""
     missing: int = 0
-    """Samples passed over with weight 0."""
+    """Samples skipped with weight 0."""
+
+    def add(self, *, updated: bool, overflow: bool, missing: int) -> None:
+        """Count a step.
+
+        Args:
+            updated: whether it changed the weights.
+            overflow: of fp16.
+            missing: samples of weight 0.
+        """
+        bad = not updated and not overflow
+        self.step += 1
+        self.updates += updated
+        self.missing += missing
+        self.overflows += overflow
+        self.bad += bad
+        self.bad_in_a_row = self.bad_in_a_row + 1 if bad else 0
 
 
 @dataclass
@@ -43,7 +59,8 @@ class Run:
     frozen: FrozenEncoders
     engine: Engine
     average: MovingAverage | None
-    validates: bool
+    validation_samples: int
+    """Samples of the validation split that are looked at; 0: none."""
     position: Position = field(default_factory=Position)
     counts: Counts = field(default_factory=Counts)
     grid_samples: GridSamples | None = None
@@ -52,6 +69,10 @@ class Run:
     @property
     def out(self) -> Path:
         return Path(self.config.out)
+
+    @property
+    def validates(self) -> bool:
+        return self.validation_samples > 0
 
     def full_state(self, *, averaged: bool) -> dict[str, torch.Tensor]:
         """Gather the weights, or their moving average where one is kept, on the first rank; all must take part."""
@@ -64,7 +85,7 @@ class Run:
 
 
 def save(run: Run) -> None:
-    """Write a checkpoint of now."""
+    """Write a checkpoint of the present state."""
     state = {
         "step": run.counts.step,
         "updates": run.counts.updates,

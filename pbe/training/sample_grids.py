@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from pbe.batch import Batch
 from pbe.feed.config import FeedConfig
@@ -82,7 +83,9 @@ def draw_grid(
     sources = _pixels(vae, batch.latents)
     _, channels, height, width = batch.latents.shape
     noise = initial_noise((channels, height, width), [seed + number for number in range(len(sources))])
-    columns = [_pixels(vae, _paint(model, batch, noise, scale, at_once)) for scale in GUIDANCE]
+    batches = -(-len(sources) // at_once)
+    with tqdm(total=len(GUIDANCE) * batches * STEPS, desc="sample grid", unit="step", leave=False) as bar:
+        columns = [_pixels(vae, _paint(model, batch, noise, scale, at_once, bar.update)) for scale in GUIDANCE]
     rows = []
     for number, (source, exemplar) in enumerate(zip(sources, samples.exemplars, strict=True)):
         whole = Crop((0, 0, source.shape[1], source.shape[0]), "crop")
@@ -92,15 +95,24 @@ def draw_grid(
     return draw_tiles(rows, titles=titles, labels=[[""] * len(titles)] * len(rows), note=note)
 
 
-def _paint(model: PaintByExample, batch: Batch, noise: torch.Tensor, scale: float, at_once: int) -> torch.Tensor:
+def _paint(
+    model: PaintByExample,
+    batch: Batch,
+    noise: torch.Tensor,
+    scale: float,
+    at_once: int,
+    on_step: Callable[[], object],
+) -> torch.Tensor:
+    """Sample latents [b, c, h, w], `at_once` pictures at a time."""
     context = model.conditioner(batch.exemplars)
-    whole = Conditions(context, model.conditioner.unconditional(context), batch.masked_latents, batch.masks)
+    everything = Conditions(context, model.conditioner.unconditional(context), batch.masked_latents, batch.masks)
     painted = []
     for first in range(0, len(noise), at_once):
         part = slice(first, first + at_once)
-        conditions = Conditions(*(value[part] for value in vars(whole).values()))
         scheduler = make_scheduler("dpmpp", steps=STEPS, device=noise.device)
-        painted.append(sample(model.unet, scheduler, noise[part], conditions, guidance=scale))
+        painted.append(
+            sample(model.unet, scheduler, noise[part], everything.take(part), guidance=scale, on_step=on_step)
+        )
     return torch.cat(painted)
 
 

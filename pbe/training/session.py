@@ -1,6 +1,7 @@
 """Session: a config -> a trained model in OUT, begun anew or taken up from its newest checkpoint."""
 
 import signal
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -20,7 +21,14 @@ from pbe.training.memory import describe_memory
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import Ranks, find_place, joined
 from pbe.training.run import Counts, Run
-from pbe.training.run_folder import find_commit, lock_run, refuse_beginning, refuse_changes, write_record
+from pbe.training.run_folder import (
+    find_commit,
+    list_checkpoints,
+    lock_run,
+    refuse_beginning,
+    refuse_changes,
+    write_record,
+)
 from pbe.training.telemetry import draw_losses
 from pbe.weights.building import initialise
 from pbe.weights.export import export_model
@@ -34,8 +42,11 @@ EXIT_DONE, EXIT_INTERRUPTED = 0, 130
 MODEL = "model"
 
 
-def train(config: TrainConfig) -> int:
-    """Train to the last step, or to a signal; returns the exit code.
+def train(config: TrainConfig, *, began: float) -> int:
+    """Train to the last step, or to a signal; return the exit code.
+
+    Args:
+        began: `time.monotonic()` when the command did.
 
     Raises:
         InputError: flags, dataset, weights, checkpoints and world size do not fit each other, or a sample is damaged.
@@ -43,15 +54,17 @@ def train(config: TrainConfig) -> int:
     ranks = find_place()
     if ranks.device.type == "cpu":
         torch.set_num_threads(1 if ranks.world > 1 else torch.get_num_threads())
+    ranks.say(f"opening {config.data}, and the encoders that it was made with")
     accumulation = count_micro_batches(config, world=ranks.world)
     feed = Feed(feed_config(config), rank=ranks.rank, world=ranks.world, accumulation=accumulation)
     frozen = load_frozen(config, read_manifest(Folder(config.data, config.anonymous)), device=str(ranks.device))
     model = build(config, feed, frozen, ranks)
+    _refuse_misfit(config, model, frozen)
     lock = lock_run(Path(config.out)) if ranks.first else nullcontext()
     with lock, joined(ranks, timeout_seconds=config.collective_timeout):
         with stop_signals() as received:
-            _refuse_misfit(config, model, frozen)
             run = start(config, ranks, feed, frozen, model, accumulation)
+            first_step = run.counts.step
             if not config.export_only:
                 steps(run, received)
             if run.counts.step >= config.steps or config.export_only:
@@ -59,6 +72,8 @@ def train(config: TrainConfig) -> int:
                 export(run)
         if ranks.first and not config.export_only:
             draw_losses(run.out)
+        trained, seconds = run.counts.step - first_step, time.monotonic() - began
+        ranks.say(f"{trained:,} steps in {seconds:,.0f} s, start-up included")
         return EXIT_INTERRUPTED if signal.SIGINT in received else EXIT_DONE
 
 
@@ -76,6 +91,7 @@ def build(config: TrainConfig, feed: Feed, frozen: FrozenEncoders, ranks: Ranks)
     torch.manual_seed(config.seed)
     model = PaintByExample(size)
     if config.init_from:
+        ranks.say(f"reading {config.init_from}")
         for line in initialise(model, read_weights(config.init_from)):
             ranks.say(line)
     return model
@@ -89,28 +105,41 @@ def start(
     model: PaintByExample,
     accumulation: int,
 ) -> Run:
-    """Make the engine, from the newest checkpoint where there is one."""
+    """Make a run, from the newest checkpoint where there is one; all ranks must take part."""
     out = Path(config.out)
-    live, dead = count_parameters(model) - count_parameters(model, dead=True), count_parameters(model, dead=True)
+    if list_checkpoints(out):
+        ranks.say(f"verifying the newest checkpoint in {out}")
     found = find_checkpoint(out, ranks)
     refuse_beginning(config, resumes=found is not None)
     if found:
         refuse_changes(config, found.state["config"])
         position = feed.resume(found.state["position"])
+    # DeepSpeed reads only checkpoints of as many ranks as there are; others go through its universal form.
     other_world = found is not None and config.zero_stage > 0 and found.state["world"] != ranks.world
     universal = make_universal(found, ranks) if found and other_world else None
+    live, dead = count_parameters(model) - count_parameters(model, dead=True), count_parameters(model, dead=True)
+    ranks.say(f"starting DeepSpeed, ZeRO stage {config.zero_stage}")
     engine = Engine(model, config, ranks, accumulation=accumulation, universal=other_world)
     average = MovingAverage(engine, config.ema) if config.ema else None
-    run = Run(config, ranks, feed, frozen, engine, average, _has_validation(config, ranks))
+    run = Run(config, ranks, feed, frozen, engine, average, _count_validation(config, ranks))
     if found:
         load_checkpoint(found, engine, average, ranks, universal=universal)
         run.position, run.counts = position, Counts(**found.state["counts"])
     if ranks.first and not config.export_only:
         write_record(out, config, world=ranks.world, dataset=feed.digest)
-    epoch = feed.describe(run.position.epoch)
-    ranks.say(f"code: {Path(__file__).parent.parent.parent} ({find_commit()}); out: {out}")
-    ranks.say(f"model: {live:,} trained parameters and {dead:,} kept as they are; {ranks.world} x {ranks.device.type}")
-    ranks.say(
+    for line in _describe(run, live=live, dead=dead):
+        ranks.say(line)
+    ranks.say(f"from {found.folder.name}" if found else "from the beginning")
+    return run
+
+
+def _describe(run: Run, *, live: int, dead: int) -> list[str]:
+    """Describe code, model, memory and epoch, a line each."""
+    config, ranks = run.config, run.ranks
+    epoch = run.feed.describe(run.position.epoch)
+    return [
+        f"code: {Path(__file__).parent.parent.parent} ({find_commit()}); out: {run.out}",
+        f"model: {live:,} trained parameters and {dead:,} kept as they are; {ranks.world} x {ranks.device.type}",
         describe_memory(
             live=live,
             dead=dead,
@@ -119,11 +148,9 @@ def start(
             ranks=ranks.world,
             ema=config.ema > 0,
             offload=config.offload,
-        )
-    )
-    ranks.say(f"epoch of {epoch.samples:,} samples: {epoch.steps:,} steps, {epoch.dropped} samples dropped at its end")
-    ranks.say(f"from {found.folder.name}" if found else "from the beginning")
-    return run
+        ),
+        f"epoch of {epoch.samples:,} samples: {epoch.steps:,} steps, {epoch.dropped} samples dropped at its end",
+    ]
 
 
 def _refuse_untrained(run: Run) -> None:
@@ -139,6 +166,7 @@ def export(run: Run) -> None:
     """Write OUT/model; all ranks must take part."""
     config = run.config
     averaged = run.average is not None and config.export_weights != "raw"
+    run.ranks.say(f"writing {run.out / MODEL}")
     state = run.full_state(averaged=averaged)
     if run.ranks.first:
         layout = export_model(
@@ -170,19 +198,20 @@ def _refuse_misfit(config: TrainConfig, model: PaintByExample, frozen: FrozenEnc
         raise InputError(f"--export-layout diffusers cannot hold this model: {'; '.join(reasons)}; give auto or pbe")
 
 
-def _has_validation(config: TrainConfig, ranks: Ranks) -> bool:
-    """Tell whether there is a validation split to look at.
+def _count_validation(config: TrainConfig, ranks: Ranks) -> int:
+    """Count the samples of the validation split to look at; 0: there are none, or nobody asks.
 
     Raises:
-        InputError: an index of it is damaged.
+        InputError: an index of it is damaged, which should stop the training now, not at its first validation.
     """
     if not config.eval_every and not config.grid_every:
-        return False
+        return 0
     try:
         dataset = open_dataset(config.data, split="validation", anonymous=config.anonymous)
     except InputError as error:
         ranks.say(f"no validation: {error}")
-        return False
+        return 0
     for shard in dataset.shards[0]:
-        dataset.index(shard)  # a damaged one had better stop the training now than at its first validation
-    return True
+        dataset.index(shard)
+    samples = sum(dataset.counts[0])
+    return min(samples, config.eval_samples or samples)

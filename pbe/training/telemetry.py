@@ -4,6 +4,9 @@ import io
 import json
 import math
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +46,19 @@ class Telemetry:
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep what happens between two steps out of the bar's rate and of its estimate."""
+        began = time.time()
+        try:
+            yield
+        finally:
+            pause = time.time() - began
+            self._bar.start_t += pause
+            self._bar.last_print_t += pause
+
     def sync(self) -> None:
-        """Bring the rows to the disk, before a checkpoint that counts on them."""
+        """Bring the rows to the disk before a checkpoint that relies on them."""
         os.fsync(self._file.fileno())
 
     def write_grid(self, step: int, grid: Pixels) -> None:

@@ -1,35 +1,30 @@
-"""Validation: the validation split with fixed draws, noise and timesteps -> losses that can be compared over time."""
+"""Validation: a run -> its mean loss on the validation split, comparable over time.
 
-from collections.abc import Callable
+Draws, noise and timesteps are the same every time.
+"""
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
-from pbe.batch import Batch
-from pbe.feed.config import FeedConfig
 from pbe.feed.fixed_batches import fixed_batches, fixed_feed
-from pbe.training.engine import Engine
 from pbe.training.observations import Observations, observe
-from pbe.training.ranks import Ranks
+from pbe.training.run import Run
 
 
-def validate(
-    engine: Engine, feed: FeedConfig, prepare: Callable[[Batch], Batch], ranks: Ranks, *, micro_batch: int, samples: int
-) -> float:
-    """Compute the mean loss; all ranks must take part.
-
-    Args:
-        feed: of the training.
-        micro_batch: samples a rank computes at once.
-        samples: to take. 0: all.
-    """
-    fixed = fixed_feed(
-        feed, split="validation", bottleneck=engine.config.bottleneck, batch_size=micro_batch * ranks.world
-    )
+@torch.no_grad()
+def validate(run: Run) -> float:
+    """Compute the mean loss; all ranks must take part, and the first one shows a bar."""
+    engine, ranks = run.engine, run.ranks
+    batch_size = len(run.feed.slots[0]) * ranks.world
+    fixed = fixed_feed(run.feed.config, split="validation", bottleneck=engine.config.bottleneck, batch_size=batch_size)
     rows = []
     engine.deepspeed.eval()
-    with torch.no_grad():
-        for batch in fixed_batches(fixed, rank=ranks.rank, world=ranks.world, limit=samples):
-            rows.append(observe(batch, engine.losses(prepare(batch))))
+    with tqdm(
+        total=run.validation_samples, desc="validation", unit="sample", leave=False, disable=not ranks.first
+    ) as bar:
+        for batch in fixed_batches(fixed, rank=ranks.rank, world=ranks.world, limit=run.config.eval_samples):
+            rows.append(observe(batch, engine.losses(run.prepare(batch))))
+            bar.update(min(batch_size, run.validation_samples - bar.n))
     engine.deepspeed.train()
     return Observations(ranks.gather_rows(np.concatenate(rows))).mean("loss")

@@ -33,7 +33,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from pbe.editing.as_diffusers import prepare_as_diffusers
-from pbe.editing.editor import Editor, Task, denoise, slots_of
+from pbe.editing.editor import Editor, Task, denoise
 from pbe.model.guidance import shared_before_context
 from pbe.model.unet import compile_unet, input_channels
 from pbe.weights.export import PNDM_CONFIG
@@ -157,7 +157,12 @@ class Bench:
                 on_step()
 
         return denoise(
-            self.editor, slots_of(task), guidance=GUIDANCE, steps=self.steps, scheduler="pndm", on_step=after_the_first
+            self.editor,
+            [(task, row) for row in range(len(task.noise))],
+            guidance=GUIDANCE,
+            steps=self.steps,
+            scheduler="pndm",
+            on_step=after_the_first,
         )
 
     def run_diffusers(self, case: Case, on_step: OnStep) -> torch.Tensor:

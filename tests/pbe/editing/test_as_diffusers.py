@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pbe.editing.as_diffusers import prepare_as_diffusers
-from pbe.editing.editor import Editor, denoise, load_editor, paint, slots_of
+from pbe.editing.editor import Editor, denoise, load_editor, paint
 from pipeline.errors import InputError
 from tests.pbe.conftest import deprecated
 from tests.pbe.editing.tiny_model import random_picture, write_model
@@ -64,7 +64,7 @@ def test_latents_are_those_of_diffusers_pipeline(
         output_type="latent",
     ).images
     task = prepare_as_diffusers(editor, source, mask, exemplar, seed=seed, n=n)
-    found = denoise(editor, slots_of(task), guidance=guidance, steps=steps, scheduler="pndm")
+    found = denoise(editor, [(task, row) for row in range(n)], guidance=guidance, steps=steps, scheduler="pndm")
     assert (found - expected).abs().max() <= 1e-5
 
 
