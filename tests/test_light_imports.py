@@ -23,6 +23,10 @@ FLAGS = (
     "pipeline.pairing.config",
     "pbe.training.config",
     "pbe.editing.config",
+    "pbe.weights.model_files",
+    "pbe.weights.note",
+    "pipeline.encoders.facts",
+    "pipeline.encoders.names",
     "ray_jobs.command",
 )
 INDEX_CPU_SECONDS = 1.2  # of a process, from its start on

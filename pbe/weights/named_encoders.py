@@ -71,11 +71,10 @@ def _read_encoder(flag: str, name: str, *, part: str) -> tuple[Tensors, Mapping[
 
 def _fetch(flag: str, name: str, part: str) -> Path:
     """Return the local folder of the encoder, from the hub where the name is an id."""
-    place = locate(flag, name, part)
-    folder, subfolder = place["pretrained_model_name_or_path"], place["subfolder"] or ""
-    if Path(folder).is_dir():
-        return Path(folder) / subfolder
-    return fetch(folder, parts=[subfolder], hint=f"for {flag}, {_hint(part)}") / subfolder
+    root, subfolder = locate(flag, name, part)
+    if Path(root).is_dir():
+        return Path(root) / subfolder
+    return fetch(root, parts=[subfolder], hint=f"for {flag}, {_hint(part)}") / subfolder
 
 
 def _hint(part: str) -> str:

@@ -49,15 +49,14 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
     if name == UNTRAINED:
         model = untrained_clip()
     else:
-        source = locate("--clip", name, "image_encoder")
-        source["subfolder"] = source["subfolder"] or ""
+        root, subfolder = locate("--clip", name, "image_encoder")
         try:
-            config = transformers.AutoConfig.from_pretrained(**source)
+            config = transformers.AutoConfig.from_pretrained(root, subfolder=subfolder)
             if config.model_type not in CLIP_TYPES:
                 raise InputError(f"--clip {name}: model type {config.model_type}; give a CLIP model")
             inside = {"key_mapping": _tower_names(config)} if _PBE_ENCODER in (config.architectures or ()) else {}
             model, loaded = transformers.CLIPVisionModel.from_pretrained(
-                **source, **inside, use_safetensors=True, output_loading_info=True
+                root, subfolder=subfolder, **inside, use_safetensors=True, output_loading_info=True
             )
             refuse_gaps(f"--clip {name}", loaded["missing_keys"])
         except LOADING_ERRORS as error:

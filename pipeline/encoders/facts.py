@@ -142,8 +142,7 @@ def find_config(flag: str, name: str, part: str) -> Path:
     Raises:
         InputError: there is none, or no weights lie beside it.
     """
-    source = locate(flag, name, part)
-    root, subfolder = source["pretrained_model_name_or_path"], source["subfolder"] or ""
+    root, subfolder = locate(flag, name, part)
     if Path(name).exists():
         config = Path(root) / subfolder / "config.json"
         if not config.is_file() or not any(config.parent.glob("*.safetensors")):

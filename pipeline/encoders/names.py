@@ -5,7 +5,7 @@ A name is a word (`untrained`, `none`), a path, or a hub id (`owner/name`, for a
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from pipeline.errors import InputError
 
@@ -46,8 +46,15 @@ def unloadable(flag: str, name: str, error: Exception) -> InputError:
     return InputError(f"{flag} {name}: cannot be loaded ({reason}); {NO_WEIGHTS}")
 
 
-def locate(flag: str, name: str, part: str) -> dict[str, Any]:
-    """Return the folder or hub id of an encoder, and the subfolder in it, as `from_pretrained` takes them.
+class Location(NamedTuple):
+    """Where an encoder lies: a folder or hub id, and the subfolder in it; empty: none."""
+
+    root: str
+    subfolder: str
+
+
+def locate(flag: str, name: str, part: str) -> Location:
+    """Find the folder or hub id of an encoder.
 
     Args:
         name: not `untrained` or `none`.
@@ -60,8 +67,8 @@ def locate(flag: str, name: str, part: str) -> dict[str, Any]:
     folder = Path(name)
     if not folder.exists():
         repository, _, subfolder = name.partition(":")
-        return {"pretrained_model_name_or_path": repository, "subfolder": subfolder or None}
+        return Location(repository, subfolder)
     if not folder.is_dir():
         raise InputError(f"{flag} {name}: is not a folder; {NO_WEIGHTS}")
     inner = not (folder / "config.json").exists() and (folder / part / "config.json").exists()
-    return {"pretrained_model_name_or_path": name, "subfolder": part if inner else None}
+    return Location(name, part if inner else "")

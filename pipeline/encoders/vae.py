@@ -44,13 +44,17 @@ def load_vae(name: str, *, device: str, dtype: str) -> VaeEncoder:
     if name == UNTRAINED:
         model = untrained_vae()
     else:
-        source = locate("--vae", name, "vae")
+        root, subfolder = locate("--vae", name, "vae")
         try:
-            class_name = diffusers.AutoencoderKL.load_config(**source)["_class_name"]
+            class_name = diffusers.AutoencoderKL.load_config(root, subfolder=subfolder or None)["_class_name"]
             if class_name not in VAE_CLASSES:
                 raise InputError(f"--vae {name}: class {class_name}; give one of {', '.join(VAE_CLASSES)}")
             model, loaded = getattr(diffusers, class_name).from_pretrained(
-                **source, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True
+                root,
+                subfolder=subfolder or None,
+                use_safetensors=True,
+                low_cpu_mem_usage=False,
+                output_loading_info=True,
             )
             refuse_gaps(f"--vae {name}", loaded["missing_keys"])
         except LOADING_ERRORS as error:

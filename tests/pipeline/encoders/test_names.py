@@ -27,17 +27,11 @@ def test_a_hub_id_is_not_a_path(name: str, tmp_path: Path, monkeypatch: pytest.M
     assert not is_path(name)
     refuse_missing(name, name, "")
     repository, _, subfolder = name.partition(":")
-    assert locate("--vae", name, "vae") == {
-        "pretrained_model_name_or_path": repository,
-        "subfolder": subfolder or None,
-    }
+    assert locate("--vae", name, "vae") == (repository, subfolder)
 
 
 def test_a_folder_in_the_form_of_an_id_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "owner" / "name" / "vae").mkdir(parents=True)
     (tmp_path / "owner" / "name" / "vae" / "config.json").write_text("{}")
-    assert locate("--vae", "owner/name", "vae") == {
-        "pretrained_model_name_or_path": "owner/name",
-        "subfolder": "vae",
-    }
+    assert locate("--vae", "owner/name", "vae") == ("owner/name", "vae")
