@@ -61,7 +61,7 @@ def tower_from_ldm(state: Tensors) -> dict[str, torch.Tensor]:
 
 
 def tower_to_ldm(state: Tensors) -> dict[str, torch.Tensor]:
-    """Give the tower's tensors their names in the original code, and add `position_ids`, which it expects to load."""
+    """Give the tower's tensors their names in the original code, and `position_ids`, which it saves, too."""
     plain = plain_tower(state)
     positions = plain["embeddings.position_embedding.weight"].shape[0]
     counter = {"embeddings.position_ids": torch.arange(positions)[None]}

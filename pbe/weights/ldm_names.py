@@ -120,7 +120,7 @@ def vae_pairs(levels: int) -> Pairs:
         yield from _inside(f"{VAE_PREFIX}{side}", side, _VAE_SIDE)
     for level in range(_MOST_LEVELS):
         yield from _vae_level(f"encoder.down.{level}", f"encoder.down_blocks.{level}", "down")
-    for level in range(levels):  # the original counts them from the finest, diffusers from the deepest
+    for level in range(min(levels, _MOST_LEVELS)):  # the original counts from the finest, diffusers from the deepest
         yield from _vae_level(f"decoder.up.{levels - 1 - level}", f"decoder.up_blocks.{level}", "up")
 
 
