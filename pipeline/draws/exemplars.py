@@ -3,14 +3,11 @@
 Exemplars are [224, 224, 3] uint8 RGB.
 """
 
-import os
 import random
 import threading
 from typing import Any, TypedDict
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.arrays import PixelBox, Pixels
 from pipeline.photos.jpeg import encode_jpeg
@@ -18,37 +15,16 @@ from pipeline.photos.resize import cut
 from pipeline.rng import rng_for
 from schemas.samples import EXEMPLAR_PX
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the package index for a newer one
-import albumentations as A
-
 PAD_PX = 10
-AFFINE_PX = 50.0  # how far each of the three points moves, of 224
 
 
 class Augmentation(TypedDict):
-    """What an augmentation did, as the index tells it; see schemas.samples.AUGMENTATION."""
+    """What an augmentation did, as the index records it; see schemas.samples.AUGMENTATION."""
 
     flip: bool
     rotate_degrees: float | None
     blur_px: int | None
     affine_px: list[float] | None
-
-
-class _ThreePointAffine(A.ImageOnlyTransform):  # type: ignore[misc]
-    """The affine through three points, each moved by up to AFFINE_PX: the visible part of the paper's elastic step."""
-
-    def get_params(self) -> dict[str, Any]:
-        return {"moved": self.random_generator.uniform(-AFFINE_PX, AFFINE_PX, (3, 2)).astype(np.float32)}
-
-    def apply(self, img: Pixels, moved: NDArray[np.float32], **_: Any) -> Pixels:
-        middle, third = EXEMPLAR_PX // 2, EXEMPLAR_PX // 3
-        points = np.array(
-            [(middle + third, middle + third), (middle + third, middle - third), (middle - third, middle - third)],
-            np.float32,
-        )
-        matrix = cv2.getAffineTransform(points, points + moved)
-        size = (EXEMPLAR_PX, EXEMPLAR_PX)
-        return cv2.warpAffine(img, matrix, size, borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[return-value]
 
 
 # Transforms keep the parameters of their last call, so that each thread has its own.
@@ -57,12 +33,9 @@ _threads = threading.local()
 
 def _transforms() -> tuple[Any, ...]:
     if not hasattr(_threads, "transforms"):
-        _threads.transforms = (
-            A.HorizontalFlip(p=0.5),
-            A.Rotate(limit=20, p=0.5, border_mode=cv2.BORDER_REFLECT_101),
-            A.Blur(blur_limit=(3, 7), p=0.3),
-            _ThreePointAffine(p=0.3),
-        )
+        from pipeline.draws.transforms import make_transforms  # which takes seconds
+
+        _threads.transforms = make_transforms()
     transforms: tuple[Any, ...] = _threads.transforms
     return transforms
 

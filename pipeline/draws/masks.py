@@ -4,15 +4,17 @@ A mask is stored as its polygon, x y pairs in shares of the crop; `raster_mask` 
 """
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-import bezier
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipeline.arrays import Polygon, Sides
 from pipeline.draws.rings import split_rings
+
+if TYPE_CHECKING:
+    import torch
 
 POINTS_A_SIDE = 20
 JITTER_PX = 5  # of a photo whose long side is JITTER_REFERENCE_PX
@@ -27,6 +29,8 @@ _SHIFT = 12  # bits of subpixel coordinates
 @cache
 def curve_basis() -> NDArray[np.float64]:
     """Weights of the three control points of a quadratic Bezier curve at t = i/20, i = 0..19: [20, 3]."""
+    import bezier  # here, since only new masks need it
+
     return np.ascontiguousarray(bezier.Curve(np.eye(3), degree=2).evaluate_multi(np.arange(POINTS_A_SIDE) / 20).T)
 
 
@@ -106,7 +110,7 @@ def raster_mask(polygon: Polygon, resolution: int) -> NDArray[np.uint8]:
     return _fill(split_rings(np.asarray(polygon, np.float64)), resolution)
 
 
-def latent_mask(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def latent_mask(mask: "torch.Tensor", size: tuple[int, int]) -> "torch.Tensor":
     """Bring a mask to latent size by bilinear resize without antialias, as the official code trains.
 
     Args:
@@ -116,6 +120,8 @@ def latent_mask(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     Returns:
         [b, 1, *size] float in [0, 1]; for a factor of 8 the mean of the central 2 x 2 of each block.
     """
+    import torch  # here, since pixels do without it
+
     return torch.nn.functional.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=False)
 
 

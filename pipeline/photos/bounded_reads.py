@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from fsspec.implementations.http import HTTPFileSystem
-
 from pipeline.errors import PhotoError
 from pipeline.storage.folder import Folder
 from pipeline.storage.retries import read_bytes, with_retries
@@ -78,7 +76,7 @@ def _read_local(path: Path) -> bytes:
 
 def _read_remote(fs: Any, path: str) -> bytes:
     """Read an object by one request, and no more of it than a photo may have."""
-    if isinstance(fs, HTTPFileSystem):  # a web server may ignore a range, so that its answer is read piece by piece
+    if "http" in fs.protocol:  # a web server may ignore a range: its answer is read piece by piece
         return with_retries(lambda: _read_stream(fs, path))
     return _read_limited(io.BytesIO(read_bytes(fs, path, end=MAX_PHOTO_BYTES + 1)))
 

@@ -1,6 +1,5 @@
 """JPEG: our own pictures <-> JPEG bytes, the same bytes every time."""
 
-import cv2
 import numpy as np
 
 from pipeline.arrays import Pixels
@@ -10,6 +9,8 @@ JPEG_QUALITY = 95
 
 def encode_jpeg(pixels: Pixels) -> bytes:
     """Encode [h, w, 3] RGB as JPEG of quality 95."""
+    import cv2  # here, since most readers of datasets look at no picture
+
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert done
@@ -20,8 +21,10 @@ def decode_jpeg(data: bytes) -> Pixels:
     """Decode a stored JPEG to [h, w, 3] RGB.
 
     Raises:
-        ValueError: it is no JPEG.
+        ValueError: it is not a JPEG.
     """
+    import cv2
+
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     if pixels is None:
         raise ValueError("not a JPEG")

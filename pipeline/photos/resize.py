@@ -1,8 +1,9 @@
 """Resize: a photo or a part of it -> [size, size, 3], antialiased."""
 
+from typing import Any
+
 import cv2
 import numpy as np
-import torch
 
 from pipeline.arrays import PixelBox, Pixels
 
@@ -12,19 +13,18 @@ def resize(pixels: Pixels, size: int) -> Pixels:
     height, width = pixels.shape[:2]
     if height <= size and width <= size:
         return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    import torch  # here, since reading photos does without it
+
     # torch's uint8 kernel is the fastest antialiased one here, and twice as fast when it may write channels-last
     # pixels, which torch.nn.functional.interpolate does not let it do.
     resized = np.empty((size, size, 3), np.uint8)
-    _RESIZE(_planes(np.ascontiguousarray(pixels)), [size, size], False, None, None, out=_planes(resized))
+    planes, resized_planes = (
+        torch.from_numpy(array).permute(2, 0, 1)[None]  # [h, w, 3] seen as [1, 3, h, w]
+        for array in (np.ascontiguousarray(pixels), resized)
+    )
+    upsample: Any = torch.ops.aten._upsample_bilinear2d_aa.out
+    upsample(planes, [size, size], False, None, None, out=resized_planes)
     return resized
-
-
-_RESIZE = torch.ops.aten._upsample_bilinear2d_aa.out
-
-
-def _planes(pixels: Pixels) -> torch.Tensor:
-    """View [h, w, 3] as [1, 3, h, w]."""
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 
 
 def cut(photo: Pixels, box: PixelBox, size: int) -> Pixels:

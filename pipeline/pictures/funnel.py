@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from pipeline.pictures.overview import DPI, encode_png
 from pipeline.shards.card import funnel_rows
 from pipeline.storage.folder import Folder
@@ -14,6 +12,8 @@ KEPT_COLOR, LOST_COLOR = "#2a788e", "#d1495b"
 
 def write_funnel(out: Folder, totals: dict[str, Any]) -> None:
     """Draw the funnel: what is left in blue, what left it in red, on a logarithmic scale."""
+    from matplotlib.figure import Figure
+
     rows = [row for row in funnel_rows(totals) if row[2] or row[0] in ("box rows", "samples")]
     figure = Figure(figsize=(9, 1.2 + 0.36 * len(rows)), dpi=DPI, facecolor="white")
     axes = figure.subplots()

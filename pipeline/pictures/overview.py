@@ -2,13 +2,10 @@
 
 import io
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.arrays import Pixels
@@ -22,6 +19,10 @@ from pipeline.storage.folder import Folder
 from schemas.samples import EXEMPLAR_PX
 from schemas.shards import OVERVIEW, UnitRecord
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 OVERVIEW_SAMPLES = 10
 DPI = 100
 WIDTH_IN, LINE_IN, TITLE_IN = 12.0, 1.7, 0.6
@@ -29,8 +30,6 @@ TITLE = (
     "Samples read back from the shards: source with box (yellow) and mask outline (cyan), masked source, "
     "stored exemplar, augmented exemplar"
 )
-
-matplotlib.use("Agg")
 
 
 def write_overview(out: Folder, records: list[UnitRecord], *, seed: int) -> int:
@@ -45,6 +44,8 @@ def write_overview(out: Folder, records: list[UnitRecord], *, seed: int) -> int:
     rows = _choose_rows(out, records)
     if not rows:
         return 0
+    from matplotlib.figure import Figure
+
     lines = -(-len(rows) // 2)
     figure = Figure(figsize=(WIDTH_IN, TITLE_IN + LINE_IN * lines), dpi=DPI, facecolor="white")
     grid = figure.subplots(lines, 8, squeeze=False)
@@ -78,7 +79,7 @@ def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int) -> None:
     _show(tiles[0], outline_sample(source, row, polygon), f"{row['label_name']}, {row['split']}")
     _show(tiles[1], blank(source, mask), f"{row['mask_shape']}, {row['fit']}")
     _show(tiles[2], sample.exemplar_pixels, "exemplar")
-    _show(tiles[3], augmented, _told(row["augmentation"]))
+    _show(tiles[3], augmented, _describe(row["augmentation"]))
 
 
 def _place_exemplar(sample: Sample) -> Pixels:
@@ -96,7 +97,8 @@ def _place_exemplar(sample: Sample) -> Pixels:
     return canvas
 
 
-def _told(augmentation: dict[str, Any]) -> str:
+def _describe(augmentation: dict[str, Any]) -> str:
+    """Name the steps of an augmentation."""
     steps = [
         "flip" if augmentation["flip"] else "",
         f"{round(augmentation['rotate_degrees']):+d}°" if augmentation["rotate_degrees"] is not None else "",
@@ -106,12 +108,13 @@ def _told(augmentation: dict[str, Any]) -> str:
     return ", ".join(step for step in steps if step) or "unchanged"
 
 
-def _show(axes: Axes, pixels: Pixels, title: str) -> None:
+def _show(axes: "Axes", pixels: Pixels, title: str) -> None:
     axes.imshow(pixels)
     axes.set_title(title, fontsize=8, pad=3)
 
 
-def encode_png(figure: Figure) -> bytes:
+def encode_png(figure: "Figure") -> bytes:
+    """Encode a figure; equal figures give equal bytes."""
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from pipeline.arrays import Pixels
 
@@ -33,6 +31,9 @@ def draw_tiles(
     Returns:
         The figure, [h, w, 3] uint8 RGB; equal pictures give an equal figure.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     size = (TILE_IN * len(titles), TITLE_IN + TILE_IN * len(rows) + NOTE_IN)
     figure = Figure(figsize=size, dpi=DPI, facecolor="white")
     grid = figure.subplots(len(rows), len(titles), squeeze=False)
@@ -43,8 +44,8 @@ def draw_tiles(
         axes.set_anchor("N")
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)
-    for line, (pictures, told) in enumerate(zip(rows, labels, strict=True)):
-        for axes, picture, label in zip(grid[line], pictures, told, strict=True):
+    for line, (pictures, texts) in enumerate(zip(rows, labels, strict=True)):
+        for axes, picture, label in zip(grid[line], pictures, texts, strict=True):
             if picture is not None:
                 axes.imshow(picture)
             if label:

@@ -2,12 +2,10 @@
 
 import errno
 import random
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
-
-import aiohttp
-from botocore.exceptions import BotoCoreError
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -25,7 +23,7 @@ def with_retries(action: Callable[[], T]) -> T:
     """Run an action on storage; wait and repeat on what may pass (throttling, 5xx, resets, time-outs).
 
     Raises:
-        OSError: at once when the cause is permanent (absent, forbidden, disk full).
+        OSError: at once when the cause is permanent (missing, forbidden, disk full).
         StorageError: after the last attempt.
     """
     for attempt in range(1, ATTEMPTS + 1):
@@ -33,7 +31,7 @@ def with_retries(action: Callable[[], T]) -> T:
             return action()
         except PERMANENT:
             raise
-        except (OSError, aiohttp.ClientError, BotoCoreError) as error:
+        except _failures() as error:
             status = http_status(error)
             if status in (404, 410):
                 raise FileNotFoundError(str(error)) from error
@@ -49,7 +47,7 @@ def with_retries(action: Callable[[], T]) -> T:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether a disk, or one's share of it, is full."""
+    """Whether a disk, or the user's quota of it, is full."""
     return isinstance(error, OSError) and error.errno in FULL
 
 
@@ -64,12 +62,22 @@ def read_bytes(fs: Any, path: str, *, start: int = 0, end: int | None = None) ->
 
 
 def http_status(error: BaseException | None) -> int | None:
-    """The status that a server answered, as aiohttp or botocore keeps it."""
+    """Return the status that a server answered, as aiohttp or botocore keeps it."""
+    aiohttp = sys.modules.get("aiohttp")
     while error is not None:
-        if isinstance(error, aiohttp.ClientResponseError):
-            return error.status
+        if aiohttp and isinstance(error, aiohttp.ClientResponseError):
+            return int(error.status)
         response = getattr(error, "response", None)
         if isinstance(response, dict):
             return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         error = error.__cause__
     return None
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what storage raises: the system's errors, and those of the clients of web servers and S3.
+
+    A client that has not been imported cannot have raised anything.
+    """
+    clients = {"aiohttp": "ClientError", "botocore.exceptions": "BotoCoreError"}
+    return OSError, *(getattr(sys.modules[name], error) for name, error in clients.items() if name in sys.modules)

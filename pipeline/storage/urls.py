@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import InputError
 
-HTTP_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
+# How long a web server may take to connect, and to send each piece.
+CONNECT_SECONDS, READ_SECONDS = 15, 60
 _NO_PLACE = re.compile(r"[a-z][a-z0-9+]*:/*")
 
 
@@ -30,9 +30,12 @@ def filesystem(url: str, *, anonymous: bool = False) -> tuple[Any, str]:
     if anonymous and url.startswith(("gs://", "gcs://")):
         options = {"token": "anon"}
     if url.startswith(("http://", "https://")):
-        options = {"client_kwargs": {"timeout": HTTP_TIMEOUT}}
+        import aiohttp  # here, since most jobs never meet a web server
+
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+        options = {"client_kwargs": {"timeout": timeout}}
     if _NO_PLACE.fullmatch(url):
-        raise InputError(f"{url}: names a kind of storage, but no place there; is a variable unset?")
+        raise InputError(f"{url}: names a kind of storage, but no place in it; is a variable unset?")
     try:
         fs, path = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
@@ -41,7 +44,7 @@ def filesystem(url: str, *, anonymous: bool = False) -> tuple[Any, str]:
 
 
 def is_local(url: str) -> bool:
-    """Tell whether the URL lies on this machine's own filesystem."""
+    """Whether the URL lies on this machine's own filesystem."""
     return isinstance(filesystem(url)[0], LocalFileSystem)
 
 

@@ -67,6 +67,8 @@ class UnitMaker:
             OSError: storage failed for a passing cause; nothing of the unit counts as done.
         """
         photos = group_photos(read_unit_boxes(self.out, file=task.file, row_group=task.row_group))
+        import pipeline.draws.transforms  # noqa: F401  takes seconds, which must not count as drawing
+
         cv2.setNumThreads(1)
         with (
             self.out.scratch() as folder,

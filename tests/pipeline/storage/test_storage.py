@@ -194,5 +194,5 @@ def test_scratch_of_a_killed_process_is_removed_and_that_of_a_living_one_kept(tm
 
 @pytest.mark.parametrize("url", ["s3://", "s3:/", "gs://", "s3:"])
 def test_an_address_without_a_place_is_refused(url: str) -> None:
-    with pytest.raises(InputError, match="no place there"):
+    with pytest.raises(InputError, match="no place in it"):
         absolute(url)
