@@ -1,4 +1,4 @@
-"""Config: what a shard job can be told. Each field's docstring is its flag's help; a preset is a named recipe."""
+"""Config: the flags of a shard job. Each field's docstring is its flag's help; a preset is a named recipe."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -30,7 +30,7 @@ class ShardConfig:
     resolution: int = 256
     """Side of the square source in px; a multiple of the VAE's factor."""
     photos_per_unit: int = 3
-    """Photos that one task turns into shards; a shard holds at most so many samples."""
+    """Photos that one task turns into shards; a shard holds at most that many samples."""
     split_shares: tuple[float, float, float] = (0.8, 0.2, 0.0)
     """Shares of the photos that go to train, validation and test, by hash of the photo's id."""
     vae: str = UNTRAINED
@@ -46,7 +46,7 @@ class ShardConfig:
     """Where no Rotation is given: boxes were drawn on the stored pixels (`stored`: EXIF turns photo and boxes) or on
     the upright photo (`exif`: EXIF turns the photo only)."""
     long_boxes: Literal["squash", "drop"] = "squash"
-    """A box longer than the square crop: squash the whole photo to a square, as the paper does, or drop the draw."""
+    """A box longer than the square crop: squash the photo to a square, as the paper does, or drop the draw."""
     min_box_px: int = 8
     """Boxes with a shorter side, in px of the photo, are dropped."""
     min_photo_px: int = 32
@@ -68,7 +68,7 @@ class ShardConfig:
     seed: int = 0
     """The seed of every random choice."""
     limit: int = 0
-    """Take only the first so many photos, in plan order (a seeded permutation). 0: all."""
+    """Take only that many photos, in plan order (a seeded permutation). 0: all."""
     max_photo_failures: float = 0.05
     """Stop when more than this share of the photos fails, judged after 200 photos and at the end."""
     anonymous: bool = False

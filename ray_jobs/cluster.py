@@ -26,7 +26,7 @@ OBJECT_STORE_BYTES = 256 << 20  # only tasks and records pass through it
 
 @dataclass(frozen=True)
 class Slots:
-    """How encoder actors are laid out: `count` of them, each with so many CPUs and GPUs."""
+    """How encoder actors are laid out: `count` of them, each with `cpus` CPUs and `gpus` GPUs."""
 
     device: str
     count: int

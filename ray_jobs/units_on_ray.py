@@ -1,6 +1,6 @@
 """Units on Ray: unit tasks -> results, by a pool of encoder actors in which a dead actor is replaced.
 
-Each actor holds one unit at a time, so that the death of an actor, a worker or a whole node costs the units in flight
+Each actor holds one unit at a time, so that the death of an actor, a worker or a node costs the units in flight
 and nothing else: they are begun again, on whatever part of the cluster is left.
 """
 

@@ -1,4 +1,4 @@
-"""Ending: a job's records -> pictures, tables and manifest, and what is said and logged of a run."""
+"""Ending: a job's records -> pictures, tables and manifest, and what is printed and logged of a run."""
 
 import json
 import time
@@ -21,7 +21,7 @@ SHOWN_ERRORS = 5
 
 
 def is_complete(job: PreparedJob) -> bool:
-    """Tell whether the manifest already speaks of just these draws."""
+    """Whether the manifest already describes just these draws."""
     try:
         manifest = read_manifest(job.out)
     except InputError:  # none yet, or a damaged one, which the end of the job writes anew
@@ -66,7 +66,7 @@ def sum_up(job: PreparedJob, totals: Json, *, seconds: Mapping[str, float], made
     Args:
         seconds: of thread time, by stage.
         made: draws made in this run.
-        wall: seconds of the whole run.
+        wall: seconds since the command began.
     """
     for stage, reason, count in funnel_rows(totals):
         if count or stage == "samples":

@@ -1,4 +1,4 @@
-"""Inputs: a job's flags -> inputs that have been looked at."""
+"""Inputs: a job's flags -> checked tables, photos and encoders; and what of them a plan depends on."""
 
 import hashlib
 import json
@@ -109,7 +109,7 @@ def _with_absolute_paths(config: ShardConfig) -> ShardConfig:
 
 
 def stamp(url: str, anonymous: bool) -> str:
-    """Tell one version of a file from another without reading it."""
+    """Return a digest of a file's size, time and tag: it tells versions apart without reading them."""
     fs, path = filesystem(url, anonymous=anonymous)
     try:
         info = with_retries(lambda: fs.info(path))

@@ -100,8 +100,8 @@ def prepare(
         say(f"planning from {len(inputs.tables)} box table{'s' if len(inputs.tables) > 1 else ''}")
         with draft_plan(inputs, places=checked.store.places(), out=out, progress=progress) as draft:
             _refuse_empty(draft, recipe)
-            found = _differences(config, out, finished, {**recipe, "inputs": draft.plan.inputs})
-            anew = _refuse_differences(config, out, found)
+            differences = _differences(config, out, finished, {**recipe, "inputs": draft.plan.inputs})
+            anew = _refuse_differences(config, out, differences)
             if anew:
                 for name in OUTPUTS:
                     out.remove(name)

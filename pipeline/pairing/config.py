@@ -1,4 +1,4 @@
-"""Pair config: what `pipeline.pairs` can be told -> a shard job's config. Each field's docstring is its flag's help."""
+"""Pair config: the flags of `pipeline.pairs` -> a shard job's config. Each field's docstring is its flag's help."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ class PairConfig:
         """
         for flag, value in {"--pairs": self.pairs, "--out": self.out}.items():
             if not value:
-                raise InputError(f"{flag}: give a folder; --help tells its form")
+                raise InputError(f"{flag}: give a folder; --help describes its form")
         if not self.model and not (self.vae and self.clip):
             raise InputError(
                 "--model: give the model that will be fine-tuned, whose VAE and CLIP tower must encode its data; or "
@@ -87,7 +87,7 @@ class PairConfig:
             table: PAIRS as a Parquet file.
 
         Raises:
-            InputError: a value is not allowed, or the model is no folder.
+            InputError: a value is not allowed, or the model is not a folder.
         """
         return ShardConfig(
             boxes=(table,),
@@ -125,5 +125,7 @@ def _part_of(model: str, part: str) -> str:
     export = path if (path / "unet").is_dir() else path / "model"  # what a training leaves
     if not (export / part / "config.json").exists():
         flag = "--vae" if part == "vae" else "--clip"
-        raise InputError(f"--model {model}: has no {part}/; give the folder of a whole model, or name it with {flag}")
+        raise InputError(
+            f"--model {model}: has no {part}/; give the folder of a complete model, or name it with {flag}"
+        )
     return absolute(str(export))

@@ -1,4 +1,4 @@
-"""Pair draws: an upright photo, a mask of one's own and perhaps an exemplar -> source, mask and exemplar.
+"""Pair draws: an upright photo, a mask of your own and perhaps an exemplar -> source, mask and exemplar.
 
 Each draw has another crop around the mask and another augmentation of the exemplar, by the functions and generators of
 pipeline.draws; the mask is the same in all.
@@ -20,7 +20,7 @@ NOWHERE = (0, 0, 0, 0)  # the place of an exemplar that is a picture of its own
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenPictures:
     """What comes with a photo.
 
     Args:
@@ -32,7 +32,9 @@ class Given:
     exemplar: Pixels | None
 
 
-def draw_pair(photo: Photo, given: Given, *, recipe: DrawRecipe, image_id: str, box_id: int, draw: int) -> DrawnSample:
+def draw_pair(
+    photo: Photo, given: GivenPictures, *, recipe: DrawRecipe, image_id: str, box_id: int, draw: int
+) -> DrawnSample:
     """Draw one sample of a pair.
 
     Raises:
@@ -48,11 +50,11 @@ def draw_pair(photo: Photo, given: Given, *, recipe: DrawRecipe, image_id: str, 
     box = (left, top, right, bottom)
     place = exemplar_box(inner, width, height) if given.exemplar is None else NOWHERE
     chosen = Draw(box, box_px, extended, crop, place, "traced", polygon)
-    pixels, part = (photo.pixels, place) if given.exemplar is None else (given.exemplar, _whole(given.exemplar))
+    pixels, part = (photo.pixels, place) if given.exemplar is None else (given.exemplar, _all_of(given.exemplar))
     jpeg = crop_exemplar(pixels, part)
     return render_draw(photo, chosen, jpeg, box_source=box, recipe=recipe, image_id=image_id, draw=draw)
 
 
-def _whole(picture: Pixels) -> tuple[int, int, int, int]:
+def _all_of(picture: Pixels) -> tuple[int, int, int, int]:
     height, width = picture.shape[:2]
     return 0, 0, width, height

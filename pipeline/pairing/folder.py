@@ -1,4 +1,4 @@
-"""Pair folder: photos with masks of one's own, perhaps exemplars -> which files belong together.
+"""Pair folder: photos with masks of your own, perhaps exemplars -> which files belong together.
 
 Two forms: the folders `images/`, `masks/` and perhaps `exemplars/`, in which files of one name, suffix aside, belong
 together; or `pairs.csv` with the columns image, mask, and perhaps exemplar and label, of paths relative to its folder.
@@ -42,7 +42,7 @@ def read_pairs(folder: Folder, *, say: Callable[[str], None]) -> list[Pair]:
     """List the pairs in a folder.
 
     Args:
-        say: told what is left aside.
+        say: called with a line on what is left aside.
 
     Raises:
         InputError: the folder has neither form, or no photo that has a mask.
@@ -83,7 +83,7 @@ def _list_pictures(folder: Folder, name: str, say: Callable[[str], None]) -> dic
     """List the pictures of one folder, by their names without suffix.
 
     Raises:
-        InputError: two have one name, or a name is no text.
+        InputError: two have one name, or a name is not text.
     """
     found: dict[str, str] = {}
     other = []
@@ -95,11 +95,11 @@ def _list_pictures(folder: Folder, name: str, say: Callable[[str], None]) -> dic
         _refuse_undecodable(f"{folder.url}/{name}", file)
         if path.stem in found:
             raise InputError(
-                f"{folder.url}: {found[path.stem]} and {name}/{file} have one name; rename one, or give a {TABLE}"
+                f"{folder.url}: {found[path.stem]} and {name}/{file} have the same name; rename one, or give a {TABLE}"
             )
         found[path.stem] = f"{name}/{file}"
     if other:
-        say(f"left aside in {name}/, being no pictures: {_some(other)}")
+        say(f"left aside in {name}/, not pictures: {_some(other)}")
     return found
 
 
@@ -112,7 +112,7 @@ def _read_table(url: str, content: bytes) -> list[Pair]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{url}: is no UTF-8 ({error}); save it as UTF-8") from error
+        raise InputError(f"{url}: is not UTF-8 ({error}); save it as UTF-8") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = [name.strip() for name in reader.fieldnames or []]
@@ -129,7 +129,7 @@ def _read_table(url: str, content: bytes) -> list[Pair]:
 
 def _pair_of(place: str, row: dict[str | None, str | None]) -> Pair:
     if None in row or None in row.values():
-        raise InputError(f"{place}: has not as many fields as the first line; quote names that hold a comma")
+        raise InputError(f"{place}: the number of fields differs from the header's; quote names that hold a comma")
     values = {str(name): str(value).strip() for name, value in row.items()}
     if not values["image"]:
         raise InputError(f"{place}: names no image")
@@ -146,7 +146,7 @@ def _refuse_undecodable(place: str, name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{place}: {name!r} is a name that is no UTF-8; rename it") from error
+        raise InputError(f"{place}: {name!r} is a name that is not UTF-8; rename it") from error
 
 
 def _some(names: list[str]) -> str:

@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.jobs.inputs import CheckedInputs
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.jobs.workshop import UnitResult, make_unit
-from pipeline.pairing.given import pair_drawer
+from pipeline.pairing.given_pictures import pair_drawer
 from pipeline.pairing.store import PairStore
 from pipeline.photos.decode import Photo
 from pipeline.planning.tasks import PlannedPhoto, UnitTask

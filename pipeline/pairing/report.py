@@ -1,4 +1,4 @@
-"""Pair report: drops and PAIRS -> what to tell the user of the pairs that gave less than they might."""
+"""Pair report: drops and PAIRS -> what the user should know of pairs that gave less than they might."""
 
 import io
 from collections import Counter
@@ -19,23 +19,23 @@ USUAL_BATCH = 16  # of the trainer's preset for one GPU
 
 
 def drop_lines(out: Folder, records: list[UnitRecord], table: pa.Table) -> Iterator[str]:
-    """Tell which pairs were dropped, and why; each once, whatever the number of its draws."""
-    told: dict[tuple[str, int, str], str] = {}
+    """List which pairs were dropped, and why; each once, whatever the number of its draws."""
+    reasons: dict[tuple[str, int, str], str] = {}
     for record in records:
         if record.dropped:
             for drop in pq.read_table(io.BytesIO(out.read(record.drops.name)), schema=DROPS).to_pylist():
-                told.setdefault((drop["image_id"], drop["box_id"], drop["reason"]), drop["detail"])
-    if not told:
+                reasons.setdefault((drop["image_id"], drop["box_id"], drop["reason"]), drop["detail"])
+    if not reasons:
         return
-    yield f"{len({pair[:2] for pair in told})} pairs were dropped from some or all draws (all: {out.url}/drops/units):"
-    for (image_id, box_id, reason), detail in sorted(told.items())[:SHOWN_DROPS]:
+    yield f"{len({pair[:2] for pair in reasons})} pairs were dropped from some or all draws (all: {out.url}/drops/units):"
+    for (image_id, box_id, reason), detail in sorted(reasons.items())[:SHOWN_DROPS]:
         number = f" (mask {box_id + 1} of it)" if box_id else ""
         name = image_id if image_id.isprintable() else repr(image_id)
         yield f"  {name}{number}: {reason}{f': {detail}' if detail else ''}"
 
 
 def not_drawn_line(table: pa.Table, *, draws: int) -> str:
-    """Tell how many pairs no draw takes, since their photo has more masks than there are draws."""
+    """Say how many pairs no draw takes, since their photo has more masks than there are draws."""
     masks = Counter(table[ID_COLUMN].to_pylist())
     left = sum(max(0, count - draws) for count in masks.values())
     if not left:
@@ -46,7 +46,7 @@ def not_drawn_line(table: pa.Table, *, draws: int) -> str:
 
 
 def next_command(config: ShardConfig, model: str, records: list[UnitRecord]) -> str:
-    """Tell how to fine-tune the model on the dataset; nothing where the encoders have learned nothing."""
+    """Say how to fine-tune the model on the dataset; nothing where the encoders have learned nothing."""
     if UNTRAINED in (config.vae, config.clip):
         return ""
     smallest = min(

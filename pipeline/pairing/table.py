@@ -27,7 +27,7 @@ def tabulate(
 
     Args:
         repaint: the colour in the masks that is repainted.
-        progress: told how many pairs have been read so far.
+        progress: called with the number of pairs read so far.
 
     Raises:
         InputError: no pair has both photo and mask.
@@ -37,8 +37,8 @@ def tabulate(
     def row(pair: Pair) -> dict[str, object]:
         names = {name: getattr(pair, name) for name in FILES}
         digests = {f"{name}_sha256": _digest(folder, file) for name, file in names.items()}
-        whole = dict(zip(COORDINATE_COLUMNS, (0.0, 0.0, 1.0, 1.0), strict=True))
-        return {ID_COLUMN: pair.image_id, LABEL_COLUMN: pair.label, **whole, **names, "repaint": repaint, **digests}
+        all_of_it = dict(zip(COORDINATE_COLUMNS, (0.0, 0.0, 1.0, 1.0), strict=True))
+        return {ID_COLUMN: pair.image_id, LABEL_COLUMN: pair.label, **all_of_it, **names, "repaint": repaint, **digests}
 
     rows = []
     with ThreadPoolExecutor(HASHERS) as pool:
@@ -65,7 +65,7 @@ def keep_table(out: Folder, table: pa.Table) -> str:
 
 
 def describe_changes(out: Folder, table: pa.Table) -> str:
-    """Tell how the pairs differ from those that an output began with; nothing where that is not known."""
+    """Describe how the pairs differ from those that an output began with; empty where that is not known."""
     recipe = read_recipe(out)
     tables = (recipe or {}).get("inputs") or [{"sha256": ""}]
     kept = out.read_if_there(KEPT.format(digest=tables[0]["sha256"]))
