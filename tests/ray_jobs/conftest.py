@@ -1,15 +1,34 @@
-"""Commands run as a user runs them: in processes of their own, on real Ray."""
+"""Commands run as a user runs them, in processes of their own on their own Ray; and in this process, on one Ray for all.
 
+A test takes `run` where its claim is about the process, or about a Ray that the job starts itself; else it takes
+`drive`, which spares it the start of an interpreter and of a cluster.
+"""
+
+import io
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from pipeline.command import run_command
+from pipeline.jobs.ending import end_dataset
+from pipeline.jobs.inputs import check_inputs
+from pipeline.jobs.preparation import Prepared, pending_tasks, prepare
+from pipeline.shards.records import read_records
+from pipeline.shards.totals import count_totals
+from pipeline.units.writer import UnitWriter
+from ray_jobs.command import parse_shard_config
+from ray_jobs.sharding import shard_openimages
+from ray_jobs.verifying import verify_shards
+from tests.ray_jobs.head import ROOT, Head, running_head
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
+JOBS = {"shard_openimages.py": shard_openimages, "verify_shards.py": verify_shards}
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +41,52 @@ def quiet_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def head(quiet_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    """The Ray that tests join which do not claim to start their own."""
+    with running_head(tmp_path_factory.mktemp("root"), quiet_environment) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def run(quiet_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run a script of ray_jobs with arguments, from an empty folder."""
+    """Run a script of ray_jobs with arguments, from an empty folder, on a Ray of its own."""
     folder = tmp_path_factory.mktemp("cwd")
 
     def run_script(script: str, *arguments: str | Path, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "ray_jobs" / script), *map(str, arguments)]
-        return subprocess.run(command, cwd=cwd, env=quiet_environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=cwd, env=quiet_environment, capture_output=True, text=True, timeout=400)
 
     return run_script
+
+
+@pytest.fixture
+def drive(head: Head, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run the command of a script of ray_jobs in this process, on the head."""
+    monkeypatch.setenv("RAY_ADDRESS", head.address)
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run_here(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [script, *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            code = run_command(JOBS[script])
+        return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+    yield run_here
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def make_here(writer_of: Callable[..., UnitWriter]) -> Callable[[list[str]], Prepared]:
+    """Make the dataset of a command line without Ray, by the steps of the job."""
+
+    def make_dataset(arguments: list[str]) -> Prepared:
+        config = parse_shard_config(arguments)
+        job = prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
+        for task in pending_tasks(job)[0]:
+            writer_of(job).write(task)
+        records = read_records(job.out)
+        end_dataset(job, records, count_totals(job.plan, records, config.draws))
+        return job
+
+    return make_dataset

@@ -8,11 +8,11 @@ from tests.ray_jobs.killing import finished, hashes, kill_flags
 
 
 def test_a_full_disk_stops_the_job_which_goes_on_once_there_is_room(
-    run: Run, small_disk: SmallDisk, sample_folder: Path, tmp_path: Path
+    drive: Run, small_disk: SmallDisk, sample_folder: Path, tmp_path: Path
 ) -> None:
     disk, resize = small_disk
     flags = kill_flags(sample_folder)
-    stopped = run("shard_openimages.py", *flags, "--out", disk / "d")
+    stopped = drive("shard_openimages.py", *flags, "--out", disk / "d")
     assert stopped.returncode == 1, stopped.stdout + stopped.stderr
     assert f"stopped: a disk is full ({disk / 'd'}: 0 MiB left" in stopped.stdout
     assert "run the same command again" in stopped.stdout
@@ -21,9 +21,9 @@ def test_a_full_disk_stops_the_job_which_goes_on_once_there_is_room(
     assert kept
     assert not (disk / "d/manifest.json").exists()
     resize("200m")
-    done = run("shard_openimages.py", *flags, "--out", disk / "d")
+    done = drive("shard_openimages.py", *flags, "--out", disk / "d")
     assert done.returncode == 0, done.stdout + done.stderr
     assert kept.items() <= finished(disk / "d").items()
-    assert run("verify_shards.py", disk / "d").returncode == 0
+    assert drive("verify_shards.py", disk / "d").returncode == 0
     assert not (disk / "d/run/tmp").exists()
     assert hashes(disk / "d")

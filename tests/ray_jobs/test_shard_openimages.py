@@ -1,12 +1,11 @@
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.ray_jobs.conftest import ROOT, Run
+from tests.ray_jobs.conftest import Run
+from tests.ray_jobs.head import ROOT, Head
 from tests.ray_jobs.killing import hashes
 
-SMALL = ("--resolution", "64", "--draws", "1")
+SMALL = ("--resolution", "64", "--draws", "1", "--encoders", "1")
 
 
 @pytest.fixture(scope="module")
@@ -32,49 +32,46 @@ def dataset(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_dataset_is_complete_and_verifies(run: Run, dataset: Path) -> None:
+def test_the_dataset_is_complete_and_verifies(drive: Run, dataset: Path) -> None:
     for name in ("manifest.json", "shards.parquet", "card.md", "overview.png", "funnel.png"):
         assert (dataset / name).stat().st_size > 0
-    done = run("verify_shards.py", dataset)
+    done = drive("verify_shards.py", dataset)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok: 6 of 6 shards re-hashed" in done.stdout
 
 
-def test_the_same_command_elsewhere_gives_the_same_bytes_and_more_draws_only_add(
-    run: Run, dataset: Path, tmp_path: Path
-) -> None:
-    assert run("shard_openimages.py", "--out", tmp_path / "d", "--encoders", "1").returncode == 0
-    assert hashes(tmp_path / "d") == hashes(dataset)
-    grown = run("shard_openimages.py", "--out", tmp_path / "d", "--draws", "3")
+def test_more_draws_only_add(drive: Run, dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "d")
+    grown = drive("shard_openimages.py", "--out", tmp_path / "d", "--draws", "3", "--encoders", "1")
     assert "6 unit draws finished, 3 to make" in grown.stdout
     samples = {name: digest for name, digest in hashes(dataset).items() if "/" in name}
     assert samples.items() < hashes(tmp_path / "d").items()
 
 
-def test_finished_work_is_not_done_again(run: Run, dataset: Path) -> None:
+def test_finished_work_is_not_done_again(drive: Run, dataset: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in dataset.rglob("*.tar")}
-    done = run("shard_openimages.py", "--out", dataset)
+    done = drive("shard_openimages.py", "--out", dataset)
     assert "nothing to do" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in dataset.rglob("*.tar")} == before
 
 
-def test_verify_fails_on_one_changed_byte(run: Run, dataset: Path, tmp_path: Path) -> None:
+def test_verify_fails_on_one_changed_byte(drive: Run, dataset: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(dataset, tmp_path / "copy")
     victim = next(copy.rglob("*.tar"))
     data = bytearray(victim.read_bytes())
     data[1000] ^= 1
     victim.write_bytes(data)
-    done = run("verify_shards.py", copy)
+    done = drive("verify_shards.py", copy)
     assert done.returncode == 1
     assert str(victim.relative_to(copy)) in done.stdout
 
 
 @pytest.mark.parametrize("name", ["pixel_coords_not_normalised.csv", "openimages_decimal_comma.csv"])
 def test_a_bad_table_ends_the_job_before_any_work_without_a_traceback(
-    run: Run, real_data: Path, sample_folder: Path, tmp_path: Path, name: str
+    drive: Run, real_data: Path, sample_folder: Path, tmp_path: Path, name: str
 ) -> None:
     table = real_data / "odd_csv" / name
-    done = run("shard_openimages.py", "--boxes", table, "--images", sample_folder / "train", "--out", tmp_path / "d")
+    done = drive("shard_openimages.py", "--boxes", table, "--images", sample_folder / "train", "--out", tmp_path / "d")
     assert done.returncode == 2
     assert name in done.stderr and "line 2" in done.stderr
     assert "Traceback" not in done.stderr
@@ -82,37 +79,32 @@ def test_a_bad_table_ends_the_job_before_any_work_without_a_traceback(
 
 
 def test_too_many_bad_photos_stop_the_job_and_a_higher_limit_goes_on(
-    run: Run, sample_folder: Path, tmp_path: Path
+    drive: Run, sample_folder: Path, tmp_path: Path
 ) -> None:
     photos = shutil.copytree(sample_folder / "train", tmp_path / "photos")
     sorted(photos.iterdir())[0].write_bytes(b"no photo")
-    flags = (
-        "--boxes",
-        sample_folder / "train-annotations-bbox.csv",
-        "--images",
-        photos,
-        "--out",
-        tmp_path / "d",
-        *SMALL,
-    )
-    stopped = run("shard_openimages.py", *flags)
+    boxes = sample_folder / "train-annotations-bbox.csv"
+    flags = ("--boxes", boxes, "--images", photos, "--out", tmp_path / "d", *SMALL)
+    stopped = drive("shard_openimages.py", *flags)
     assert stopped.returncode == 1
     assert "1 of 7 photos failed, more than --max-photo-failures 0.05 (lately: not_an_image 1" in stopped.stdout
     assert not (tmp_path / "d/manifest.json").exists()
-    done = run("shard_openimages.py", *flags, "--max-photo-failures", "0.5")
+    done = drive("shard_openimages.py", *flags, "--max-photo-failures", "0.5")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 unit draws finished, 0 to make" in done.stdout
-    assert run("verify_shards.py", tmp_path / "d").returncode == 0
+    assert drive("verify_shards.py", tmp_path / "d").returncode == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code", "joins"), [(signal.SIGTERM, 143, False), (signal.SIGINT, 130, True)], ids=["own Ray", "joined"]
+)
 def test_a_job_that_is_told_to_stop_ends_orderly_and_can_go_on(
-    quiet_environment: dict[str, str], tmp_path: Path, number: int, code: int
+    quiet_environment: dict[str, str], head: Head, tmp_path: Path, number: int, code: int, joins: bool
 ) -> None:
     command = [sys.executable, str(ROOT / "ray_jobs/shard_openimages.py"), "--out", str(tmp_path / "d"), "--draws", "9"]
     job = subprocess.Popen(
         command,
-        env=quiet_environment,
+        env={**quiet_environment, "RAY_ADDRESS": head.address} if joins else quiet_environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -122,7 +114,7 @@ def test_a_job_that_is_told_to_stop_ends_orderly_and_can_go_on(
         assert job.poll() is None
         time.sleep(0.05)
     job.send_signal(number)
-    output, _ = job.communicate(timeout=60)
+    output, _ = job.communicate(timeout=200)
     assert job.returncode == code, output
     assert "run the same command again to go on" in output
     assert "Traceback" not in output
@@ -163,116 +155,52 @@ def server(sample_folder: Path) -> Iterator[_StallingServer]:
 
 
 def test_a_unit_whose_actor_dies_three_times_fails_and_the_rest_is_made(
-    quiet_environment: dict[str, str], server: _StallingServer, tmp_path: Path
+    drive: Run, head: Head, server: _StallingServer, tmp_path: Path
 ) -> None:
     url = f"http://127.0.0.1:{server.server_port}"
-    flags = [
-        "--boxes",
-        f"{url}/train-annotations-bbox.csv",
-        "--images",
-        f"{url}/train",
-        "--out",
-        str(tmp_path / "d"),
-        *SMALL,
-    ]
-    command = [
-        sys.executable,
-        str(ROOT / "ray_jobs/shard_openimages.py"),
-        *flags,
-        "--photos-per-unit",
-        "1",
-        "--encoders",
-        "1",
-    ]
+    inputs = ("--boxes", f"{url}/train-annotations-bbox.csv", "--images", f"{url}/train")
+    flags = (*inputs, "--out", tmp_path / "d", *SMALL, "--photos-per-unit", "1")
     # The last photo of the plan, so that the probe of the first passes.
     server.stalled = "00f10be400000007"
-    job = subprocess.Popen(command, env=quiet_environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    for _ in range(3):
-        assert server.waiting.acquire(timeout=120)
-        actors = [p for p in psutil.Process(job.pid).children(recursive=True) if "UnitActor" in " ".join(p.cmdline())]
-        assert actors
-        for actor in actors:
-            actor.send_signal(signal.SIGKILL)
-    output, _ = job.communicate(timeout=120)
-    assert job.returncode == 1, output
-    assert "1 unit failed" in output
-    assert "its actor died 3 times" in output
+
+    def kill_actors() -> None:
+        for _ in range(3):
+            assert server.waiting.acquire(timeout=200)
+            ours = psutil.Process(head.pid).children(recursive=True)
+            actors = [process for process in ours if "UnitActor" in " ".join(process.cmdline())]
+            assert actors
+            for actor in actors:
+                actor.send_signal(signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as pool:
+        kills = pool.submit(kill_actors)
+        stopped = drive("shard_openimages.py", *flags)
+        kills.result()
+    assert stopped.returncode == 1, stopped.stdout + stopped.stderr
+    assert "1 unit failed" in stopped.stdout
+    assert "its actor died 3 times" in stopped.stdout
     assert len(list((tmp_path / "d/units").iterdir())) == 6
     server.stalled = ""
-    again = subprocess.run(command, env=quiet_environment, capture_output=True, text=True, timeout=200)
+    again = drive("shard_openimages.py", *flags)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "6 unit draws finished, 1 to make" in again.stdout
 
 
-@pytest.fixture(scope="module")
-def head(
-    quiet_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A Ray head started in a copy of the repository's root, on ports of its own; only it is stopped afterwards."""
-    root = tmp_path_factory.mktemp("root")
-    for name in ("schemas", "pipeline", "pbe", "ray_jobs", "dashboards"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (root / ".venv").symlink_to(sys.prefix)
-    (root / ".gitignore").write_text(".venv\nruns/\n")
-    session = Path(tempfile.mkdtemp(prefix="r"))  # not below tmp_path: Ray's socket paths must stay short
-    ports = {
-        "port": 26379,
-        "dashboard-port": 28265,
-        "dashboard-agent-listen-port": 28266,
-        "dashboard-agent-grpc-port": 28267,
-    }
-    flags = [f"--{name}={port}" for name, port in ports.items()]
-    start = [*f"{sys.prefix}/bin/ray start --head --block --num-cpus=2 --object-store-memory=200000000".split(), *flags]
-    log = (root / "head.log").open("w")
-    process = subprocess.Popen(
-        [*start, f"--temp-dir={session}"],
-        cwd=root,
-        env=quiet_environment,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    environment = {**quiet_environment, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports['dashboard-port']}"}
-    for _ in range(60):
-        listed = subprocess.run(
-            [f"{sys.prefix}/bin/ray", "job", "list"], env=environment, capture_output=True, timeout=60
-        )
-        if listed.returncode == 0:
-            break
-        time.sleep(1)
-    else:
-        pytest.fail((root / "head.log").read_text())
-    yield root, environment
-    children = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGTERM)
-    _, alive = psutil.wait_procs(children, timeout=4)
-    for child in alive:
-        child.kill()
-    process.wait(timeout=30)
-    shutil.rmtree(session, ignore_errors=True)
-
-
-def submit(head: tuple[Path, dict[str, str]], *arguments: str) -> subprocess.CompletedProcess[str]:
-    root, environment = head
-    command = [f"{sys.prefix}/bin/ray", "job", "submit", *arguments]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=200)
-
-
-def test_the_literal_submit_works_in_the_repositorys_root(head: tuple[Path, dict[str, str]], dataset: Path) -> None:
-    done = submit(head, "ray_jobs/shard_openimages.py")
+def test_the_literal_submit_works_in_the_repositorys_root_and_gives_the_same_bytes(head: Head, dataset: Path) -> None:
+    done = head.submit("ray_jobs/shard_openimages.py")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"output: {head[0] / 'runs/tiny'}" in done.stdout
-    assert hashes(head[0] / "runs/tiny") == hashes(dataset)
+    assert f"output: {head.root / 'runs/tiny'}" in done.stdout
+    assert hashes(head.root / "runs/tiny") == hashes(dataset)
 
 
-def test_a_shipped_working_dir_needs_an_absolute_output_and_runs_the_shipped_code(
-    head: tuple[Path, dict[str, str]], dataset: Path, tmp_path: Path
+def test_a_shipped_working_dir_needs_an_absolute_output_and_runs_the_shipped_code_also_with_one_encoder(
+    head: Head, dataset: Path, tmp_path: Path
 ) -> None:
-    script = ("--working-dir", ".", "--", "python", "ray_jobs/shard_openimages.py")
-    refused = submit(head, *script, "--out", "runs/tiny")
+    script = ("--working-dir", ".", "--", "python", "ray_jobs/shard_openimages.py", "--encoders", "1")
+    refused = head.submit(*script, "--out", "runs/tiny")
     assert refused.returncode != 0
     assert "Ray discards the folder" in refused.stdout
-    done = submit(head, *script, "--out", str(tmp_path / "d"))
+    done = head.submit(*script, "--out", str(tmp_path / "d"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "working_dir_files" in next(line for line in done.stdout.splitlines() if line.startswith("code: "))
     assert hashes(tmp_path / "d") == hashes(dataset)

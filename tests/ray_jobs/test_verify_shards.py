@@ -13,7 +13,7 @@ from tests.ray_jobs.conftest import Run
 
 
 def test_doing_what_verify_advises_mends_the_dataset(
-    run: Run, make: Callable[..., PreparedJob], sample_folder: Path, tmp_path: Path
+    drive: Run, make: Callable[..., PreparedJob], sample_folder: Path, tmp_path: Path
 ) -> None:
     dataset = tmp_path / "d"
     finish_with_pictures(make(dataset, finish=False))
@@ -24,7 +24,7 @@ def test_doing_what_verify_advises_mends_the_dataset(
     (dataset / "units/000001-d00.json").write_bytes(b"{")
     (dataset / "index/stray.parquet").write_bytes(b"")
 
-    told = run("verify_shards.py", dataset)
+    told = drive("verify_shards.py", dataset)
     assert told.returncode == 1 and "Traceback" not in told.stdout + told.stderr
     assert all(name in told.stdout for name in (*damaged, "units/000001-d00.json", "index/stray.parquet"))
     advice = re.search(r"to mend: remove (.*), then run the command that made it again", told.stdout)
@@ -34,7 +34,9 @@ def test_doing_what_verify_advises_mends_the_dataset(
     inputs = ("--boxes", sample_folder / "train-annotations-bbox.csv", "--images", sample_folder / "train")
     more = ("--image-info", sample_folder / "train-images-boxable-with-rotation.csv")
     names = ("--classes", sample_folder / "class-descriptions-boxable.csv")
-    done = run("shard_openimages.py", *inputs, *more, *names, "--out", dataset, "--resolution", "64")
+    done = drive(
+        "shard_openimages.py", *inputs, *more, *names, "--out", dataset, "--resolution", "64", "--encoders", "1"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 unit draws finished, 2 to make" in done.stdout
     assert problems(dataset) == []
