@@ -73,7 +73,7 @@ def clip() -> ClipEncoder:
     return load_clip("untrained", device="cpu", dtype="float32")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def jpeg() -> Callable[..., bytes]:
     """Make a JPEG: pixels [h, w, 3] or a size, and an EXIF orientation."""
 
@@ -95,7 +95,7 @@ def jpeg() -> Callable[..., bytes]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def maker_of(vae: VaeEncoder, clip: ClipEncoder) -> Callable[..., UnitMaker]:
     """Make what turns a job's units into shards, as its actors do."""
 

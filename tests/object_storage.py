@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import fsspec
 import pytest
 import s3fs
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
 READ_TIMEOUT_SECONDS = 3
@@ -43,6 +44,12 @@ class Proxy(ThreadingHTTPServer):
             fault = self._rng.choice(FAULTS)
             self.faults[fault] += 1
             return fault
+
+    def fill(self, keys: Iterable[str], content: bytes) -> None:
+        """Lay objects straight into the server's memory, as so many requests would."""
+        store = s3_backends["123456789012"]["aws"]
+        for key in keys:
+            store.put_object("bucket", key, content)
 
     @property
     def url(self) -> str:

@@ -1,10 +1,6 @@
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pbe.edit import main as edit
 from pbe.feed.config import FeedConfig, MaskMode
 from pbe.feed.fixed_batches import fixed_batches
 from pipeline.draws.masks import raster_mask, reduce_mask
@@ -26,10 +23,11 @@ from pipeline.shards.manifest import read_manifest
 from pipeline.shards.samples import read_sample
 from pipeline.storage.folder import Folder
 from tests.object_storage import Proxy
+from tests.pbe.training.rank_group import RankGroup
 from tests.pipeline.conftest import files_of, problems
 from tests.pipeline.draws.test_traced_masks import blobs, iou
 
-ROOT = Path(__file__).parent.parent.parent
+RUN_MODULE = "tests.pbe.training.preloaded.run_module"
 SMALL = ("--model", "untrained", "--resolution", "64", "--draws", "2", "--device", "cpu", "--workers", "2")
 Jpeg = Callable[..., bytes]
 
@@ -53,6 +51,14 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, jpeg: Jpeg) -> Path:
     return write_pairs(tmp_path / "own", jpeg)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, jpeg: Jpeg) -> tuple[Path, Path]:
+    """Pairs and the dataset of them, to look at only."""
+    root = tmp_path_factory.mktemp("pairs")
+    assert make(write_pairs(root / "own", jpeg), root / "out") == 0
+    return root / "own", root / "out"
 
 
 def make(folder: Path, out: Path, *more: str) -> int:
@@ -91,9 +97,9 @@ def test_a_folder_of_pairs_becomes_a_sound_dataset(
     assert "nothing to do" in capsys.readouterr().out
 
 
-def test_the_stored_mask_is_the_users_in_every_draw(folder: Path, tmp_path: Path) -> None:
-    make(folder, tmp_path / "out")
-    for row in rows_of(tmp_path / "out"):
+def test_the_stored_mask_is_the_users_in_every_draw(made: tuple[Path, Path]) -> None:
+    folder, out = made
+    for row in rows_of(out):
         mask = np.asarray(Image.open(folder / f"masks/{row['image_id']}.png")) // 255
         left, top, right, bottom = row["crop"]
         small = cv2.resize(mask[top:bottom, left:right] * 255, (64, 64), interpolation=cv2.INTER_AREA)
@@ -112,13 +118,13 @@ def test_equal_inputs_give_equal_bytes_on_any_number_of_workers(folder: Path, tm
     assert contents(tmp_path / "one") == contents(tmp_path / "three")
 
 
-def test_pairs_on_object_storage_give_the_same_bytes(folder: Path, tmp_path: Path, s3: Proxy) -> None:
-    make(folder, tmp_path / "out")
+def test_pairs_on_object_storage_give_the_same_bytes(made: tuple[Path, Path], s3: Proxy) -> None:
+    folder, local = made
     place, out = Folder("s3://bucket/own"), Folder("s3://bucket/out")
     for path in folder.rglob("*.*"):
         place.write(str(path.relative_to(folder)), path.read_bytes())
     assert shard_pairs(["--pairs", place.url, "--out", out.url, *SMALL]) == 0
-    assert all(out.read(name) == content for name, content in contents(tmp_path / "out").items())
+    assert all(out.read(name) == content for name, content in contents(local).items())
 
 
 def test_more_draws_add_shards_and_change_none(folder: Path, tmp_path: Path) -> None:
@@ -133,14 +139,14 @@ def test_the_same_command_ends_what_a_signal_interrupted_with_the_same_bytes(tmp
     names = tuple(f"photo{number:02d}" for number in range(24))
     flags = ("--photos-per-unit", "1", "--resolution", "128")
     folder, out = write_pairs(tmp_path / "own", jpeg, names), tmp_path / "out"
-    command = [sys.executable, "-m", "pipeline.pairs", "--pairs", str(folder), "--out", str(out), *SMALL, *flags]
-    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ})
-    while running.poll() is None and not list(out.glob("units/*.json")):
-        time.sleep(0.02)
-    running.send_signal(signal.SIGINT)
-    assert running.stderr is not None
-    said = running.stderr.read()
-    assert running.wait(60) == 130, said
+    log = tmp_path / "log"
+    command = ["pipeline.pairs", "--pairs", str(folder), "--out", str(out), *SMALL, *flags]
+    with RankGroup(log, RUN_MODULE, command, world=1) as running:
+        running.wait_until(lambda: any(out.glob("units/*.json")))
+        running.kill(signal.SIGINT)
+        codes = running.wait()
+    said = log.read_text()
+    assert codes == [130], said
     assert "interrupted; finished units are kept: run the same command again to go on" in said
     assert "Traceback" not in said
     kept = len(list(out.glob("units/*.json")))
@@ -257,12 +263,11 @@ def test_the_mask_is_made_on_the_upright_photo(folder: Path, tmp_path: Path, jpe
     assert row["box"] == pytest.approx([200 / 300, 20 / 240, 280 / 300, 120 / 240], abs=0.01)
 
 
-def test_black_may_be_repainted(folder: Path, tmp_path: Path) -> None:
-    make(folder, tmp_path / "white")
+def test_black_may_be_repainted(made: tuple[Path, Path], folder: Path, tmp_path: Path) -> None:
     for path in (folder / "masks").iterdir():
         write_mask(path, 1 - np.asarray(Image.open(path)) // 255)
     make(folder, tmp_path / "black", "--repaint", "black")
-    masks = [[row["mask_polygon"] for row in rows_of(tmp_path / out)] for out in ("white", "black")]
+    masks = [[row["mask_polygon"] for row in rows_of(out)] for out in (made[1], tmp_path / "black")]
     assert masks[0] == masks[1]
 
 
@@ -367,32 +372,31 @@ def test_pairs_feed_the_trainer(folder: Path, tmp_path: Path) -> None:
             assert (mask[0].numpy() >= exact).all()
 
 
-@pytest.mark.timeout(300)
 def test_a_model_trained_on_pairs_is_fine_tuned_on_others_with_its_own_encoders_and_edits(
-    folder: Path, tmp_path: Path, jpeg: Jpeg
+    made: tuple[Path, Path], tmp_path: Path, jpeg: Jpeg
 ) -> None:
-    def run(*command: str) -> None:
-        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    _, first = made
 
-    def train(data: str, out: str, *more: str) -> None:
-        run(str(ROOT / "pbe/train.py"), "tiny", "--data", data, "--out", out, "--steps", "2", "--workers", "0", *more)
+    def train(data: Path, out: str, *more: str) -> None:
+        flags = ["tiny", "--data", str(data), "--out", str(tmp_path / out), "--steps", "2", "--workers", "0", *more]
+        with RankGroup(tmp_path / "log", "pbe.train.main", [flags], world=1) as group:
+            assert group.wait() == [0], (tmp_path / "log").read_text()
 
-    make(folder, tmp_path / "first")
-    train("first", "run")
+    train(first, "run")
     others = write_pairs(tmp_path / "others", jpeg, ("x", "y"))
     assert make(others, tmp_path / "second", "--model", str(tmp_path / "run")) == 0
-    first, second = (read_manifest(Folder(str(tmp_path / name)))["recipe"] for name in ("first", "second"))
-    assert first["vae"] == second["vae"]
+    vaes = [read_manifest(Folder(str(dataset)))["recipe"]["vae"] for dataset in (first, tmp_path / "second")]
+    assert vaes[0] == vaes[1]
     model = str(tmp_path / "run/model")
-    train("second", "tuned", "--init-from", model, "--vae", model, "--clip", model)
+    train(tmp_path / "second", "tuned", "--init-from", model, "--vae", model, "--clip", model)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "tuned/metrics.jsonl").read_text().splitlines()]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
 
-    given = {"source": "others/images/x.jpg", "mask": "others/masks/x.png", "exemplar": "others/images/y.jpg"}
-    flags = [part for name, path in given.items() for part in (f"--{name}", path)]
-    run("-m", "pbe.edit", "--model", "tuned", *flags, "--out", "edited.png", "--steps", "2", "--paste-back")
+    given = {"source": "images/x.jpg", "mask": "masks/x.png", "exemplar": "images/y.jpg"}
+    flags = [part for name, path in given.items() for part in (f"--{name}", str(others / path))]
+    out = str(tmp_path / "edited.png")
+    assert edit(["--model", str(tmp_path / "tuned"), *flags, "--out", out, "--steps", "2", "--paste-back"]) == 0
     photo = decode_jpeg((others / "images/x.jpg").read_bytes())
     mask = np.asarray(Image.open(others / "masks/x.png")) > 0
     edited = np.asarray(Image.open(tmp_path / "edited.png"))

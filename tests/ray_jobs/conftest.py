@@ -1,4 +1,4 @@
-"""Commands run as a user runs them, in processes of their own on their own Ray; and in this process, on one Ray for all.
+"""Commands run as a user runs them, each with a process and a Ray of its own; or in this process, on one Ray for all.
 
 A test takes `run` where its claim is about the process, or about a Ray that the job starts itself; else it takes
 `drive`, which spares it the start of an interpreter and of a cluster.
@@ -21,7 +21,7 @@ from pipeline.jobs.inputs import check_inputs
 from pipeline.jobs.preparation import Prepared, pending_tasks, prepare
 from pipeline.shards.records import read_records
 from pipeline.shards.totals import count_totals
-from pipeline.units.writer import UnitWriter
+from pipeline.units.maker import UnitMaker
 from ray_jobs.command import parse_shard_config
 from ray_jobs.sharding import shard_openimages
 from ray_jobs.verifying import verify_shards
@@ -35,9 +35,8 @@ JOBS = {"shard_openimages.py": shard_openimages, "verify_shards.py": verify_shar
 def quiet_environment() -> dict[str, str]:
     """The environment of a user at this checkout's Python, without a Ray to join."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    loopback = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     bin_folder = str(Path(sys.executable).parent)
-    return {**environment, **loopback, "PATH": f"{bin_folder}:{environment['PATH']}"}
+    return {**environment, "PATH": f"{bin_folder}:{environment['PATH']}"}
 
 
 @pytest.fixture(scope="session")
@@ -76,15 +75,15 @@ def drive(head: Head, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     signal.signal(signal.SIGTERM, handler)
 
 
-@pytest.fixture
-def make_here(writer_of: Callable[..., UnitWriter]) -> Callable[[list[str]], Prepared]:
+@pytest.fixture(scope="session")
+def make_here(maker_of: Callable[..., UnitMaker]) -> Callable[[list[str]], Prepared]:
     """Make the dataset of a command line without Ray, by the steps of the job."""
 
     def make_dataset(arguments: list[str]) -> Prepared:
         config = parse_shard_config(arguments)
         job = prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
         for task in pending_tasks(job)[0]:
-            writer_of(job).write(task)
+            maker_of(job).make(task)
         records = read_records(job.out)
         end_dataset(job, records, count_totals(job.plan, records, config.draws))
         return job

@@ -20,6 +20,7 @@ from tests.ports import free_ports
 ROOT = Path(__file__).parent.parent.parent
 CODE = ("schemas", "pipeline", "pbe", "ray_jobs", "dashboards")
 PORTS = ("port", "ray-client-server-port", "dashboard-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port")
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 PATIENCE_SECONDS = 120
 
 
@@ -52,6 +53,7 @@ def running_head(root: Path, environment: dict[str, str]) -> Iterator[Head]:
     Args:
         root: an empty folder, which becomes a copy of the repository.
     """
+    environment = {**environment, **LOOPBACK}
     for name in CODE:
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / ".venv").symlink_to(sys.prefix)

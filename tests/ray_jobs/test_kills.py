@@ -1,12 +1,13 @@
 """SIGKILL anywhere, the same command again, the same bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ray_jobs.killing import KillChain, hashes, kill_chains, kill_flags, two_node_cluster
+from pipeline.jobs.preparation import Prepared
+from tests.ray_jobs.killing import hashes, kill_chains, kill_flags, two_node_cluster
 
 CLUSTER_CHAINS = [
     (1, ["driver", "actor", "node", "driver", "actor", "node"]),
@@ -22,12 +23,12 @@ def flags(sample_folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(
-    flags: list[str], quiet_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    flags: list[str], make_here: Callable[[list[str]], Prepared], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     """The hashes of all files of a dataset that was never interrupted."""
-    chain = KillChain(tmp_path_factory.mktemp("whole") / "d", flags, quiet_environment, seed=0)
-    chain.kill_all([])
-    return hashes(chain.out)
+    out = tmp_path_factory.mktemp("uninterrupted") / "d"
+    make_here([*flags, "--out", str(out)])
+    return hashes(out)
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,20 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import s3fs
 
+from pipeline.jobs.preparation import Prepared
 from pipeline.storage.holders import Holder
 from tests.object_storage import Proxy, serve_s3
-from tests.ray_jobs.conftest import ROOT, Run
+from tests.ray_jobs.conftest import Run
+from tests.ray_jobs.head import ROOT
 from tests.ray_jobs.killing import hashes
 
-FLAGS = ("--resolution", "64", "--photos-per-unit", "1", "--encoders", "2")
+FLAGS = ("--resolution", "64", "--photos-per-unit", "1", "--encoders", "1")
 
 
 @pytest.fixture
@@ -31,10 +33,14 @@ def submit(script: str, *arguments: str, environment: dict[str, str]) -> subproc
 
 
 def test_an_s3_that_fails_often_ends_with_the_same_bytes_and_no_secrets(
-    run: Run, faulty: Proxy, quiet_environment: dict[str, str], sample_folder: Path, tmp_path: Path
+    make_here: Callable[[list[str]], Prepared],
+    faulty: Proxy,
+    quiet_environment: dict[str, str],
+    sample_folder: Path,
+    tmp_path: Path,
 ) -> None:
     local = ("--boxes", str(sample_folder / "train-annotations-bbox.csv"), "--images", str(sample_folder / "train"))
-    assert run("shard_openimages.py", *local, *FLAGS, "--out", tmp_path / "d").returncode == 0
+    make_here([*local, *FLAGS, "--out", str(tmp_path / "d")])
 
     fs = s3fs.S3FileSystem(**faulty.options)
     fs.put(str(sample_folder), "bucket/in", recursive=True)

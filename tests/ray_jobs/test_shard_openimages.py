@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_a_job_that_is_told_to_stop_ends_orderly_and_can_go_on(
     command = [sys.executable, str(ROOT / "ray_jobs/shard_openimages.py"), "--out", str(tmp_path / "d"), "--draws", "9"]
     job = subprocess.Popen(
         command,
-        env={**quiet_environment, "RAY_ADDRESS": head.address} if joins else quiet_environment,
+        env={**head.environment, "RAY_ADDRESS": head.address} if joins else quiet_environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -113,11 +114,20 @@ def test_a_job_that_is_told_to_stop_ends_orderly_and_can_go_on(
     while not (tmp_path / "d/run/runs.jsonl").exists():
         assert job.poll() is None
         time.sleep(0.05)
+    listening = [] if joins else [*_listening(job.pid)]
     job.send_signal(number)
     output, _ = job.communicate(timeout=200)
     assert job.returncode == code, output
     assert "run the same command again to go on" in output
     assert "Traceback" not in output
+    assert joins or {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def _listening(pid: int) -> Iterator[str]:
+    """Give the addresses that a process and its children listen on."""
+    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            yield from (c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN)
 
 
 class _StallingServer(ThreadingHTTPServer):

@@ -11,6 +11,8 @@ from schemas.shards import UnitRecord
 from tests.pipeline.conftest import change_byte, files_of, finish_with_pictures, problems
 from tests.ray_jobs.conftest import Run
 
+SMALL = ("--resolution", "64", "--encoders", "1")
+
 
 def test_doing_what_verify_advises_mends_the_dataset(
     drive: Run, make: Callable[..., PreparedJob], sample_folder: Path, tmp_path: Path

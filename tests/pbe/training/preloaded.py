@@ -2,14 +2,20 @@
 
 import json
 import os
+import runpy
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 os.environ["DS_ACCELERATOR"] = "cpu"
 
-import deepspeed  # noqa: F401
+import deepspeed
+import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401  # pulls in the compilers of torch, two CPU-seconds
+import matplotlib.pyplot  # noqa: F401
 import torch
+from diffusers import AutoencoderKL  # noqa: F401
 from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+from transformers import CLIPVisionModel  # noqa: F401
 
 import pbe.training.session as training
 from pbe.feed.order import Position
@@ -25,6 +31,16 @@ def train_all(command_lines: list[list[str]]) -> int:
     """Run several trainings one after the other."""
     with joined(find_place(), timeout_seconds=45):
         return max(main(arguments) for arguments in command_lines)
+
+
+def run_module(module: str, *arguments: str) -> int:
+    """Run a command as `python -m` does."""
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 def measure_memory(arguments: list[str], out: str) -> int:

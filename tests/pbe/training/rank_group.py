@@ -4,13 +4,14 @@ import importlib
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_ports
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.pbe.training.preloaded"])
@@ -21,11 +22,9 @@ class RankGroup:
     """So many ranks running one function of a module, by name, with the same arguments."""
 
     def __init__(
-        self, log: Path, function: str, arguments: Sequence[Any], *, world: int, patience_seconds: float = 60
+        self, log: Path, function: str, arguments: Sequence[Any], *, world: int, patience_seconds: float = 200
     ) -> None:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
+        (port,) = free_ports(1)
         self.patience_seconds = patience_seconds
         self.ranks = [
             FORKS.Process(target=_run_rank, args=(rank, world, port, str(log), function, list(arguments)))

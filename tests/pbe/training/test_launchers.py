@@ -14,9 +14,9 @@ import pytest
 
 from pbe.training.telemetry import METRICS, read_rows
 from tests.pbe.training.rank_group import RANK_VARIABLES
+from tests.ports import free_ports
 from tests.synthetic import write_synthetic
 
-pytestmark = pytest.mark.timeout(200)
 REPOSITORY = Path(__file__).parent.parent.parent.parent
 BIN = Path(sys.executable).parent
 SCRIPT = "pbe/train.py"
@@ -24,7 +24,7 @@ SAVED = "run the same command again to go on"
 LAUNCHERS = {
     "python": [sys.executable, SCRIPT],
     "torchrun": [str(BIN / "torchrun"), "--standalone", "--nproc-per-node", "2", SCRIPT],
-    "deepspeed": [str(BIN / "deepspeed"), "--num_gpus", "2", "--master_port", "29713", SCRIPT],
+    "deepspeed": [str(BIN / "deepspeed"), "--num_gpus", "2", "--master_port", str(free_ports(1)[0]), SCRIPT],
 }
 
 
