@@ -16,17 +16,22 @@ from pathlib import Path
 import pytest
 
 from pipeline.command import run_command
+from pipeline.encoders.clip import ClipEncoder
+from pipeline.encoders.facts import facts_of
+from pipeline.encoders.vae import VaeEncoder
 from pipeline.jobs.ending import end_dataset
 from pipeline.jobs.inputs import check_inputs
-from pipeline.jobs.preparation import Prepared, pending_tasks, prepare
+from pipeline.jobs.preparation import pending_tasks, prepare
 from pipeline.shards.records import read_records
 from pipeline.shards.totals import count_totals
+from pipeline.storage.folder import Folder
 from pipeline.units.maker import UnitMaker
 from ray_jobs.command import parse_shard_config
 from ray_jobs.sharding import shard_openimages
 from ray_jobs.verifying import verify_shards
 from tests.ray_jobs.head import ROOT, Head, running_head
 
+MakeHere = Callable[[list[str]], None]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 JOBS = {"shard_openimages.py": shard_openimages, "verify_shards.py": verify_shards}
 
@@ -76,16 +81,16 @@ def drive(head: Head, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 
 @pytest.fixture(scope="session")
-def make_here(maker_of: Callable[..., UnitMaker]) -> Callable[[list[str]], Prepared]:
+def make_here(maker_of: Callable[..., UnitMaker], vae: VaeEncoder, clip: ClipEncoder) -> MakeHere:
     """Make the dataset of a command line without Ray, by the steps of the job."""
 
-    def make_dataset(arguments: list[str]) -> Prepared:
+    def make_dataset(arguments: list[str]) -> None:
         config = parse_shard_config(arguments)
-        job = prepare(check_inputs(config), device="cpu", say=lambda line: None, progress=lambda rows: None)
+        quiet = {"say": lambda line: None, "progress": lambda rows: None}
+        job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(vae, clip), **quiet)
         for task in pending_tasks(job)[0]:
             maker_of(job).make(task)
         records = read_records(job.out)
         end_dataset(job, records, count_totals(job.plan, records, config.draws))
-        return job
 
     return make_dataset

@@ -1,12 +1,12 @@
 """SIGKILL anywhere, the same command again, the same bytes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.jobs.preparation import Prepared
+from tests.ray_jobs.conftest import MakeHere
 from tests.ray_jobs.killing import hashes, kill_chains, kill_flags, two_node_cluster
 
 CLUSTER_CHAINS = [
@@ -22,9 +22,7 @@ def flags(sample_folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(
-    flags: list[str], make_here: Callable[[list[str]], Prepared], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+def uninterrupted(flags: list[str], make_here: MakeHere, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The hashes of all files of a dataset that was never interrupted."""
     out = tmp_path_factory.mktemp("uninterrupted") / "d"
     make_here([*flags, "--out", str(out)])

@@ -4,16 +4,15 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import s3fs
 
-from pipeline.jobs.preparation import Prepared
 from pipeline.storage.holders import Holder
 from tests.object_storage import Proxy, serve_s3
-from tests.ray_jobs.conftest import Run
+from tests.ray_jobs.conftest import MakeHere, Run
 from tests.ray_jobs.head import ROOT
 from tests.ray_jobs.killing import hashes
 
@@ -33,7 +32,7 @@ def submit(script: str, *arguments: str, environment: dict[str, str]) -> subproc
 
 
 def test_an_s3_that_fails_often_ends_with_the_same_bytes_and_no_secrets(
-    make_here: Callable[[list[str]], Prepared],
+    make_here: MakeHere,
     faulty: Proxy,
     quiet_environment: dict[str, str],
     sample_folder: Path,
