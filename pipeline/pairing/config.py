@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.config import ShardConfig
-from pipeline.encoders.names import UNTRAINED
+from pipeline.encoders.names import UNTRAINED, refuse_missing
 from pipeline.errors import InputError
 from pipeline.pairing.folder import FOLDERS
 from pipeline.storage.urls import absolute, filesystem, is_local
@@ -120,6 +120,7 @@ def _part_of(model: str, part: str) -> str:
         raise InputError(
             f"--model {model}: is a file; give a folder, such as pbe.convert makes of it, or --vae and --clip"
         )
+    refuse_missing(f"--model {model}", model, "give the folder of a model, or name its parts with --vae and --clip")
     if not path.exists():
         return f"{model}:{part}"
     export = path if (path / "unet").is_dir() else path / "model"  # what a training leaves

@@ -347,6 +347,7 @@ def test_a_flag_that_cannot_work_is_refused(folder: Path, tmp_path: Path) -> Non
         (("--resolution", "60"), "multiple of the VAE's factor"),
         (("--split-shares", "0", "1", "0"), "give --split-shares 1 0 0"),
         (("--model", str(folder)), "has no vae/; give the folder of a whole model, or name it with --vae"),
+        (("--model", str(folder / "none")), "none: no such folder or file; give the folder of a model, or name its"),
         (("--model", str(folder / "images/a.jpg")), "is a file; give a folder, such as pbe.convert makes"),
         (("--workers", "-1"), "--workers -1"),
     ):
