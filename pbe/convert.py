@@ -12,7 +12,8 @@ from typing import Literal
 
 import tyro
 
-from pbe.weights.model_files import model_configs, refuse_missing_encoder, refuse_no_conditioner
+from pbe.weights.hub import find_configs
+from pbe.weights.model_files import encoder_config, refuse_no_conditioner
 from pbe.weights.note import is_own, read_note
 from pipeline.command import guard
 from pipeline.errors import InputError
@@ -71,16 +72,16 @@ def _convert(arguments: list[str]) -> int:
 
 
 def check_paths(config: ConvertConfig) -> None:
-    """Look at the model, the encoders and the place to write, as far as they lie on this machine.
+    """Look at the model, the encoders and the place to write, here or on the hub.
 
     What this project did not write is never written over, nor the model itself.
 
     Raises:
         InputError: naming the flag, the value and what to give.
     """
-    model = model_configs("--model", config.model)
-    for flag, name in (("--vae", config.vae), ("--clip", config.clip)):
-        refuse_missing_encoder(flag, name)
+    model = find_configs("--model", config.model)
+    encoder_config("--vae", config.vae, "vae")
+    encoder_config("--clip", config.clip, "image_encoder")
     place = Path(filesystem(config.out)[1]).resolve()  # a link's target is written, the link stays
     flag = f"--out {config.out}"
     if config.out.endswith(".ckpt") and place.exists():

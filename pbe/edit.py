@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from pbe.editing.cases import read_cases, single_case
-from pbe.editing.checks import check_model, check_source
+from pbe.editing.checks import check_model, refuse_odd_size
 from pbe.editing.config import EditConfig
 from pbe.editing.inputs import read_case
 from pbe.editing.outputs import find_outputs, refuse_overlaps
@@ -39,7 +39,7 @@ def _edit(arguments: list[str]) -> int:
     outputs = find_outputs(config)
     cases = read_cases(config) if config.cases else [single_case(config, name=outputs.stem)]
     refuse_overlaps(outputs, cases)
-    check_model(config)
+    factor = check_model(config)
     pictures = {}
     if config.cases:
         refuse_changes(outputs, cases, config)
@@ -47,7 +47,8 @@ def _edit(arguments: list[str]) -> int:
         [case] = cases
         pictures[case] = read_case(case)
         height, width = pictures[case].mask.shape
-        check_source(config, width, height)
+        if config.compat:
+            refuse_odd_size(width, height, factor=factor)
     print("importing torch and diffusers", flush=True)  # which --help and refusals need not wait for
     from pbe.editing.run import edit_cases
 

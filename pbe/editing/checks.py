@@ -1,21 +1,16 @@
 """Checks: an edit's flags, and the configs of its model -> nothing, or the mistake by name. Imports no torch.
 
-All of it is refused again where it is used: from Python, or where a hub's model is known only once it is fetched.
+All of it is refused again where it is used, for those who edit from Python and for checkpoints, which have no config.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pbe.editing.config import EditConfig, refuse_resolution
-from pbe.weights.model_files import (
-    encoder_config,
-    find_weights,
-    model_configs,
-    read_json,
-    refuse_missing_encoder,
-    refuse_no_conditioner,
-)
+from pbe.weights.hub import find_configs
+from pbe.weights.model_files import encoder_config, read_json, refuse_no_conditioner
 from pbe.weights.note import read_note
 from pipeline.errors import InputError
 
@@ -24,38 +19,31 @@ _DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d{1,3})?")
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/dxg", "/dev/kfd")  # NVIDIA, Jetson, WSL, AMD
 
 
-def check_model(config: EditConfig) -> None:
-    """Look at what the flags name of the model and its encoders, as far as it lies on this machine.
+def check_model(config: EditConfig) -> int:
+    """Look at the configs of the model and its encoders, here or on the hub.
+
+    Returns:
+        px along a latent cell's side; 0: unknown until the weights are read.
 
     Raises:
         InputError: something is missing, cannot be a model, or does not go with --resolution.
     """
     _check_device(config.device)
-    for flag, name in (("--vae", config.vae), ("--clip", config.clip)):
-        refuse_missing_encoder(flag, name)
-    folder = model_configs("--model", config.model)
+    folder = find_configs("--model", config.model)
+    vae = encoder_config("--vae", config.vae, "vae")
+    encoder_config("--clip", config.clip, "image_encoder")
     if folder is None:
-        return
+        return _factor(vae)
     read_note(folder)
     refuse_no_conditioner(config.model, folder)
     for part, flag, given in (("vae", "--vae", config.vae), ("image_encoder", "--clip", config.clip)):
-        if not given and find_weights(folder / part) is None:
+        if not given and not (folder / part / "config.json").is_file():
             raise InputError(f"--model {config.model}: holds no {part} to edit with; name one with {flag}")
-    factor = _factor(config, folder)
+    factor = _factor(vae if config.vae else read_json(folder / "vae" / "config.json"))
     levels = read_json(folder / "unet" / "config.json").get("block_out_channels")
     if factor and isinstance(levels, list) and levels:
         refuse_resolution(config.resolution, factor=factor, levels=len(levels))
-
-
-def check_source(config: EditConfig, width: int, height: int) -> None:
-    """Hold a source's size against --compat.
-
-    Raises:
-        InputError: see `refuse_odd_size`.
-    """
-    folder = model_configs("--model", config.model)
-    if config.compat:
-        refuse_odd_size(width, height, factor=_factor(config, folder) if folder else 1)
+    return factor
 
 
 def refuse_odd_size(width: int, height: int, *, factor: int) -> None:
@@ -79,8 +67,7 @@ def _check_device(device: str) -> None:
         raise InputError(f"--device {device}: this machine has no GPU driver; give cpu")
 
 
-def _factor(config: EditConfig, folder: Path) -> int:
-    """Px along a latent cell's side, by the VAE's config; 0: unknown."""
-    vae = encoder_config(config.vae or str(folder / "vae"), "vae") or {}
-    widths: Any = vae.get("block_out_channels") or vae.get("encoder_block_out_channels")
+def _factor(vae: Mapping[str, Any] | None) -> int:
+    """Px along a latent cell's side, by a VAE's config; 0: unknown."""
+    widths: Any = vae and (vae.get("block_out_channels") or vae.get("encoder_block_out_channels"))
     return 2 ** (len(widths) - 1) if isinstance(widths, list) and widths else 0

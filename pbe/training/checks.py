@@ -12,7 +12,7 @@ from pbe.feed.dataset import Dataset, check_sources, open_dataset
 from pbe.feed.order import Order, check_world, divisors
 from pbe.training.config import TrainConfig, encoder_name
 from pbe.training.run_folder import STATE, list_checkpoints, refuse_beginning, refuse_busy, refuse_changes
-from pbe.weights.model_files import model_configs
+from pbe.weights.hub import find_configs
 from pipeline.encoders.facts import read_clip_facts, read_vae_facts
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
@@ -27,7 +27,7 @@ def check_training(config: TrainConfig) -> None:
         InputError: naming the flag, the value and what to give.
     """
     if config.init_from:
-        model_configs("--init-from", config.init_from)
+        find_configs("--init-from", config.init_from)
     count_micro_batches(config, world=int(os.environ.get("WORLD_SIZE", "1")))
     dataset = open_dataset(config.data, split="train", anonymous=config.anonymous)
     Order(dataset.counts, batch=config.batch_size, lanes=config.lanes, block=config.block, seed=config.seed)

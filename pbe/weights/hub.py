@@ -5,8 +5,12 @@ from pathlib import Path
 
 import huggingface_hub
 
-from pbe.weights.model_files import FORMS, STEMS, find_weights
+from pbe.weights.model_files import FORMS, PATHS, STEMS, find_weights, model_folder
+from pbe.weights.note import NOTE_FILE
+from pipeline.encoders.names import WEIGHT_SUFFIXES, refuse_missing
 from pipeline.errors import InputError
+
+CONFIGS = ["model_index.json", NOTE_FILE, "*/config.json"]
 
 
 def fetch(source: str, *, parts: Sequence[str], extra: Sequence[str] = (), hint: str = FORMS) -> Path:
@@ -29,9 +33,31 @@ def fetch(source: str, *, parts: Sequence[str], extra: Sequence[str] = (), hint:
         there = [folder / part for part in parts if (folder / part / "config.json").exists()]
         return folder if all(map(find_weights, there)) else _snapshot(source, ".bin", parts, extra)
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        raise InputError(
-            f"{source}: not a folder here, and the hub does not provide it ({type(error).__name__}); {hint}"
-        ) from error
+        raise _not_provided(source, error, hint) from error
+
+
+def find_configs(flag: str, source: str) -> Path | None:
+    """Find the folder whose configs describe a model; of a hub id, fetch no more than these. None: a checkpoint.
+
+    Raises:
+        InputError: nothing is there, or it cannot be a model; names the flag.
+    """
+    refuse_missing(f"{flag} {source}", source, PATHS)
+    path = Path(source)
+    if path.is_dir():
+        return model_folder(path)
+    if path.is_file():
+        if path.suffix not in WEIGHT_SUFFIXES:
+            raise InputError(f"{flag} {source}: ends in none of {', '.join(WEIGHT_SUFFIXES)}; {FORMS}")
+        return None
+    try:
+        return model_folder(Path(huggingface_hub.snapshot_download(source, allow_patterns=CONFIGS)))
+    except (OSError, ValueError) as error:
+        raise _not_provided(f"{flag} {source}", error, FORMS) from error
+
+
+def _not_provided(source: str, error: Exception, hint: str) -> InputError:
+    return InputError(f"{source}: not a folder here, and the hub does not provide it ({type(error).__name__}); {hint}")
 
 
 def _snapshot(source: str, suffix: str, parts: Sequence[str], extra: Sequence[str]) -> Path:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.encoders.facts import find_config
 from pipeline.encoders.names import NO_WEIGHTS, NONE, UNTRAINED, WEIGHT_SUFFIXES, refuse_missing
 from pipeline.errors import InputError
 
@@ -39,19 +40,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def model_configs(flag: str, source: str) -> Path | None:
-    """Find the folder whose configs describe a model; None: a file or a hub id, which is checked when it is read.
-
-    Raises:
-        InputError: it does not exist, or cannot be a model.
-    """
-    refuse_missing(f"{flag} {source}", source, PATHS)
-    path = Path(source)
-    if path.is_file() and path.suffix not in WEIGHT_SUFFIXES:
-        raise InputError(f"{flag} {source}: ends in none of {', '.join(WEIGHT_SUFFIXES)}; {FORMS}")
-    return model_folder(path) if path.is_dir() else None
-
-
 def is_paint_by_example(folder: Path) -> bool:
     """Whether a model's folder is diffusers' Paint by Example."""
     index = folder / "model_index.json"
@@ -68,20 +56,22 @@ def refuse_no_conditioner(source: str, folder: Path) -> None:
         raise InputError(f"{source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
 
 
-def refuse_missing_encoder(flag: str, name: str) -> None:
-    """Refuse an encoder's path that does not exist; `none`, `untrained` and hub ids pass, and the hub is not asked.
+def encoder_config(flag: str, name: str, part: str) -> dict[str, Any] | None:
+    """Read the config of an encoder: of its folder, of a pipeline's folder with that part in it, or from the hub.
+
+    Returns:
+        None where there is none to read: no name, one of the words, a checkpoint.
 
     Raises:
-        InputError: naming the flag, the value and what to give.
+        InputError: nothing is there; names the flag, the value and what to give.
     """
-    if name not in ("", NONE, UNTRAINED):
-        refuse_missing(f"{flag} {name}", name, NO_WEIGHTS)
-
-
-def encoder_config(name: str, part: str) -> dict[str, Any] | None:
-    """Read the config of an encoder's folder, or of a pipeline's folder with that part in it; None: there is none."""
+    if name in ("", NONE, UNTRAINED) or Path(name).is_file():
+        return None
+    refuse_missing(f"{flag} {name}", name, NO_WEIGHTS)
+    if not Path(name).is_dir():
+        return read_json(find_config(flag, name, part))
     places = [Path(name) / "config.json", Path(name) / part / "config.json"]
-    return next((read_json(place) for place in places if name and place.is_file()), None)
+    return next((read_json(place) for place in places if place.is_file()), None)
 
 
 def model_folder(folder: Path) -> Path:

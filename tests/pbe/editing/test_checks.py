@@ -33,6 +33,8 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "training without model": (_edit(model="run"), ["run: a training without a model yet", "--export-only"]),
     "model without VAE": (_edit(model="bare"), ["--model bare: holds no vae", "name one with --vae"]),
     "Stable Diffusion": (_edit(model="plain"), ["plain: has no exemplar conditioner", "give a diffusers folder"]),
+    "model not on the hub": (_edit(model="no-one/nothing"), ["--model no-one/nothing: not a folder here, and the hub"]),
+    "vae not on the hub": (_edit("--vae", "no-one/nothing:vae"), ["--vae no-one/nothing:vae: cannot be loaded"]),
     "vae missing": (_edit("--vae", "./vae"), ["--vae ./vae: no such folder or file"]),
     "clip missing": (_edit("--clip", "~/clip"), ["--clip ~/clip: no such folder or file"]),
     "resolution": (_edit("--resolution", "20"), ["--resolution 20: give a multiple of 8"]),
@@ -91,8 +93,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (place / folder / "model_index.json").write_text('{"_class_name": "PaintByExamplePipeline"}')
     (place / "plain/unet").mkdir(parents=True)
     (place / "model/image_encoder").mkdir()
-    for part in ("vae", "image_encoder"):
-        (place / "model" / part / "model.safetensors").touch()
+    (place / "model/image_encoder/config.json").write_text("{}")
     (place / "run/checkpoints").mkdir(parents=True)
     return place
 

@@ -37,6 +37,7 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "no sources": (_train("--no-augmentation", "--vae", "untrained", "--clip", "untrained"), ["with --keep-source"]),
     "weights missing": (_train("--init-from", "./sd"), ["--init-from ./sd: no such folder or file"]),
     "weights of another kind": (_train("--init-from", "notes.txt"), ["--init-from notes.txt: ends in none of"]),
+    "weights not on the hub": (_train("--init-from", "no-one/nothing"), ["--init-from no-one/nothing: not a folder"]),
     "vae missing": (_train("--vae", "/no/vae"), ["--vae /no/vae: no such folder or file"]),
     "clip missing": (_train("--clip", "data/clip"), ["--clip data/clip: no such folder or file"]),
     "vae of another size": (

@@ -17,6 +17,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "not a model": (["--model", "notes", "--out", "out"], ["notes: has no unet folder"]),
     "Stable Diffusion": (["--model", "plain", "--out", "out"], ["plain: has no exemplar conditioner"]),
     "damaged note": (["--model", "noted", "--out", "out"], ["pbe.json", "copy the model's folder again"]),
+    "not on the hub": (
+        ["--model", "no-one/nothing", "--out", "out"],
+        ["--model no-one/nothing: not a folder here"],
+    ),
     "vae missing": (["--model", "model", "--out", "out", "--vae", "/none"], ["--vae /none: no such folder"]),
     "clip missing": (["--model", "model", "--out", "out", "--clip", "model/x"], ["--clip model/x: no such folder"]),
     "taken": (["--model", "model", "--out", "notes"], ["--out notes: holds something other than a model"]),
