@@ -126,7 +126,5 @@ def _part_of(model: str, part: str) -> str:
     export = path if (path / "unet").is_dir() else path / "model"  # what a training leaves
     if not (export / part / "config.json").exists():
         flag = "--vae" if part == "vae" else "--clip"
-        raise InputError(
-            f"--model {model}: has no {part}/; give the folder of a complete model, or name it with {flag}"
-        )
+        raise InputError(f"--model {model}: has no {part}/; give a complete model, or name it with {flag}")
     return absolute(str(export))

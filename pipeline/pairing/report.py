@@ -27,7 +27,8 @@ def drop_lines(out: Folder, records: list[UnitRecord], table: pa.Table) -> Itera
                 reasons.setdefault((drop["image_id"], drop["box_id"], drop["reason"]), drop["detail"])
     if not reasons:
         return
-    yield f"{len({pair[:2] for pair in reasons})} pairs were dropped from some or all draws (all: {out.url}/drops/units):"
+    pairs = {pair[:2] for pair in reasons}
+    yield f"{len(pairs)} pairs were dropped from some or all draws (all: {out.url}/drops/units):"
     for (image_id, box_id, reason), detail in sorted(reasons.items())[:SHOWN_DROPS]:
         number = f" (mask {box_id + 1} of it)" if box_id else ""
         name = image_id if image_id.isprintable() else repr(image_id)
