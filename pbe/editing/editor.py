@@ -30,7 +30,7 @@ from pbe.model.sampler import (
 from pbe.weights.parts import Parts, load_parts
 from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
-from pipeline.draws.masks import latent_mask
+from pipeline.draws.raster import latent_mask
 from pipeline.encoders.clip import clip_normalise
 from pipeline.encoders.facts import latent_factor
 from pipeline.encoders.latents import decode, encode_mean

@@ -16,7 +16,7 @@ import torch
 import webdataset as wds
 
 from pbe.feed.dataset import open_dataset
-from pipeline.draws.masks import raster_mask, reduce_mask
+from pipeline.draws.raster import raster_mask, reduce_mask
 from schemas.samples import ROW_EXT, TENSORS_EXT
 
 

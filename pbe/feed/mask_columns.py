@@ -5,7 +5,8 @@ import torch
 
 from pbe.feed.columns import StoredSample
 from pbe.feed.dataset import Dataset
-from pipeline.draws.masks import raster_mask, rectangle, reduce_mask
+from pipeline.draws.masks import rectangle
+from pipeline.draws.raster import raster_mask, reduce_mask
 from pipeline.encoders.pixels import blank_signed, signed
 from schemas.samples import SOURCE_EXT
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pipeline.arrays import Box, PixelBox, Pixels, Polygon, Sides
 from pipeline.draws.crops import Crop, crop_around, extend_box, outer_px
 from pipeline.draws.exemplars import Augmentation, augment_exemplar, crop_exemplar, exemplar_box
-from pipeline.draws.masks import draw_bezier_mask, raster_mask, rectangle
+from pipeline.draws.masks import draw_bezier_mask, rectangle
+from pipeline.draws.raster import raster_mask
 from pipeline.errors import DrawError
 from pipeline.photos.decode import Photo
 from pipeline.photos.jpeg import decode_jpeg

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.arrays import Pixels
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar
-from pipeline.draws.masks import raster_mask
+from pipeline.draws.raster import raster_mask
 from pipeline.photos.resize import resize
 from pipeline.pictures.outlines import TILE_PX, outline_sample
 from pipeline.shards.samples import Row, Sample, read_index, read_sample

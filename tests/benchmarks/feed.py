@@ -30,7 +30,7 @@ from pbe.feed.noise import draw_randomness
 from pbe.feed.order import Position
 from pbe.feed.readers import open_reader
 from pbe.feed.training_feed import Feed
-from pipeline.draws.masks import raster_mask, reduce_mask
+from pipeline.draws.raster import raster_mask, reduce_mask
 from tests.synthetic import write_synthetic
 
 ROUNDS = 9

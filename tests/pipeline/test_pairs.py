@@ -15,7 +15,7 @@ from PIL import Image
 from pbe.edit import main as edit
 from pbe.feed.config import FeedConfig, MaskMode
 from pbe.feed.fixed_batches import fixed_batches
-from pipeline.draws.masks import raster_mask, reduce_mask
+from pipeline.draws.raster import raster_mask, reduce_mask
 from pipeline.errors import InputError
 from pipeline.pairs import shard_pairs
 from pipeline.photos.jpeg import decode_jpeg

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pbe.editing.canvas import blend, crop_for_editing, cut_mask, hole_box, seam
 from pipeline.draws.crops import Crop
-from pipeline.draws.masks import raster_mask, rectangle
+from pipeline.draws.masks import rectangle
+from pipeline.draws.raster import raster_mask
 
 SIZES = st.integers(8, 300)
 RESOLUTION = 64

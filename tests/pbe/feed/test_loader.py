@@ -7,7 +7,7 @@ import torch
 
 from pbe.feed.dataset import open_dataset
 from pbe.feed.loader import webdataset_loader
-from pipeline.draws.masks import raster_mask, reduce_mask
+from pipeline.draws.raster import raster_mask, reduce_mask
 from pipeline.shards.samples import read_index, read_sample
 from schemas.shards import index_path
 from tests.synthetic import write_synthetic

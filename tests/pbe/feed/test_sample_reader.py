@@ -12,7 +12,7 @@ from pbe.feed.config import FeedConfig
 from pbe.feed.sample_reader import SampleError
 from pbe.feed.training_feed import Feed
 from pipeline.draws.exemplars import augment_with
-from pipeline.draws.masks import latent_mask, raster_mask
+from pipeline.draws.raster import latent_mask, raster_mask
 from pipeline.encoders.clip import ClipEncoder, clip_normalise
 from pipeline.encoders.pixels import unit_pixels
 from pipeline.errors import InputError

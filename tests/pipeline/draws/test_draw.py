@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.draws.draw import DrawRecipe, blank, choose_draw, draw_sample
-from pipeline.draws.masks import raster_mask
+from pipeline.draws.raster import raster_mask
 from pipeline.errors import DrawError
 from pipeline.photos.decode import Photo
 

@@ -7,16 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from pipeline.draws.crops import extend_box, outer_px
-from pipeline.draws.masks import (
-    JITTER_PX,
-    cover,
-    curve_basis,
-    draw_bezier_mask,
-    latent_mask,
-    raster_mask,
-    rectangle,
-    reduce_mask,
-)
+from pipeline.draws.masks import JITTER_PX, cover, curve_basis, draw_bezier_mask, rectangle
+from pipeline.draws.raster import latent_mask, raster_mask, reduce_mask
 from pipeline.rng import rng_for
 
 sides = st.floats(0, 1)

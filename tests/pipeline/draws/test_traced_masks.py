@@ -11,7 +11,8 @@ from PIL import Image
 
 from pipeline.draws.crops import Crop
 from pipeline.draws.mask_pictures import decode_mask, fit_mask
-from pipeline.draws.masks import draw_bezier_mask, raster_mask
+from pipeline.draws.masks import draw_bezier_mask
+from pipeline.draws.raster import raster_mask
 from pipeline.draws.rings import join_rings, split_rings
 from pipeline.draws.traced_masks import trace_mask
 from pipeline.errors import DrawError, PhotoError

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.draws.exemplars import augment_exemplar
-from pipeline.draws.masks import raster_mask
+from pipeline.draws.raster import raster_mask
 from pipeline.encoders.clip import ClipEncoder
 from pipeline.encoders.pixels import blank_signed, signed
 from pipeline.encoders.vae import VaeEncoder
