@@ -25,7 +25,7 @@ from pipeline.storage.folder import Folder
 from tests.object_storage import Proxy
 from tests.pbe.training.rank_group import RankGroup
 from tests.pipeline.conftest import files_of, problems
-from tests.pipeline.draws.test_traced_masks import blobs, iou
+from tests.pipeline.draws.blobs import blobs, iou
 
 RUN_MODULE = "tests.pbe.training.preloaded.run_module"
 SMALL = ("--model", "untrained", "--resolution", "64", "--draws", "2", "--device", "cpu", "--workers", "2")

@@ -139,10 +139,10 @@ def test_any_position_of_open_images_with_four_draws_is_reached_at_once() -> Non
     rng = np.random.default_rng(0)
     counts = [rng.integers(950, 1001, 1900) for _ in range(4)]
     order = Order(counts, batch=1024, lanes=64, block=64, seed=0)
-    began = time.perf_counter()
+    began = time.process_time()
     for epoch in (0, 3, 1_000_003):
         position = Position(epoch, order.count(epoch).steps - 1)
         places = order.places(position, np.arange(1024))
         assert (places.shards >= 0).all()
         assert order.position(order.steps_before(position)) == position
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

@@ -57,7 +57,7 @@ def flags(data: Path, out: Path, *more: str) -> list[str]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
 
@@ -79,7 +79,7 @@ def test_a_signal_to_the_launcher_ends_the_training_with_a_checkpoint(
         # deepspeed's outermost process forwards nothing: as a scheduler or a terminal does, tell the whole group
         (os.killpg if launcher == "deepspeed" else os.kill)(process.pid, number)
         wait_for(lambda: SAVED in log.read_text())
-        assert code is None or process.wait(30) == code
+        assert code is None or process.wait(120) == code
     assert SAVED in log.read_text(), log.read_text()
     last = read_rows(out / METRICS)[-1]["step"]
     assert json.loads((out / "checkpoints" / f"step-{last:08d}" / "state.json").read_text())["step"] == last
@@ -89,7 +89,7 @@ def test_help_and_a_users_mistake_need_neither_torch_nor_deepspeed_and_show_no_t
     log = tmp_path / "log"
     for arguments, code in ((["--help"], 0), (["huge"], 2), (["paper", "--zero-stage", "0"], 2)):
         with launch([sys.executable, "-X", "importtime", SCRIPT, *arguments], log) as process:
-            assert process.wait(30) == code
+            assert process.wait(120) == code
     text = log.read_text()
     assert "--zero-stage" in text and "preset 'huge': give one of tiny, smoke, paper, 24gb" in text
     assert "give --zero-stage 1, 2 or 3" in text

@@ -17,24 +17,14 @@ from pipeline.draws.rings import join_rings, split_rings
 from pipeline.draws.traced_masks import trace_mask
 from pipeline.errors import DrawError, PhotoError
 from pipeline.rng import rng_for
+from tests.pipeline.draws.blobs import blobs, iou
 
 MAX_PIXELS = 1_000_000
 LAMBDA = np.array([[0, 0, 1, 0, 0], [0, 1, 0, 1, 0], [1, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.uint8)
 
 
-def blobs(seed: int, height: int, width: int, *, grain: int, share: float) -> np.ndarray:
-    """A mask of several pieces with holes."""
-    noise = np.random.default_rng(seed).random((height, width)).astype(np.float32)
-    smooth = cv2.GaussianBlur(noise, (0, 0), grain)
-    return (smooth > np.quantile(smooth, 1 - share)).astype(np.uint8)
-
-
 def whole(side: int) -> Crop:
     return Crop((0, 0, side, side), "crop")
-
-
-def iou(one: np.ndarray, other: np.ndarray) -> float:
-    return float((one & other).sum() / (one | other).sum())
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
