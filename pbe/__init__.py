@@ -1,14 +1,15 @@
 """Shards -> model -> training -> editing -> evaluation. No Ray.
 
-    train.py, edit.py, convert.py   the commands
-    batch.py                        Batch: what the feed makes and the model takes
+Files in the order of the flow:
 
-Rooms in the order of the flow; each one's docstring lists its files:
-
-    feed            shards -> batches
-    model           batches -> losses; noise and conditions -> latents
-    weights         published and own weights -> models, and back
-    training        feed and model -> checkpoints and exports
-    editing         model, picture, mask and exemplar -> edited picture
-    evaluation      model and unseen photos -> how well it does
+    train        the verb: flags -> a trained model
+    edit         the verb, and edit() for Python: source, mask, exemplar -> pictures
+    convert      the verb: any form of a model -> another
+    batch        samples with the randomness of one step: the one type that crosses rooms
+    feed/        shards -> batches
+    model/       conditioner, UNet, noise schedule, sampler
+    weights/     published weights in and out
+    training/    config -> a trained model, through DeepSpeed
+    editing/     source, mask, exemplar -> pictures
+    evaluation/  a model and unseen photos -> how good it is
 """

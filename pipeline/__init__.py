@@ -1,11 +1,26 @@
 """Open Images tables and photos -> draws -> shards. Pure functions; no Ray.
 
-In the order of the flow: config, boxes, filters, plan, photos (with photo_headers and colour), crops, masks, exemplars,
-draws, encoders, shards, units, manifest, pictures, verify (with verify_units and problems); job ties their beginning
-together, ending their end. pairs makes a dataset of masks of one's own: pair_config, pair_folder, pair_table,
-pair_store, traced_masks, pair_draws, pair_report. Beside it: rng (all randomness), storage (any fsspec URL), lock,
-ahead, errors, command, redaction, rings (for masks), spill and hashing (for the plan), sample_photos (the embedded Open
-Images folder).
+Files in the order of the flow:
+
+    pairs          the verb for pairs of your own: a folder -> a dataset
+    config         flags and presets of the shard job
+    boxes/         tables -> BOXES -> the first rule that drops each row
+    planning/      BOXES -> units of photos
+    photos/        image id -> bytes -> upright RGB, or the reason why not
+    draws/         photo and box -> source, mask, exemplar
+    encoders/      sources -> latents, exemplars -> vectors
+    units/         a unit of photos -> its shards, one a draw
+    shards/        a dataset on disk: samples, records, recipe, manifest
+    pictures/      dataset -> overview.png and funnel.png
+    verification/  dataset -> what is wrong with it
+    jobs/          config -> prepared job -> finished dataset
+    pairing/       photos with masks of your own -> the same job
+    storage/       any fsspec URL -> complete files
+    command        a user's mistake or a storage fault -> one message and an exit code
+    errors         errors that the user can fix
+    rng            seed, stage, key -> a generator: all randomness
+    ahead          items -> results, made a few items before they are asked for
+    arrays         what the arrays and tuples mean that cross modules
 """
 
 import time

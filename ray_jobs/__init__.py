@@ -1,12 +1,14 @@
 """The only Ray: thin jobs around the pipeline.
 
-shard_openimages.py   the shard job, to run or to submit
-command.py            its command line -> a config
-sharding.py           its steps, and the cluster that it opens once there is work
-units_on_ray.py       units -> results, by a pool of encoder actors
-verify_shards.py      the verify job, to run or to submit
-verifying.py          its steps
-cluster.py            joining or starting Ray, and what fits there
+Files in the order of the flow:
+
+    shard_openimages  the shard job, to submit or run
+    command           its command line -> a config
+    sharding          its steps, in order
+    cluster           joins the Ray that the job was submitted to, or starts one
+    units_on_ray      unit tasks -> records, by a pool of encoder actors
+    verify_shards     the verify job
+    verifying         its steps, in order
 """
 
 import os

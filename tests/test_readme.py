@@ -1,5 +1,6 @@
 """Pages: every README.md, CONTRIBUTING.md and CHANGELOG.md -> whether what they say of the code holds."""
 
+import importlib
 import pkgutil
 import re
 import runpy
@@ -23,6 +24,7 @@ READMES = [FRONT, *sorted(page for folder in (*CODE, "tests") for page in (ROOT 
 PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 ROOMS = sorted(init.parent for folder in CODE for init in (ROOT / folder).rglob("__init__.py"))
 
+EVERY_ROOM = pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 # How a page writes each command -> how it is run.
@@ -147,6 +149,14 @@ def test_the_tree_names_every_room_and_no_other() -> None:
 
 def test_the_front_page_is_short() -> None:
     assert len(FRONT.read_text().split()) <= 1800
+
+
+@EVERY_ROOM
+def test_the_docstring_of_a_room_lists_its_files_and_rooms_and_no_others(room: Path) -> None:
+    docstring = importlib.import_module(".".join(room.relative_to(ROOT).parts)).__doc__ or ""
+    listed = re.findall(r"^ {4}(\w+)/? +\S", docstring, re.M)
+    files = [file.stem for file in room.glob("*.py") if file.name != "__init__.py"]
+    assert sorted(listed) == sorted([*files, *(inner.parent.name for inner in room.glob("*/__init__.py"))])
 
 
 def _blocks(page: Path, language: str) -> list[str]:

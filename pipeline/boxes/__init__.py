@@ -1,1 +1,11 @@
-"""Boxes: tables -> BOXES -> the first rule that drops each row."""
+"""Boxes: tables -> BOXES -> the first rule that drops each row.
+
+Files in the order of the flow:
+
+    hashed_files  a table's URL -> an open file that is hashed as it is read
+    csv_blocks    an open CSV -> blocks of lines -> BOXES, and lines that are not rows
+    malformed     BOXES -> why a row cannot be a box
+    tables        tables -> BOXES, streamed: all of the above
+    filters       BOXES -> the first rule that drops each row
+    class_names   a table of labels -> label -> name
+"""

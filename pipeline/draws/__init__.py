@@ -1,1 +1,13 @@
-"""Draws: photo and box -> source, mask, exemplar."""
+"""Draws: photo and box -> source, mask, exemplar.
+
+Files in the order of the flow:
+
+    crops          box -> extended box -> square crop
+    masks          box -> polygon -> pixels -> latent size: the one raster
+    transforms     the four steps of an exemplar's augmentation, by albumentations
+    exemplars      box -> exemplar -> its augmentation, replayable
+    draw           photo and planned box -> source, mask, exemplar: all of the above
+    mask_pictures  a mask picture of any mode and size -> the pixels to repaint
+    rings          pieces and holes <-> the one polygon that is stored
+    traced_masks   pixels to repaint -> polygon of a crop
+"""

@@ -1,11 +1,13 @@
 """Pairing: photos with masks of your own -> the same job.
 
-config.py           flags -> a shard job's config
-folder.py           a folder or pairs.csv -> which files belong together
-table.py            files that belong together -> PAIRS, with a digest of each
-store.py            PAIRS -> photos by id
-given_pictures.py   the files of a pair -> mask and exemplar, decoded
-draws.py            photo, mask and exemplar -> source, mask and exemplar of a sample
-making.py           units -> results, on the threads of this process
-report.py           drops -> what the user should know
+Files in the order of the flow:
+
+    config          flags -> a shard job's config
+    folder          a folder -> which files belong together
+    table           files that belong together -> PAIRS, with their digests
+    store           PAIRS -> photos by id, and the bytes of their masks and exemplars
+    draws           photo, mask, exemplar -> a drawn sample
+    given_pictures  the files of a pair -> mask and exemplar, decoded -> a drawn sample
+    making          unit tasks -> results, on the threads of this process
+    report          drops -> which pairs gave less than they might, and the next command
 """

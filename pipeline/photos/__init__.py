@@ -1,1 +1,17 @@
-"""Photos: id -> bytes -> upright RGB, or the reason why not."""
+"""Photos: id -> bytes -> upright RGB, or the reason why not.
+
+Files in the order of the flow:
+
+    formats        which names may be photos, which decoders are tried
+    archives       a tar of photos -> where each photo lies in it
+    bounded_reads  a name in a folder -> a picture's bytes, within a limit
+    store          image id -> bytes, from folders and tars
+    headers        bytes -> refused where decoding would cost too much
+    colour         an image of any mode -> RGB
+    orientation    EXIF or Rotation -> how photo and boxes turn upright
+    decode         bytes -> upright RGB, or the reason why not: the last three
+    resize         a photo or a part of it -> a square, antialiased
+    jpeg           our own pictures <-> JPEG bytes
+    fingerprints   a photo -> hashes of its bytes and of its looks
+    sample_photos  photos in scikit-image and scikit-learn -> an Open Images folder
+"""

@@ -1,1 +1,9 @@
-"""Pictures: dataset -> figures."""
+"""Pictures: dataset -> figures.
+
+Files in the order of the flow:
+
+    outlines  boxes and masks, drawn onto pictures
+    tiles     rows of pictures -> one labelled figure
+    overview  dataset -> overview.png, a contact sheet of samples read back
+    funnel    totals -> funnel.png, what left at which stage
+"""

@@ -1,1 +1,17 @@
-"""Storage: any URL -> whole files."""
+"""Storage: any URL -> complete files.
+
+Files in the order of the flow:
+
+    urls          a path or URL -> its filesystem
+    globs         a quoted pattern -> the URLs that match
+    redaction     a text -> the same without credentials
+    retries       an action on storage -> the same, retried while its fault may pass
+    whole_files   a file or folder -> complete in its place, or not there
+    writable      a local folder -> refused where it cannot be written
+    scratch       folders for unfinished work, removed after a kill by the next process
+    folder        any fsspec URL -> bytes in, complete files out: all of the above
+    file_locks    an open file -> held by one process until it ends
+    holders       who holds an output, and whether that process lives
+    lock_objects  an output on object storage -> held by the process that renews an object there
+    lock          one job at a time on an output, wherever it lies
+"""

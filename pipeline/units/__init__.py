@@ -1,1 +1,10 @@
-"""Units: a unit of photos -> its shards, one a draw."""
+"""Units: a unit of photos -> its shards, one a draw.
+
+Files in the order of the flow:
+
+    tasks      drawn photos of a unit: bytes -> pixels -> draws
+    one_shard  drawn photos of one draw -> shard, index, drops, record
+    rows       a drawn sample -> its index row
+    tars       encoded samples -> a tar, with the byte spans of its members
+    maker      a unit of photos -> its shards: all of the above
+"""
