@@ -3,7 +3,8 @@
 Files in the order of the flow:
 
     crops          box -> extended box -> square crop
-    masks          box -> polygon -> pixels -> latent size: the one raster
+    masks          box -> polygon
+    raster         polygon -> pixels -> latent cells: the one way to either
     transforms     the four steps of an exemplar's augmentation, by albumentations
     exemplars      box -> exemplar -> its augmentation, replayable
     draw           photo and planned box -> source, mask, exemplar: all of the above
