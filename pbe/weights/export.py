@@ -19,7 +19,7 @@ from pbe.weights.differences import differences
 from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.note import FORMAT_VERSION, NOTE_FILE
 from pbe.weights.tensor_files import disk_errors, write_tensors
-from pbe.weights.tensor_names import Tensors, under
+from pbe.weights.tensor_names import Tensors, plain_tower, under
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.libraries import diffusers
 from pipeline.errors import InputError
@@ -27,6 +27,26 @@ from pipeline.storage.whole_files import folder_aside
 
 Layout = Literal["diffusers", "pbe"]
 _BICUBIC = 3  # Pillow's number
+PNDM_CONFIG = {
+    "_class_name": "PNDMScheduler",
+    "_diffusers_version": diffusers.__version__,
+    **NOISE_SCHEDULE,
+    "skip_prk_steps": True,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+    "clip_sample": False,  # for other schedulers, made from this config
+}
+_MODEL_INDEX = {
+    "_class_name": "PaintByExamplePipeline",
+    "_diffusers_version": diffusers.__version__,
+    "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    "image_encoder": ["paint_by_example", "PaintByExampleImageEncoder"],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "PNDMScheduler"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
 
 
 def export_model(
@@ -98,7 +118,7 @@ def _write_own_parts(folder: Path, conditioner: Tensors, tower: Any | None) -> N
 
 
 def _write_diffusers_parts(folder: Path, conditioner: Tensors, config: ModelConfig, tower: Any) -> None:
-    encoder = {f"model.vision_model.{key.removeprefix('vision_model.')}": v for key, v in tower.state_dict().items()}
+    encoder = {f"model.vision_model.{key}": value for key, value in plain_tower(tower.state_dict()).items()}
     _write_tensors(folder / "image_encoder" / "model.safetensors", {**conditioner, **encoder})
     encoder_config = copy.deepcopy(tower.config)
     encoder_config.projection_dim = config.conditioner.cross_dim
@@ -107,28 +127,6 @@ def _write_diffusers_parts(folder: Path, conditioner: Tensors, config: ModelConf
     _write_json(folder / "scheduler" / "scheduler_config.json", PNDM_CONFIG)
     _write_json(folder / "feature_extractor" / "preprocessor_config.json", _clip_preprocessing(tower.config.image_size))
     _write_json(folder / "model_index.json", _MODEL_INDEX)
-
-
-PNDM_CONFIG = {
-    "_class_name": "PNDMScheduler",
-    "_diffusers_version": diffusers.__version__,
-    **NOISE_SCHEDULE,
-    "skip_prk_steps": True,
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-    "clip_sample": False,  # for other schedulers, made from this config
-}
-_MODEL_INDEX = {
-    "_class_name": "PaintByExamplePipeline",
-    "_diffusers_version": diffusers.__version__,
-    "feature_extractor": ["transformers", "CLIPImageProcessor"],
-    "image_encoder": ["paint_by_example", "PaintByExampleImageEncoder"],
-    "requires_safety_checker": False,
-    "safety_checker": [None, None],
-    "scheduler": ["diffusers", "PNDMScheduler"],
-    "unet": ["diffusers", "UNet2DConditionModel"],
-    "vae": ["diffusers", "AutoencoderKL"],
-}
 
 
 def _clip_preprocessing(image_size: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ UNTRAINED_SEED = 0
 
 
 def untrained_vae() -> Any:
+    """Make an AutoencoderKL of 4 levels, the same on every machine."""
     blocks = 4
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
@@ -23,6 +24,7 @@ def untrained_vae() -> Any:
 
 
 def untrained_clip() -> Any:
+    """Make a CLIPVisionModel of 4 layers, likewise."""
     config = transformers.CLIPVisionConfig(
         hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4, projection_dim=64
     )
