@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CPU_TORCH := https://download.pytorch.org/whl/cpu
 
-.PHONY: venv demo test bench bench-step clean
+.PHONY: venv demo check test lint bench bench-step clean
 
 venv: $(VENV)/.installed
 
@@ -33,12 +33,21 @@ demo: venv
 	@echo "  $(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 60       # goes on from step 30"
 	@echo "  $(BIN)/python -m pbe.edit --model Fantasy-Studio/Paint-by-Example --source S --mask M --exemplar E --out edited.png"
 
-test: venv
+# What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process of
+# their own. A test that starts one has the marker `processes`, by a fixture that does so (PROCESS_FIXTURES in
+# tests/conftest.py) or by hand.
+check: lint
+	$(BIN)/pytest -m 'not slow and not processes'
+
+# What a commit needs: everything that is not marked `slow`.
+test: lint
+	$(BIN)/pytest
+
+lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
 
 bench: venv
 	$(BIN)/python tests/benchmarks/draws.py

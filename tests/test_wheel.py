@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "pipeline", "pbe", "ray_jobs", "dashboards")
 NOT_SHIPPED = (".md", ".pyc")

@@ -21,6 +21,8 @@ from tests.conftest import SmallDisk
 from tests.pbe.training.rank_group import RankGroup
 from tests.synthetic import write_synthetic
 
+pytestmark = pytest.mark.processes
+
 REPOSITORY = Path(__file__).parent.parent.parent
 MAIN, ALL = "pbe.train.main", "tests.pbe.training.preloaded.train_all"
 Train = Callable[..., Path]

@@ -17,6 +17,8 @@ from tests.pbe.training.rank_group import RANK_VARIABLES
 from tests.ports import free_ports
 from tests.synthetic import write_synthetic
 
+pytestmark = pytest.mark.processes
+
 REPOSITORY = Path(__file__).parent.parent.parent.parent
 BIN = Path(sys.executable).parent
 SCRIPT = "pbe/train.py"
