@@ -42,7 +42,7 @@ SAMPLE = pa.schema(
         pa.field("box_in_crop", pa.list_(pa.float32(), 4)),  # shares of the crop
         pa.field("exemplar_box", pa.list_(pa.int32(), 4)),  # px of the oriented photo; 0 0 0 0: a picture of its own
         pa.field("mask_shape", pa.string()),  # rectangle | bezier | traced (a mask of one's own)
-        pa.field("mask_polygon", pa.list_(pa.float32())),  # x y pairs, shares of the crop; see pipeline.rings
+        pa.field("mask_polygon", pa.list_(pa.float32())),  # x y pairs, shares of the crop; see pipeline.draws.rings
         pa.field("fit", pa.string()),  # crop | squash
         pa.field("augmentation", AUGMENTATION),
         pa.field("photo_width", pa.int32()),  # px, oriented

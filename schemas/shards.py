@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2  # raise it, and tell CHANGELOG.md, whenever a reader of the old format would err
+SCHEMA_VERSION = 2  # raise it, with an entry in CHANGELOG.md, when readers of the old format would err
 
 SPLITS = ("train", "validation", "test")
 
