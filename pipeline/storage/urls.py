@@ -8,6 +8,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import InputError
+from pipeline.storage.s3_answers import speed_up_listings
 
 # How long a web server may take to connect, and to send each piece.
 CONNECT_SECONDS, READ_SECONDS = 15, 60
@@ -40,6 +41,8 @@ def filesystem(url: str, *, anonymous: bool = False) -> tuple[Any, str]:
         fs, path = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
         raise InputError(f"{url}: {error}") from error
+    if url.startswith(("s3://", "s3a://")):
+        speed_up_listings(fs)
     return fs, path
 
 
