@@ -65,32 +65,32 @@ def parse_preset(
 
 
 def guard(action: Callable[[], int], *, go_on: str) -> int:
-    """Give a command's exit code; report mistakes and storage's faults without a traceback.
+    """Return a command's exit code; report mistakes and storage's faults without a traceback.
 
     Args:
-        go_on: said of a command that was stopped: what is kept, and what to do.
+        go_on: what is kept of a command that was stopped, and what to do; added to the message.
     """
     try:
         return action()
     except InputError as error:
-        _tell(f"error: {redact(str(error))}")
+        _report(f"error: {redact(str(error))}")
         return EXIT_USAGE
     except LockLostError as error:
-        _tell(f"stopped: {error}; {go_on}")
+        _report(f"stopped: {error}; {go_on}")
         return EXIT_FAILED
     except OSError as error:
         cause = type(error).__name__
         if is_full(error) or isinstance(error, StorageError):
             cause = f"a disk is full ({describe_room(*_place(error))})" if is_full(error) else "storage went on failing"
-        _tell(f"stopped: {cause}: {redact(str(error))}; mend that; {go_on}")
+        _report(f"stopped: {cause}: {redact(str(error))}; fix that; {go_on}")
         return EXIT_FAILED
     except KeyboardInterrupt:
         terminated = _sigterm_came.is_set()
-        _tell(f"\n{'terminated' if terminated else 'interrupted'}; {go_on}")
+        _report(f"\n{'terminated' if terminated else 'interrupted'}; {go_on}")
         return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     """Write a line to stderr by one call, so that those of several processes do not mix."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
@@ -105,7 +105,7 @@ _sigterm_came = threading.Event()  # Ray turns whatever a handler raises inside 
 
 
 def stop_on_sigterm() -> None:
-    """End orderly on SIGTERM; to be called again after Ray has started, which sets a handler that aborts."""
+    """End in order on SIGTERM; call it again after Ray has started, which sets a handler that aborts."""
 
     def stop(number: int, frame: Any) -> None:
         _sigterm_came.set()
@@ -115,7 +115,7 @@ def stop_on_sigterm() -> None:
 
 
 def describe_code() -> str:
-    """Say which copy of the code runs, and its commit."""
+    """Describe which copy of the code runs, and its commit."""
     place = Path(pipeline.__file__).parent.parent
     git = ["git", "-C", str(place), "rev-parse", "--short", "HEAD"]
     try:
@@ -126,6 +126,6 @@ def describe_code() -> str:
 
 
 def describe_room(*paths: str) -> str:
-    """Say how much room is left where the job writes: at local paths, and where temporary files go."""
+    """Describe how much room is left where the job writes: at local paths, and where temporary files go."""
     places = [Path(path) for path in (*paths, tempfile.gettempdir()) if is_local(path) and Path(path).exists()]
     return ", ".join(f"{place}: {shutil.disk_usage(place).free / 2**20:,.0f} MiB left" for place in places)

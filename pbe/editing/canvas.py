@@ -37,7 +37,7 @@ def crop_for_editing(mask: Hole, resolution: int) -> Crop:
 
     A square, as large as the model's picture where that gives the hole between an eighth and a half of its side, as in
     training; never larger than the source's short side. Where this leaves the hole more than 3/4 of the side, all of
-    the short side and 4/3 of the hole along the long one, squashed to a square, as training does with whole photos.
+    the short side and 4/3 of the hole along the long one, squashed to a square, as training does with complete photos.
     """
     height, width = mask.shape
     left, top, right, bottom = hole_box(mask)
@@ -155,7 +155,7 @@ def _ramp_inward(shape: tuple[int, ...], crop: Crop, hole: PixelBox, feather: fl
 
 
 def _rise(length: int, over: float) -> Alpha:
-    """Go from just above 0 to 1 over so many px: [length]; all 1 over 0 px."""
+    """Rise from just above 0 to 1 over that many px: [length]; over 0 px all 1."""
     rise: Alpha = np.minimum((np.arange(length, dtype=np.float32) + 1) / np.float32(over + 1), 1)
     return rise
 

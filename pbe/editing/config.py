@@ -1,4 +1,4 @@
-"""Edit config: the flags of `python -m pbe.edit`."""
+"""Config: the flags of `python -m pbe.edit`. A field's docstring is its flag's help."""
 
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -19,41 +19,41 @@ class EditConfig:
     """What to edit with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, or a
     hub id such as Fantasy-Studio/Paint-by-Example."""
     out: str
-    """Where to: a picture (.png, .jpg, .webp), or a folder. Of several pictures it is a labelled figure (in a folder
-    pictures.png), and they lie beside it. With --cases a folder."""
+    """A picture (.png, .jpg, .webp) or a folder to write. Several pictures go beside a labelled figure of that name (in
+    a folder: pictures.png). With --cases: a folder."""
     source: str = ""
     """The picture to edit, of any size."""
     mask: str = ""
-    """What to repaint: white. A picture of any mode, of the source's size or at least its aspect."""
+    """A picture of any mode, white where the source is to be repainted; of the source's size or aspect ratio."""
     box: str = ""
     """Instead of --mask: x0,y0,x1,y1 in px of the source, x1 and y1 exclusive."""
     exemplar: str = ""
     """The picture of the object to show."""
     cases: str = ""
     """Instead of these: a CSV with the columns source, exemplar, and mask or box (empty where the other is given), and
-    optionally name, guidance, seed. Paths are relative to it. Finished cases are passed over when run again."""
+    optionally name, guidance, seed. Paths are relative to it. Run again, it skips finished cases."""
     guidance: str = "5"
-    """Guidance scales: one, or several with commas between, such as 1,2,3,5,7,10, for a labelled figure."""
+    """Guidance scale, or several separated by commas, such as 1,2,3,5,7,10, for a labelled figure."""
     steps: int = 50
     """Denoising steps."""
     seed: int = 0
-    """Seed of the first picture; the next ones have the seeds after it."""
+    """Seed of the first picture; the following pictures take the following seeds."""
     scheduler: Literal["pndm", "ddim", "dpmpp"] = "pndm"
     """pndm: the paper's (PLMS); dpmpp: DPM-Solver++ 2M, made for fewer steps, such as 20."""
     n: int = 1
     """Pictures for every guidance scale."""
     batch: int = 8
-    """Pictures made at once, those of neighbouring cases together. Another number may give other last bits. With
-    --compat all of a case, as diffusers does."""
+    """Pictures made at once; neighbouring cases share a batch. Another number may change last bits. With --compat: all
+    pictures of a case, as diffusers does."""
     paste_back: bool = False
-    """Leave every pixel outside the mask as it is, bit for bit: --blend paste."""
+    """Keep every pixel outside the mask, bit for bit: --blend paste."""
     blend: Literal["auto", "hole", "crop", "paste"] = "auto"
-    """How the edited crop returns: the hole with a seam fading out around it, the whole crop as decoded, or the hole
-    with a seam inside it. auto: hole; with --compat crop."""
+    """How the edited crop returns. hole: the repainted part, fading out around it; crop: the complete crop as decoded;
+    paste: the repainted part, fading out inside the mask. auto: hole; with --compat crop."""
     compat: bool = False
-    """Prepare and draw as diffusers' pipeline does with the same seed: the same latents."""
+    """Prepare and sample as diffusers' pipeline does: with the same seed, the same latents."""
     resolution: int = 0
-    """px along a side of the square picture that the model works on. 0: what it was made for."""
+    """Side of the square picture that the model works on, in px. 0: the model's own."""
     vae: str = ""
     """A VAE in place of the model's: a folder, hub id or .ckpt."""
     clip: str = ""
@@ -63,7 +63,7 @@ class EditConfig:
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Precision. auto: float16 on a GPU, else float32."""
     overwrite: bool = False
-    """Of --cases: make again what was made with other settings."""
+    """With --cases: make again what was made with other settings."""
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range.
@@ -104,12 +104,12 @@ def parse_scales(text: str) -> tuple[float, ...]:
     """Read `5` or `1,2,3,5,7,10`.
 
     Raises:
-        InputError: it is something else, or names a scale twice.
+        InputError: it is not a list of numbers, or names a scale twice.
     """
     try:
         scales = tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise InputError(f"--guidance {text}: give a number, or several with commas between") from error
+        raise InputError(f"--guidance {text}: give a number, or several separated by commas") from error
     if len(set(scales)) < len(scales) or len(scales) > MAX_SCALES:
         raise InputError(f"--guidance {text}: give each scale once, at most {MAX_SCALES}")
     return scales
@@ -144,5 +144,5 @@ def refuse_bad_numbers(*, guidance: float, steps: int, n: int, seed: int) -> Non
         ("--seed", seed, Integral, 0, 2**32 - 1000),  # torch's generator takes 32 bits
     ):
         if not isinstance(value, kind) or not least <= value <= most:
-            whole = "a whole number" if kind is Integral else "a number"
-            raise InputError(f"{flag} {value}: give {whole} from {least} to {most}")
+            needed = "a whole number" if kind is Integral else "a number"
+            raise InputError(f"{flag} {value}: give {needed} from {least} to {most}")

@@ -1,4 +1,4 @@
-"""Edit figure: one case's pictures -> a labelled figure, guidance scales across, seeds down."""
+"""Figure: one case's pictures -> a labelled figure, guidance scales across, seeds down."""
 
 from collections.abc import Mapping
 

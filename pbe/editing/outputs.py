@@ -1,4 +1,4 @@
-"""Edit outputs: pictures and figures -> whole files where --out says."""
+"""Outputs: pictures and figures -> complete files where --out says."""
 
 import io
 import os
@@ -35,16 +35,16 @@ class Outputs:
     figure: str = ""
     """Stem of the figure of its pictures. Empty: as the case."""
     exact: bool = False
-    """Pixels outside the mask are promised bit for bit: nothing lossy."""
+    """Pixels outside the mask are kept bit for bit: no lossy format."""
 
     def write(self, name: str, pixels: Pixels) -> None:
-        """Write a picture [h, w, 3] uint8 RGB, whole or not at all."""
+        """Write a picture [h, w, 3] uint8 RGB, complete or not at all."""
         content = io.BytesIO()
         Image.fromarray(pixels).save(content, FORMATS[self.suffix], **self._options())
         self.write_file(name, content.getvalue())
 
     def files(self, case: Case) -> list[str]:
-        """Name all files of a case: its pictures, of several their figure, and in a table's folder the record."""
+        """Name all files of a case: its pictures, the figure of several, and of a table's case the record."""
         names = [case.file(scale, seed, self.suffix) for scale in case.guidance for seed in case.seeds]
         figure = [self.figure_of(case)] if case.pictures > 1 else []
         return [*names, *figure, *([record_name(case)] if case.table else [])]
@@ -55,11 +55,11 @@ class Outputs:
         return f"{stem}{self.suffix}"
 
     def place(self, name: str) -> str:
-        """Tell a file's path or URL."""
+        """Return a file's path or URL."""
         return f"{self.folder.url.rstrip('/')}/{name}"
 
     def write_file(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all."""
+        """Write a file, complete or not at all."""
         target = self.folder.path(name)
         if self.folder.local:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def find_outputs(config: EditConfig) -> Outputs:
 
     Raises:
         InputError: it is a picture where a folder is needed or the other way round, a kind of picture that is not
-            written here, or a place where nothing can be.
+            written here, or a place that cannot be written to.
     """
     url = absolute(config.out)
     name = PurePosixPath(url).name
@@ -102,7 +102,7 @@ def find_outputs(config: EditConfig) -> Outputs:
 
 
 def refuse_overlaps(outputs: Outputs, cases: Sequence[Case]) -> None:
-    """Refuse outputs that would replace each other, also where a disk takes capitals for small letters, or an input.
+    """Refuse outputs that would replace an input or each other, also on disks that ignore case in names.
 
     Raises:
         InputError: naming them.
@@ -130,5 +130,5 @@ def _refuse_no_place(config: EditConfig, outputs: Outputs) -> None:
 
 
 def record_name(case: Case) -> str:
-    """Name the file that says that a case is finished."""
+    """Name the record of a finished case."""
     return f"{case.name}.json"

@@ -124,7 +124,7 @@ def edit_group(
 def _groups(cases: Sequence[Case], config: EditConfig) -> list[list[Case]]:
     """Cut the cases into groups that are made together: neighbours with the same guidance, a batch at most.
 
-    With --compat each by itself, since sizes differ.
+    With --compat each alone, since sizes differ.
     """
     most = 1 if config.compat else max(1, config.batch // config.n)
     groups: list[list[Case]] = []
@@ -152,8 +152,8 @@ def _paint(
         )
     except torch.OutOfMemoryError as error:
         raise InputError(
-            f"--batch {config.batch}: the GPU's memory is too small for so many pictures of {editor.resolution} px at "
-            "once; give a smaller --batch or --resolution, or --dtype float16"
+            f"--batch {config.batch}: the GPU's memory is too small for that many pictures of {editor.resolution} px; "
+            "give a smaller --batch or --resolution, or --dtype float16"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Config: the flags of a training. Each field's docstring is its flag's help; a preset is a named recipe."""
+"""Config: the flags of a training -> what is trained, and how. A field's docstring is its flag's help."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -8,7 +8,7 @@ from pbe.feed.config import FeedConfig
 from pipeline.encoders.names import NONE, UNTRAINED
 from pipeline.errors import InputError
 
-# What another value of leaves the same training: where it runs, reads and writes, how long, and what is looked at.
+# Fields that may change when a training goes on: where it runs, reads and writes, how long, and what is looked at.
 FREE = frozenset(
     {"data", "out", "steps", "save_every", "eval_every", "eval_samples", "keep_last", "micro_batch", "workers", "cache"}
     | {"cache_gb", "anonymous", "compile", "channels_last", "checkpointing", "resume", "vae", "clip", "export_only"}
@@ -30,7 +30,7 @@ class TrainConfig:
     batch_size: int = 2
     """Samples of a global batch, over all ranks and micro-batches."""
     micro_batch: int = 0
-    """Samples a rank computes at once; more are accumulated. 0: its whole part of the batch."""
+    """Samples a rank computes at once; more are accumulated. 0: its share of the batch at once."""
     lanes: int = 2
     """Parts of an epoch read side by side; a divisor of the batch size. World sizes must divide it."""
     block: int = 64
@@ -43,12 +43,12 @@ class TrainConfig:
     """Weights to start from: Stable Diffusion v1 or a Paint by Example model (folder, hub id or .ckpt), with a fresh
     optimiser. Empty: at random."""
     exemplar: Literal["cached", "live"] = "cached"
-    """`cached`: the vectors in the shards. `live`: the pictures in the shards, augmented afresh, through CLIP."""
+    """`cached`: the vectors in the shards. `live`: the pictures in the shards, newly augmented, through CLIP."""
     prior: bool = True
     """The paper's first remedy: start from --init-from. Off: at random."""
     augmentation: bool = True
-    """The second: augmented exemplars, arbitrary masks. Off: plain exemplars and box masks, encoded live, which needs
-    sources in the shards (--keep-source of the shard job)."""
+    """The second: augmented exemplars, arbitrary masks. Off: plain exemplars and box masks, encoded live; the shards
+    must have been made with --keep-source."""
     bottleneck: bool = True
     """The third: one CLIP vector an exemplar. Off: all its tokens, encoded live, through stock cross-attention."""
     guidance_drop: bool = True
@@ -56,7 +56,7 @@ class TrainConfig:
     naive: bool = False
     """All four off: the paper's naive baseline."""
     drop_share: float = 0.2
-    """Share of the samples trained without exemplar, drawn for each sample by itself."""
+    """Share of the samples trained without exemplar, drawn for each sample separately."""
     lr: float = 1e-4
     """AdamW's learning rate after the warm-up."""
     warmup_steps: int = 10
@@ -66,7 +66,7 @@ class TrainConfig:
     clip_norm: float = 1.0
     """Gradients of a larger global norm are scaled down to it. 0: never."""
     ema: float = 0.0
-    """Decay of the moving average of the weights, such as 0.9999; it begins shorter. 0: none is kept."""
+    """Decay of the moving average of the weights, such as 0.9999; smaller in the first steps. 0: no average."""
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of weights and activations; the optimiser's master weights are always fp32."""
     zero_stage: Literal[0, 1, 2, 3] = 1
@@ -82,7 +82,7 @@ class TrainConfig:
     workers: int = 2
     """Threads of each rank that prepare batches ahead."""
     cache: str = ""
-    """A local folder that keeps whole shards of a remote dataset. Empty: none."""
+    """A local folder that keeps complete shards of a remote dataset. Empty: none."""
     cache_gb: float = 100.0
     """Size of that folder in GB."""
     anonymous: bool = False
@@ -103,14 +103,14 @@ class TrainConfig:
     """Steps between grids of what the model paints for a few fixed samples at guidance 1, 3, 5 and 7, in OUT/grids; the
     last step draws one too. 0: none."""
     resume: Literal["auto", "never"] = "auto"
-    """`auto`: go on from the newest whole checkpoint in --out. `never`: refuse a folder that has any."""
+    """`auto`: go on from the newest complete checkpoint in --out. `never`: refuse a folder that holds one."""
     most_bad_in_a_row: int = 5
-    """Steps in a row whose loss or gradients are not finite, and which are therefore skipped, before it stops."""
+    """Stop after that many steps in a row whose loss or gradients are not finite; such steps are skipped."""
     most_bad: int = 20
-    """Such steps in all before it stops."""
+    """Stop after that many such steps in all."""
     vae: str = ""
-    """The dataset's VAE, for export and box masks: folder or hub id; `none`: export without. Empty: the untrained one
-    of the tiny dataset."""
+    """The dataset's VAE, for export and box masks: folder or hub id; `none`: export without one. Empty: the untrained
+    VAE, if the dataset was made with it."""
     clip: str = ""
     """The dataset's exemplar encoder, for export and live encoding, likewise."""
     mapper_blocks: int = 0
@@ -120,9 +120,9 @@ class TrainConfig:
     export_weights: Literal["auto", "raw", "ema"] = "auto"
     """Which weights to export; `auto`: the moving average where one is kept."""
     export_layout: Literal["auto", "diffusers", "pbe"] = "auto"
-    """diffusers' Paint by Example folder, our own layout, or, by itself, the first if the parts fit it."""
+    """`diffusers`: its Paint by Example folder; `pbe`: our own layout; `auto`: the first where the parts fit it."""
     collective_timeout: float = 1800.0
-    """Seconds that a rank waits for the others before it gives up."""
+    """Seconds a rank waits for the others before it gives up."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -156,7 +156,7 @@ class TrainConfig:
 
 
 def unsupported(config: TrainConfig) -> list[tuple[bool, str]]:
-    """List the combinations that are refused, each with whether it was asked for.
+    """List the combinations that are refused: whether the config asks for each, and the message.
 
     Supported, and tested on the CPU: fp32 with stages 0 to 3, bf16 with 1 to 3 (fp16 likewise, where the device can);
     each with accumulation, EMA, activation checkpointing and channels-last; offload with 1 to 3; compile with 0 to 2.
@@ -178,7 +178,7 @@ def unsupported(config: TrainConfig) -> list[tuple[bool, str]]:
 
 
 def switched(config: TrainConfig) -> TrainConfig:
-    """Carry the paper's switches out: what is off leaves its trace in the other fields."""
+    """Apply the paper's switches to the other fields."""
     if config.naive:
         config = replace(config, prior=False, augmentation=False, bottleneck=False, guidance_drop=False)
     if not config.prior:

@@ -1,6 +1,6 @@
 """Engine: model and config -> DeepSpeed's ZeRO training, and the few things that differ between its stages.
 
-The DeepSpeed dict is derived from our config; there is no second JSON.
+DeepSpeed's settings are derived from our config; no JSON file of its own is read.
 """
 
 from collections.abc import Callable, Iterator
@@ -88,8 +88,8 @@ class Engine:
         parameter = self.live[name]
         if self.stage == 0:
             return parameter.detach()
-        whole: torch.Tensor = safe_get_full_fp32_param(parameter)
-        return whole.detach()
+        gathered: torch.Tensor = safe_get_full_fp32_param(parameter)
+        return gathered.detach()
 
     def set_full(self, name: str, value: torch.Tensor) -> None:
         """Set this rank's part of one live tensor's fp32 weights; the model follows at `refresh`."""
@@ -110,17 +110,17 @@ class Engine:
         if self.stage == 0:
             return
         for name, parameter in self.live.items():
-            whole = self.full(name)
+            weights = self.full(name)
             with _gathered(parameter, zero3=self.stage == 3):
-                parameter.data.copy_(whole)
+                parameter.data.copy_(weights)
 
     def full_state(self, *, keep: bool) -> dict[str, torch.Tensor]:
-        """Gather the whole state dict in fp32 on the CPU where `keep`; all ranks must call."""
+        """Gather the complete state dict in fp32 on the CPU where `keep`; all ranks must call."""
         state: dict[str, torch.Tensor] = {}
         for name in self.live:
-            whole = self.full(name)
+            weights = self.full(name)
             if keep:
-                state[name] = whole.float().cpu().clone()
+                state[name] = weights.float().cpu().clone()
         return {**state, **self.dead} if keep else {}
 
     def _guard(self) -> None:

@@ -41,7 +41,7 @@ def state_memory(*, live: int, dead: int, dtype: str, stage: int, ranks: int, em
 
 
 def describe_memory(*, live: int, dead: int, dtype: str, stage: int, ranks: int, ema: bool, offload: bool) -> str:
-    """Say how much one rank needs at this stage, and what the others would take."""
+    """Describe what one rank needs at this stage, and what it would at the others."""
     parts = []
     for other in range(4):
         memory = state_memory(live=live, dead=dead, dtype=dtype, stage=other, ranks=ranks, ema=ema)

@@ -52,9 +52,9 @@ class MovingAverage:
         own = {}
         with self.exchanged():
             for number, name in enumerate(self.engine.live):
-                whole = self.engine.full(name)
+                average = self.engine.full(name)
                 if number % ranks.world == ranks.rank:
-                    own[name] = whole.cpu().clone()
+                    own[name] = average.cpu().clone()
         write_tensors(folder / f"ema-{ranks.rank:05d}.safetensors", own)
 
     def load(self, folder: Path) -> None:

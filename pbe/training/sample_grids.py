@@ -68,7 +68,7 @@ def draw_grid(
     """Paint the samples at every guidance scale, and draw them beside source and exemplar.
 
     Args:
-        state: the whole state dict of a PaintByExample, on the device and in the precision to paint in.
+        state: the complete state dict of a PaintByExample, on the device and in the precision to paint in.
         vae: the dataset's.
         at_once: samples in one batch, which guidance doubles.
         seed: of the noise.
@@ -88,8 +88,8 @@ def draw_grid(
         columns = [_pixels(vae, _paint(model, batch, noise, scale, at_once, bar.update)) for scale in GUIDANCE]
     rows = []
     for number, (source, exemplar) in enumerate(zip(sources, samples.exemplars, strict=True)):
-        whole = Crop((0, 0, source.shape[1], source.shape[0]), "crop")
-        shown = outline_mask(source, _mask_pixels(batch, number, source), whole)
+        everything = Crop((0, 0, source.shape[1], source.shape[0]), "crop")
+        shown = outline_mask(source, _mask_pixels(batch, number, source), everything)
         rows.append([shown, exemplar, *(column[number] for column in columns)])
     titles = ["source (decoded), mask", "exemplar", *(f"guidance {scale:g}" for scale in GUIDANCE)]
     return draw_tiles(rows, titles=titles, labels=[[""] * len(titles)] * len(rows), note=note)

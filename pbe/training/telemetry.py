@@ -32,7 +32,7 @@ class Telemetry:
         keep_rows(out / METRICS, done)
         self._file = (out / METRICS).open("a")
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
-        self._bar = tqdm(total=steps, initial=done, unit="step", desc="train", mininterval=1.0, dynamic_ncols=True)
+        self.bar = tqdm(total=steps, initial=done, unit="step", desc="train", mininterval=1.0, dynamic_ncols=True)
 
     def write(self, row: Row) -> None:
         """Log one step."""
@@ -43,8 +43,8 @@ class Telemetry:
                 self._board.add_scalar(name, value, row["step"])
         names = ("loss", "validation_loss", "samples_per_second")
         shown: dict[str, object] = {name: f"{row[name]:.4g}" for name in names if name in row}
-        self._bar.set_postfix(shown, refresh=False)
-        self._bar.update()
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -54,8 +54,8 @@ class Telemetry:
             yield
         finally:
             pause = time.time() - began
-            self._bar.start_t += pause
-            self._bar.last_print_t += pause
+            self.bar.start_t += pause
+            self.bar.last_print_t += pause
 
     def sync(self) -> None:
         """Bring the rows to the disk before a checkpoint that relies on them."""
@@ -71,7 +71,7 @@ class Telemetry:
 
     def close(self) -> None:
         """Finish the files."""
-        self._bar.close()
+        self.bar.close()
         self._file.close()
         self._board.close()
 

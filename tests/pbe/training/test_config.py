@@ -1,0 +1,41 @@
+"""A training's config, and what of it reaches the feed."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from pbe.feed.config import FeedConfig
+from pbe.training.config import PRESETS, TrainConfig, feed_config, switched
+
+OWN = {"split"}  # of the feed, which a training does not set
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_feed_has_every_setting_of_the_training(preset: str) -> None:
+    config = replace(PRESETS[preset], seed=7, cache="/cache", cache_gb=3.0, workers=5, check_hashes=True)
+    feed = feed_config(config)
+    assert {field.name for field in fields(FeedConfig)} - {field.name for field in fields(TrainConfig)} == OWN | {
+        "masks"
+    }
+    assert feed.split == "train"
+    for field in fields(FeedConfig):
+        if field.name not in OWN | {"exemplar"}:
+            assert getattr(feed, field.name) == getattr(config, field.name)
+
+
+@pytest.mark.parametrize(
+    ("switches", "exemplar", "masks", "drop_share"),
+    [
+        ({}, "cached", "drawn", 0.2),
+        ({"exemplar": "live"}, "live", "drawn", 0.2),
+        ({"bottleneck": False}, "live", "drawn", 0.2),
+        ({"augmentation": False}, "plain", "box", 0.2),
+        ({"guidance_drop": False}, "cached", "drawn", 0.0),
+        ({"naive": True}, "plain", "box", 0.0),
+    ],
+)
+def test_the_papers_switches_decide_what_the_feed_reads(
+    switches: dict[str, bool], exemplar: str, masks: str, drop_share: float
+) -> None:
+    feed = feed_config(switched(replace(PRESETS["tiny"], **switches)))
+    assert (feed.exemplar, feed.masks, feed.drop_share) == (exemplar, masks, drop_share)
