@@ -28,6 +28,9 @@ FLAGS = (
     "pipeline.encoders.facts",
     "pipeline.encoders.names",
     "ray_jobs.command",
+    "pbe.train",
+    "pbe.edit",
+    "pbe.convert",
 )
 INDEX_CPU_SECONDS = 1.2  # of a process, from its start on
 

@@ -15,7 +15,7 @@ heavy, lines = json.load(sys.stdin)
 last = 0.0  # the first refusal is charged with the start of the process, all imports included
 for verb, arguments in lines:
     said, main = io.StringIO(), importlib.import_module(verb).main
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         try:
             code = main(arguments)
         except SystemExit as stop:

@@ -128,7 +128,9 @@ def test_several_scales_and_seeds_give_pictures_and_one_figure(
     assert names == {"sweep.png"} | {f"sweep-g{g}-s{s}.png" for g in ("1", "2.5", "5") for s in (0, 1)}
     height, width, _ = pixels(out).shape
     assert width > 5 * 200 and height > 2 * 200
-    assert "6 pictures" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"importing torch and diffusers\nloading {folder}\nmodel: ")
+    assert "6 pictures in " in printed and "start-up included: " in printed
     folder_out = tmp_path / "folder"
     assert main(flags(folder, pictures, folder_out, "--n", "2")) == 0
     assert {path.name for path in folder_out.iterdir()} == {"pictures.png", "edited-g5-s0.png", "edited-g5-s1.png"}
