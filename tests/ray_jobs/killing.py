@@ -21,14 +21,12 @@ from typing import Any
 
 import psutil
 
-# Read when Ray is imported: no listening beyond loopback, no token file, no usage reports.
-os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+from tests.ray_jobs.head import LOOPBACK, ROOT
+
+os.environ.update(LOOPBACK)  # read when Ray is imported
 
 from ray.cluster_utils import Cluster
 
-ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "ray_jobs/shard_openimages.py"
 POLL_SECONDS = 0.005
 STORE_BYTES = 100 << 20
@@ -102,7 +100,7 @@ class KillChain:
         self._job: subprocess.Popen[bytes] | None = None
         self._log = self.out.with_suffix(".log")
         if self.cluster:
-            self.environment = {**self.environment, "RAY_ADDRESS": self.cluster.address}
+            self.environment = {**self.environment, **LOOPBACK, "RAY_ADDRESS": self.cluster.address}
 
     def kill_all(self, victims: list[str]) -> None:
         """Kill each of the victims in turn, starting the job again whenever it has ended; then let it finish.
