@@ -8,6 +8,8 @@ import pytest
 
 from tests.synthetic import write_synthetic
 
+pytestmark = pytest.mark.processes
+
 HEAVY = ("torch", "diffusers", "transformers", "albumentations", "webdataset", "matplotlib", "ray")
 READING = (
     "pipeline.storage.folder",
@@ -37,8 +39,6 @@ INDEX_CPU_SECONDS = 1.2  # of a process, from its start on
 READ_AN_INDEX = """
 import sys, time
 from pbe.feed.dataset import open_dataset
-
-pytestmark = pytest.mark.processes
 dataset = open_dataset(sys.argv[1], split="train")
 assert len(dataset.index(dataset.shards[0][0]).keys) == 50
 print(time.process_time())

@@ -6,6 +6,8 @@ import pytest
 
 from tests.pbe.refusals import CPU_SECONDS, refuse_all
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(("verb", "flag"), [("train", "--zero-stage"), ("edit", "--guidance"), ("convert", "--layout")])
 def test_help_is_shown_at_once(verb: str, flag: str, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from pipeline.command import EXIT_USAGE
 from tests.pbe.editing.tiny_model import write_pictures
 from tests.pbe.refusals import CPU_SECONDS, Refusal, files_of, refuse_all
 
+pytestmark = pytest.mark.processes
+
 
 def _edit(*changes: str, model: str = "model", out: str = "out.png", **pictures: str) -> list[str]:
     """An edit that would work, but for the changes; a picture named "" is left out."""

@@ -15,6 +15,8 @@ from pipeline.storage.folder import Folder
 from tests.pbe.refusals import CPU_SECONDS, Refusal, files_of, refuse_all
 from tests.synthetic import write_manifest, write_synthetic
 
+pytestmark = pytest.mark.processes
+
 
 def _train(*flags: str, data: str = "data", out: str = "out") -> list[str]:
     """A training that would work, but for the flags."""

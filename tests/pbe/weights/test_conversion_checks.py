@@ -8,6 +8,8 @@ import pytest
 from pipeline.command import EXIT_USAGE
 from tests.pbe.refusals import CPU_SECONDS, Refusal, files_of, refuse_all
 
+pytestmark = pytest.mark.processes
+
 # name: (arguments, what the message says: flag, value and remedy)
 REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "unknown layout": (["--model", "model", "--out", "out", "--layout", "onnx"], ["--layout"]),
