@@ -109,10 +109,12 @@ def test_every_command_has_the_flags_it_is_shown_with(
 
 
 @EVERY_PAGE
-def test_every_file_and_folder_that_a_page_names_exists(page: Path) -> None:
+def test_every_file_folder_and_make_target_that_a_page_names_exists(page: Path) -> None:
     text = page.read_text()
     files = re.findall(r"(?<![\w./:$-])(?:[\w-]+/)+[\w-]+\.(?:py|sh)\b", text)
     folders = re.findall(rf"(?<![\w./:-])(?:{'|'.join((*CODE, 'tests'))})/[\w/.-]*[\w/]", text)
+    targets = re.findall(r"^([\w-]+):(?!=)", (ROOT / "Makefile").read_text(), re.M)
+    assert set(re.findall(r"(?:`|^)make ([\w-]+)", text, re.M)) <= set(targets)
     for name in {*files, *folders}:
         assert (ROOT / name).exists() or (page.parent / name).exists(), f"{page}: {name}"
 
