@@ -48,30 +48,45 @@ def edit_cases(
     editor = _load(config)
     settings = _settings(config, editor)
     table = bool(config.cases)
-    todo = unfinished(outputs, cases, settings, overwrite=config.overwrite) if table else list(cases)
+    todo = list(cases)
+    if table:
+        print(f"comparing {len(cases)} cases with what {outputs.folder.url} holds", flush=True)
+        todo = unfinished(outputs, cases, settings, overwrite=config.overwrite)
     names = {case.name for case in todo}
     groups = [group for group in _groups(cases, config) if any(case.name in names for case in group)]
     failed = 0
     with _progress(config, groups) as bar:
         for group in groups:
-            ready, digests = [], {}
-            for case in group:
-                digests[case.name] = digest_inputs(case) if table else {}
-                try:
-                    given = (pictures or {}).get(case) or read_case(case)
-                    ready.append((case, (prepare_case(editor, case, given, compat=config.compat), given.exemplar)))
-                except InputError as error:
-                    if not table:
-                        raise
-                    failed += case.name in names
-                    tqdm.write(redact(f"{case.name}: {error}"))
+            # Hashed before they are read: a file that changes in between shows up as changed in the next run.
+            digests = {case: digest_inputs(case) for case in group} if table else {}
+            ready = _prepare_group(editor, group, config, pictures or {})
+            failed += len(names & {case.name for case in group} - {case.name for case, _ in ready})
             if ready:
                 edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update)
-            if table:
-                for case in (case for case, _ in ready if case.name in names):
-                    write_record(outputs, case, settings, digests[case.name])
+            for case in (case for case, _ in ready if table and case.name in names):
+                write_record(outputs, case, settings, digests[case])
     _summarise(cases, todo, failed, outputs, seconds=time.monotonic() - began)
     return EXIT_FAILED if failed else EXIT_DONE
+
+
+def _prepare_group(
+    editor: Editor, group: Sequence[Case], config: EditConfig, pictures: Mapping[Case, CasePictures]
+) -> list[tuple[Case, Prepared]]:
+    """Read and encode cases; those of a table that cannot be used are reported and left out.
+
+    Raises:
+        InputError: the only case cannot be used.
+    """
+    ready = []
+    for case in group:
+        try:
+            given = pictures.get(case) or read_case(case)
+            ready.append((case, (prepare_case(editor, case, given, compat=config.compat), given.exemplar)))
+        except InputError as error:
+            if not config.cases:
+                raise
+            tqdm.write(redact(f"{case.name}: {error}"))
+    return ready
 
 
 def prepare_case(editor: Editor, case: Case, pictures: CasePictures, *, compat: bool) -> Task:
