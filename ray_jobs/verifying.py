@@ -1,15 +1,13 @@
-"""Verifying: a dataset -> what is wrong with it. The steps of the verify job, in order."""
+"""Verifying: a command line -> what is wrong with a dataset. The steps of the verify job, in order."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated
 
-import ray
 import tyro
 from tqdm import tqdm
 
-from pipeline.command import EXIT_FAILED, stop_on_sigterm
+from pipeline.command import EXIT_FAILED
 from pipeline.errors import InputError
 from pipeline.rng import rng_for
 from pipeline.shards.manifest import read_manifest
@@ -18,11 +16,8 @@ from pipeline.storage.folder import Folder
 from pipeline.storage.urls import absolute
 from pipeline.verification.dataset import list_files, verify_listing, verify_whole
 from pipeline.verification.problems import Problem, how_to_mend
-from pipeline.verification.units import verify_unit
-from ray_jobs.cluster import connect
 from schemas.shards import UnitRecord
 
-UNITS_A_TASK = 8
 SHOWN_PROBLEMS = 50
 
 
@@ -75,31 +70,11 @@ def choose_units(records: list[UnitRecord], fraction: float) -> list[list[UnitRe
 
 def _verify_units(out: Folder, units: list[list[UnitRecord]], recipe: Json) -> list[Problem]:
     """Check the files of units in parallel, with a progress bar."""
-    groups = [units[at : at + UNITS_A_TASK] for at in range(0, len(units), UNITS_A_TASK)]
-    problems: list[Problem] = []
-    connect()
-    stop_on_sigterm()
-    try:
-        verify = ray.remote(_verify_group)
-        waiting = [verify.remote(out, group, recipe) for group in groups]
-        with tqdm(total=len(units), desc="units", unit=" units", mininterval=1) as bar:
-            for found, count in _as_they_end(waiting):
-                problems += found
-                bar.update(count)
-    finally:
-        ray.shutdown()
-    return sorted(problems, key=lambda problem: (problem.file, problem.what))
+    # Ray takes half a second to import: what is refused does without.
+    from ray_jobs.verification_on_ray import verify_units
 
-
-def _as_they_end(waiting: list["ray.ObjectRef[tuple[list[Problem], int]]"]) -> Iterator[tuple[list[Problem], int]]:
-    while waiting:
-        ready, waiting = ray.wait(waiting)
-        yield from ray.get(ready)
-
-
-def _verify_group(out: Folder, units: list[list[UnitRecord]], recipe: Json) -> tuple[list[Problem], int]:
-    """Check the files of some units."""
-    return [problem for records in units for problem in verify_unit(out, records, recipe=recipe)], len(units)
+    with tqdm(total=len(units), desc="units", unit=" units", mininterval=1) as bar:
+        return verify_units(out, units, recipe=recipe, progress=bar.update)
 
 
 def _report(out: Folder, problems: list[Problem], *, checked: int, total: int) -> int:

@@ -19,7 +19,7 @@ PLAN = "run/plan"
 def read_units(out: Folder) -> pa.Table:
     """Read the plan's units, ordered by number."""
     with out.fs.open(out.path(f"{PLAN}/units.parquet"), "rb") as file:
-        return pq.read_table(file, schema=UNITS).sort_by("unit")
+        return pq.ParquetFile(file).read().cast(UNITS).sort_by("unit")
 
 
 def read_unit_boxes(out: Folder, *, file: str, row_group: int) -> pa.Table:

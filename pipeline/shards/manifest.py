@@ -133,7 +133,7 @@ def _check_box_drops(out: Folder, totals: Json, box_drop_files: int) -> None:
     for part in range(box_drop_files):
         name = BOX_DROPS.format(part=part)
         try:
-            counted.update(count_drops(pq.read_table(pa.BufferReader(out.read(name)), schema=DROPS)))
+            counted.update(count_drops(pq.ParquetFile(pa.BufferReader(out.read(name))).read().cast(DROPS)))
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{out.url}/{name}: cannot be read ({error}); {advice}") from error
     if dict(counted) != box_drops_of(totals):

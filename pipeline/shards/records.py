@@ -1,10 +1,11 @@
-"""Records: one JSON file a finished unit and draw -> UnitRecord -> SHARDS."""
+"""Records: a JSON file for each finished unit and draw -> UnitRecord -> rows of SHARDS."""
 
 import hashlib
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,6 +19,8 @@ from schemas.shards import (
     record_path,
 )
 
+READERS = 32  # threads that wait for storage
+
 
 def read_record(out: Folder, unit: int, draw: int) -> UnitRecord | None:
     """Read the record of a unit and draw; None while it is not finished."""
@@ -25,18 +28,19 @@ def read_record(out: Folder, unit: int, draw: int) -> UnitRecord | None:
     return UnitRecord.from_json(json.loads(content)) if content is not None else None
 
 
-READERS = 32
-
-
 def shards_table(records: Iterable[UnitRecord]) -> pa.Table:
     """Make SHARDS of the records that have a shard."""
-    rows = [
+    return pa.Table.from_pylist(shard_rows(records), schema=SHARDS)
+
+
+def shard_rows(records: Iterable[UnitRecord]) -> list[dict[str, Any]]:
+    """Make the rows of SHARDS."""
+    return [
         {"name": r.shard.name, "bytes": r.shard.bytes, "sha256": r.shard.sha256, "record_sha256": record_sha256(r)}
         | {"split": r.split, "unit": r.unit, "draw": r.draw, "samples": r.samples}
         for r in records
         if r.shard
     ]
-    return pa.Table.from_pylist(rows, schema=SHARDS)
 
 
 def record_sha256(record: UnitRecord) -> str:

@@ -13,8 +13,8 @@ from dataclasses import asdict
 
 from pipeline.planning.plan_files import PLAN
 from pipeline.shards.recipe import Json, digest_of
-from pipeline.shards.records import READERS, record_sha256, shards_table
-from pipeline.shards.totals import box_drops_of, count_drops, sums_off
+from pipeline.shards.records import READERS, record_sha256, shard_rows
+from pipeline.shards.totals import box_drops_of, count_drops, join_columns, sums_off
 from pipeline.storage.folder import Folder
 from pipeline.storage.retries import with_retries
 from pipeline.verification.problems import (
@@ -123,8 +123,9 @@ def _count_box_drops(content: bytes) -> dict[str, int]:
         ValueError: it has other columns, or tells of a box twice.
     """
     table = read_table(content, DROPS)
-    boxes = table.filter(table["box_id"].is_valid()).select(["image_id", "box_id"])
-    twice = len(boxes) - len(boxes.group_by(boxes.column_names).aggregate([]))
+    boxes = table.filter(table["box_id"].is_valid())
+    keys = join_columns(boxes, "image_id", "box_id")
+    twice = len(keys) - len(keys.unique())
     if twice:
         raise ValueError(f"{twice} boxes are in it more than once")
     return count_drops(table)
@@ -192,7 +193,7 @@ def _verify_shards_table(out: Folder, manifest: Json, records: list[UnitRecord],
     except UNREADABLE as error:
         return [Problem(SHARDS_TABLE, first_line(error), (MANIFEST,))]
     told = {record_path(row["unit"], row["draw"]): row for row in table.to_pylist()}
-    found = {record_path(row["unit"], row["draw"]): row for row in shards_table(records).to_pylist()}
+    found: Json = {record_path(row["unit"], row["draw"]): row for row in shard_rows(records)}
     told |= manifest["records_without_shard"]
     found |= {record_path(r.unit, r.draw): record_sha256(r) for r in records if r.shard is None}
     odd = sorted(name for name in (told.keys() | found.keys()) - named if told.get(name) != found.get(name))

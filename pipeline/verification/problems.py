@@ -71,7 +71,7 @@ def read_table(content: bytes, schema: pa.Schema) -> pa.Table:
         ValueError: it is none.
     """
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        table = pq.ParquetFile(pa.BufferReader(content)).read()
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"unreadable ({first_line(error)})") from error
     if not table.schema.equals(schema):
