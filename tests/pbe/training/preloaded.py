@@ -12,12 +12,15 @@ os.environ["DS_ACCELERATOR"] = "cpu"
 import deepspeed
 import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401  # pulls in the compilers of torch, two CPU-seconds
 import matplotlib.pyplot  # noqa: F401
+import pyarrow.dataset  # noqa: F401
+import pytest  # noqa: F401  # a forked process imports the main module of its parent
 import torch
 from diffusers import AutoencoderKL  # noqa: F401
 from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 from transformers import CLIPVisionModel  # noqa: F401
 
 import pbe.training.session as training
+import pipeline.pairing.making  # noqa: F401
 from pbe.feed.order import Position
 from pbe.train import main, parse_train_config
 from pbe.training.engine import Engine
