@@ -54,6 +54,7 @@ def save_checkpoint(
     root = out / CHECKPOINTS
     name = f"{STEP}{state['step']:08d}"
     partial = root / f"{PARTIAL}{name}"
+    # What a kill left behind, and universal forms, which are made anew where they are needed.
     if ranks.first:
         for left in [*root.glob(f"{PARTIAL}*"), *root.glob(f"{UNIVERSAL}*")]:
             shutil.rmtree(left)
@@ -67,6 +68,7 @@ def save_checkpoint(
     if ranks.first:
         (partial / STATE).write_bytes(json_bytes(state))
     ranks.barrier()
+    # A folder with its final name holds nothing but files that are on the disk, and the hashes of all of them.
     hashes = _hash_shared(partial, _files(partial), ranks, sync=True)
     if ranks.first:
         write_aside(partial / HASHES, json_bytes(hashes))
