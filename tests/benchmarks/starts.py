@@ -1,6 +1,6 @@
 """Starts: CPU-seconds of each command until it has helped, refused, or found that there is nothing to do.
 
-    python -m tests.benchmarks.starts [--root CHECKOUT] [--records 100000] [--s3-records 10000]
+    python -m tests.benchmarks.starts [--root CHECKOUT] [--records 100000] [--s3-records 100000]
 
 Each row is one process, Ray's own and other children aside, best of `--runs`; the goal stands beside it. Run it on an
 idle machine: CPU-seconds grow with whatever shares the cores. `--root` measures another checkout with that one's
@@ -30,7 +30,7 @@ from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.recipe import digest_of
 from schemas.shards import MANIFEST, SCHEMA_VERSION, json_bytes, unit_name
 from tests.benchmarks.resume import start_job, write_photos
-from tests.object_storage import serve_s3
+from tests.object_storage import Proxy, serve_s3
 
 ROOT = Path(__file__).parent.parent.parent
 POLL_SECONDS = 0.02
@@ -69,7 +69,7 @@ class StartsConfig:
     """Runs of each command, of which the best counts."""
     records: int = 100_000
     """Finished records on local disk, for the run that finds nothing to do."""
-    s3_records: int = 10_000
+    s3_records: int = 100_000
     """The same on object storage."""
 
 
@@ -148,21 +148,27 @@ def _complete_runs(scratch: Path, config: StartsConfig) -> Iterator[Row]:
     yield Row(f"shard, dataset complete: {config.records:,} records", _finish(job), 3.0)
     with serve_s3() as server, _reached(server.environment):
         job = replace(write_photos(scratch / "s3", config.s3_records), out="s3://bucket/d")
-        yield Row(f"shard, complete on S3: {config.s3_records:,} records", _finish(job), 3.0, server.environment)
+        yield Row(
+            f"shard, complete on S3: {config.s3_records:,} records", _finish(job, server), 3.0, server.environment
+        )
 
 
-def _finish(config: ShardConfig) -> list[str]:
-    """Plan a job, write empty records and a manifest; return the command that finds it complete."""
+def _finish(config: ShardConfig, server: Proxy | None = None) -> list[str]:
+    """Plan a job, write empty records and a manifest; return the command that finds it complete.
+
+    Args:
+        server: that holds the bucket of the output; None: it lies on local disk.
+    """
     encoders = EncoderFacts(VaeFacts(8, 4, "known"), ClipFacts(64, "known"))
     job = start_job(config)
     assert job.encoders == encoders
     names = [f"units/{unit_name(unit, 0)}.json" for unit in range(job.plan.units)]
-    if job.out.local:
+    if server is None:
         (Path(job.out.path("units"))).mkdir()
         for name in names:
             Path(job.out.path(name)).touch()
     else:
-        job.out.fs.pipe({job.out.path(name): b"-" for name in names})
+        server.fill([f"d/{name}" for name in names], b"-")
     manifest = {"schema_version": SCHEMA_VERSION, "draws": config.draws, "recipe": job.recipe}
     job.out.write(MANIFEST, json_bytes({**manifest, "sha256": digest_of(manifest)}))
     remember_encoders(job.out, stamp_encoders(config), encoders)
