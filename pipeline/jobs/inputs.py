@@ -146,5 +146,5 @@ def probe_photos(store: PhotoStore, out: Folder, config: ShardConfig) -> None:
 
 
 def _planned_photos(out: Folder) -> Iterator[PlannedPhoto]:
-    for unit in read_units(out).to_pylist():
+    for unit in read_units(out).slice(0, PROBED_PHOTOS).to_pylist():  # each has a photo at least
         yield from group_photos(read_unit_boxes(out, file=unit["file"], row_group=unit["row_group"]))

@@ -123,13 +123,15 @@ def pending_tasks(job: PreparedJob) -> tuple[list[UnitTask], int]:
     Returns:
         The tasks, and how many units and draws are finished.
     """
+    units = read_units(job.out)
     tasks = []
     done = 0
-    for row in read_units(job.out).to_pylist():
-        draws = tuple(d for d in range(job.config.draws) if f"{unit_name(row['unit'], d)}.json" not in job.finished)
+    for row, unit in enumerate(units["unit"].to_pylist()):
+        draws = tuple(d for d in range(job.config.draws) if f"{unit_name(unit, d)}.json" not in job.finished)
         done += job.config.draws - len(draws)
         if draws:
-            tasks.append(UnitTask(row["unit"], row["split"], row["photos"], row["file"], row["row_group"], draws))
+            place = units.slice(row, 1).to_pylist()[0]
+            tasks.append(UnitTask(unit, place["split"], place["photos"], place["file"], place["row_group"], draws))
     return tasks, done
 
 

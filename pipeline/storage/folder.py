@@ -81,11 +81,14 @@ class Folder:
     def names(self, name: str) -> list[str]:
         """List the names of the files in a sub-folder; empty where it is absent."""
         try:
+            if self.local:
+                with os.scandir(self.path(name)) as entries:  # fsspec would ask each file for its size and time
+                    return sorted(entry.name for entry in entries)
             self.fs.invalidate_cache()
-            entries = with_retries(lambda: self.fs.ls(self.path(name), detail=False))
-        except FileNotFoundError:
+            paths = with_retries(lambda: self.fs.ls(self.path(name), detail=False))
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(str(entry).rsplit("/", 1)[-1] for entry in entries)
+        return sorted(str(path).rsplit("/", 1)[-1] for path in paths)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a whole file, replacing what is there."""
