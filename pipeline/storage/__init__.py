@@ -2,7 +2,7 @@
 
 Files in the order of the flow:
 
-    s3_answers    s3fs -> the same, reading listings at a quarter of the CPU time
+    s3_listings    s3fs -> the same, reading listings at a quarter of the CPU time
     urls          a path or URL -> its filesystem
     globs         a quoted pattern -> the URLs that match
     redaction     a text -> the same without credentials

@@ -8,7 +8,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import InputError
-from pipeline.storage.s3_answers import speed_up_listings
+from pipeline.storage.s3_listings import speed_up_listings
 
 # How long a web server may take to connect, and to send each piece.
 CONNECT_SECONDS, READ_SECONDS = 15, 60

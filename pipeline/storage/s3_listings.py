@@ -1,4 +1,4 @@
-"""S3 answers: a filesystem of s3fs -> the same, which reads listings at a quarter of the CPU time.
+"""S3 listings: a filesystem of s3fs -> the same, which reads listings at a quarter of the CPU time.
 
 botocore parses the time of each object by dateutil, which takes most of a listing: 10 s of CPU for 100,000 objects.
 """

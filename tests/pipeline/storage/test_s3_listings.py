@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.storage.folder import Folder
-from pipeline.storage.s3_answers import parse_time
+from pipeline.storage.s3_listings import parse_time
 from tests.object_storage import Proxy
 
 
