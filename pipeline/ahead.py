@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 
 def work_ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], *, ahead: int) -> Iterator[R]:
-    """Apply `work` to each item on the pool, and give the results in order, at most `ahead` of them waiting."""
+    """Apply `work` to each item on the pool, and yield the results in order, at most `ahead` of them waiting."""
     pending: deque[Future[R]] = deque()
     for item in items:
         pending.append(pool.submit(work, item))

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: shown as one message, never as a traceback."""
+"""Errors that the user can fix: shown as one message, never as a traceback."""
 
 
 class InputError(Exception):
@@ -10,7 +10,7 @@ class PhotoError(Exception):
 
     Args:
         reason: a stable word for the drops table, such as `truncated`.
-        detail: what was found.
+        detail: what it is like.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -24,4 +24,4 @@ class DrawError(PhotoError):
 
 
 class LockLostError(Exception):
-    """Another job has taken this job's output over: it must write no more."""
+    """Another job has taken over this job's output: this one must stop writing."""

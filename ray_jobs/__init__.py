@@ -9,6 +9,7 @@ Files in the order of the flow:
     units_on_ray      unit tasks -> records, by a pool of encoder actors
     verify_shards     the verify job
     verifying         its steps, in order
+    verification_on_ray  units -> what is wrong with them, in parallel
 """
 
 import os

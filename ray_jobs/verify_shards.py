@@ -1,4 +1,4 @@
-"""Verify shards: re-hash and re-count a whole dataset, in parallel; exit 1 on any difference.
+"""Verify shards: re-hash and re-count a dataset, in parallel; exit 1 on any difference.
 
 python ray_jobs/verify_shards.py DATASET [--fraction f]
 """

@@ -14,8 +14,8 @@ from pipeline.shards.manifest import read_manifest
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import absolute
-from pipeline.verification.dataset import list_files, verify_listing, verify_whole
-from pipeline.verification.problems import Problem, how_to_mend
+from pipeline.verification.dataset import list_files, verify_dataset, verify_listing
+from pipeline.verification.problems import Problem, describe_remedy
 from schemas.shards import UnitRecord
 
 SHOWN_PROBLEMS = 50
@@ -50,7 +50,7 @@ def verify_shards(arguments: list[str]) -> int:
     except InputError as error:
         print(f"  {error}")
         return EXIT_FAILED
-    records, problems = verify_whole(out, manifest, files)
+    records, problems = verify_dataset(out, manifest, files)
     units = choose_units(records, config.fraction)
     chosen = {unit[0].unit for unit in units}
     problems += verify_listing([record for record in records if record.unit not in chosen], files)
@@ -78,7 +78,7 @@ def _verify_units(out: Folder, units: list[list[UnitRecord]], recipe: Json) -> l
 
 
 def _report(out: Folder, problems: list[Problem], *, checked: int, total: int) -> int:
-    """Print what is wrong, and how to mend it."""
+    """Print what is wrong, and how to fix it."""
     for problem in problems[:SHOWN_PROBLEMS]:
         print(f"  {problem}")
     if not problems:
@@ -86,5 +86,5 @@ def _report(out: Folder, problems: list[Problem], *, checked: int, total: int) -
         return 0
     more = f", the first {SHOWN_PROBLEMS} above" if len(problems) > SHOWN_PROBLEMS else ""
     print(f"{len(problems)} problems in {out.url}{more}")
-    print(how_to_mend(problems))
+    print(describe_remedy(problems))
     return EXIT_FAILED

@@ -80,7 +80,7 @@ class FileDigest:
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """What one unit and draw became; written last, so that its existence means that its files are whole.
+    """What one unit and draw became; written last, so that its existence means that its files are complete.
 
     `planned` draws = `samples` + the sum of `dropped`. `boxes_kept` counts the unit's boxes after filtering,
     `boxes_drawn` those that this draw is the first to take, `boxes_lost` those in photos that could not be read.

@@ -11,7 +11,7 @@ def read_class_names(url: str, *, anonymous: bool) -> dict[str, str]:
     """Read a class-names table: label, name, with or without a header line.
 
     Raises:
-        InputError: it is absent, or has no second column.
+        InputError: it is missing, or has no second column.
     """
     fs, path = filesystem(url, anonymous=anonymous)
     try:

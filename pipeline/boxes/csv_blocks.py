@@ -1,4 +1,4 @@
-"""CSV blocks: an open CSV -> blocks of whole lines -> BOXES and the lines that are not rows."""
+"""CSV blocks: an open CSV -> blocks of complete lines -> BOXES and the lines that are not rows."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def read_header(line: bytes) -> list[str]:
 
 
 def _line_blocks(file: Any) -> Iterator[bytes]:
-    """Cut a file into blocks of whole lines."""
+    """Cut a file into blocks of complete lines."""
     rest = b""
     while chunk := file.read(BLOCK_BYTES):
         end = chunk.rfind(b"\n") + 1
@@ -43,7 +43,7 @@ def _line_blocks(file: Any) -> Iterator[bytes]:
 def parse_blocks(
     url: str, digest: TableDigest, parse: Callable[[bytes, list[str]], T], *, anonymous: bool, threads: int
 ) -> Iterator[T]:
-    """Parse a CSV block by block on a few threads, and give the results in order."""
+    """Parse a CSV block by block on a few threads, and yield the results in order."""
     with opened_hashed(url, digest, anonymous=anonymous) as file, ThreadPoolExecutor(threads) as pool:
         header = read_header(file.readline())
         yield from work_ahead(pool, lambda block: parse(block, header), _line_blocks(file), ahead=threads)
@@ -70,7 +70,7 @@ def _read_csv(
 
 
 def parse_block(url: str, block: bytes, header: list[str]) -> tuple[pa.Table, list[Drop]]:
-    """Parse whole lines of CSV as typed columns; where a value is unreadable, again with that value as null."""
+    """Parse complete lines of CSV as typed columns; where a value is unreadable, again with that value as null."""
     lines = sum(1 for line in block.splitlines() if line.strip()) if b'"' in block else -1
     texts: list[str] = []
     types = {name: BOXES.field(name).type for name in BOXES.names}
@@ -115,7 +115,7 @@ def _cast_leniently(strings: pa.Table) -> pa.Table:
 
 
 def as_boxes(table: pa.Table) -> pa.Table:
-    """Bring a table to the schema of BOXES: absent or empty flags are unknown, absent numbers NaN."""
+    """Bring a table to the schema of BOXES: missing or empty flags are unknown, missing numbers NaN."""
     columns = []
     for field_ in BOXES:
         if field_.name in table.column_names:

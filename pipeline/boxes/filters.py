@@ -33,7 +33,7 @@ _FLAG_RULES = {
 
 @dataclass(frozen=True)
 class Rule:
-    """A named filter rule; `spec` is how the user writes it, `drops` tells which rows it drops."""
+    """A named filter rule; `spec` is how the user writes it, `drops` marks the rows that it drops."""
 
     name: str
     spec: str
@@ -84,7 +84,7 @@ def _parse_rule(spec: str) -> Rule:
 
 
 def _sides(boxes: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Relative width and height of each box, cut to the photo."""
+    """Return the relative width and height of each box, cut to the photo."""
     x_min, y_min, x_max, y_max = (np.clip(boxes[name].to_numpy(), 0, 1) for name in COORDINATE_COLUMNS)
     return x_max - x_min, y_max - y_min
 

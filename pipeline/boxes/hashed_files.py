@@ -33,14 +33,14 @@ def open_table(url: str, *, anonymous: bool, compression: str | None = None) -> 
         compression: `infer` to decompress it.
 
     Raises:
-        InputError: it is absent or forbidden.
+        InputError: it is missing or forbidden.
     """
     fs, path = filesystem(url, anonymous=anonymous)
     try:
         return fs.open(path, "rb", compression=compression)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(
-            f"{url}: not found, or out of reach; check --boxes, --image-info and --classes, and the network"
+            f"{url}: not found or not reachable; check --boxes, --image-info and --classes, and the network"
         ) from error
     except PermissionError as error:
         raise InputError(f"{url}: not allowed to read it; check the credentials, or give --anonymous") from error

@@ -1,7 +1,7 @@
 """Boxes: Open Images tables -> BOXES, streamed in blocks.
 
 A table is CSV (of any Open Images version, compressed or not) or Parquet. It is checked before any work, and read in
-blocks of whole lines, so that 16 M rows never sit in Python objects.
+blocks of complete lines, so that 16 M rows never sit in Python objects.
 """
 
 import csv
@@ -61,7 +61,7 @@ def stream_boxes(url: str, digest: TableDigest, *, anonymous: bool, threads: int
         BOXES, in the table's order.
 
     Raises:
-        InputError: the table is no UTF-8, or changes its columns midway.
+        InputError: the table is not UTF-8, or changes its columns midway.
     """
     with _explained(url):
         if _is_parquet(url):
@@ -85,7 +85,7 @@ def stream_columns(
     Quoted fields may hold line breaks here, as photo titles do.
 
     Raises:
-        InputError: the table is absent, is no CSV, or lacks a column.
+        InputError: the table is missing, is not a CSV, or lacks a column.
     """
     with _explained(url), opened_hashed(url, digest, anonymous=anonymous) as file:
         try:
@@ -151,7 +151,7 @@ def _check_csv(url: str, *, anonymous: bool) -> None:
 
 
 def _row_problem(row: list[str], places: list[int], width: int) -> str:
-    """Say what is wrong with one row of a CSV, or nothing."""
+    """Describe what is wrong with one row of a CSV; empty where nothing is."""
     if len(row) != width:
         return f"{len(row)} fields where the header has {width}"
     values = [row[place].strip() for place in places]
@@ -162,7 +162,7 @@ def _row_problem(row: list[str], places: list[int], width: int) -> str:
         try:
             numbers.append(float(value))
         except ValueError:
-            hint = " has a decimal comma; write 0.5, not 0,5" if "," in value else " is no number"
+            hint = " has a decimal comma; write 0.5, not 0,5" if "," in value else " is not a number"
             return f"column {name}: {value!r}{hint}"
         if not -OUTSIDE_TOLERANCE <= numbers[-1] <= 1 + OUTSIDE_TOLERANCE:
             hint = " looks like a pixel coordinate" if numbers[-1] > 1 else ""
@@ -185,7 +185,7 @@ def _stream_parquet(url: str, digest: TableDigest, *, anonymous: bool) -> Iterat
         for batch in parquet.iter_batches(batch_size=1 << 16, columns=columns):
             digest.rows += len(batch)
             try:
-                batch.validate(full=True)  # text that is no UTF-8 would raise far from here
+                batch.validate(full=True)  # text that is not UTF-8 would raise far from here
                 boxes = as_boxes(pa.Table.from_batches([batch]))
             except pa.ArrowInvalid as error:
                 raise InputError(f"{url}: {error}; columns must have the types {BOXES}") from error

@@ -40,7 +40,7 @@ class Crop:
 
 
 def outer_px(box: Sides, width: int, height: int) -> PixelBox:
-    """The smallest box of whole pixels around a box in px, inside the photo."""
+    """Return the smallest box of whole pixels around a box in px, inside the photo."""
     return (
         max(math.floor(box[0]), 0),
         max(math.floor(box[1]), 0),

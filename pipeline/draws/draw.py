@@ -46,7 +46,7 @@ class Draw:
     box_px: Sides
     extended_px: PixelBox
     crop: Crop
-    exemplar_px: PixelBox  # empty: the exemplar is no part of the photo
+    exemplar_px: PixelBox  # empty: the exemplar is not a part of the photo
     mask_shape: MaskShape
     mask_polygon: Polygon
 

@@ -71,7 +71,7 @@ def resize_mask(mask: Mask, width: int, height: int) -> Mask:
 
 
 def repainted_shares(mask: Mask, width: int, height: int) -> NDArray[np.float32]:
-    """Tell which share of every pixel is to be repainted when a mask is resized to [height, width]."""
+    """Compute which share of every pixel is to be repainted when a mask is resized to [height, width]."""
     shares = mask.astype(np.float32)
     for target in ((width, len(mask)), (width, height)):  # one axis a time: OpenCV knows no area where only one shrinks
         smaller = target[0] < shares.shape[1] or target[1] < shares.shape[0]

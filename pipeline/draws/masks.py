@@ -42,7 +42,7 @@ def draw_bezier_mask(
         box: [4] x_min y_min x_max y_max in px.
         extended: [4] likewise, around the box.
         long_side: of the photo, in px.
-        bounds: [4] likewise, around the extended box; points beyond are brought to its edge before the cover is told.
+        bounds: [4] likewise, around the extended box; points beyond are moved to its edge before the cover is measured.
 
     Returns:
         [80, 2] x y in px, going round the box, within the bounds.

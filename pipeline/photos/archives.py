@@ -17,7 +17,7 @@ def index_archive(url: str, *, anonymous: bool) -> pa.Table:
     """List the photos in a tar file by their names without folder and suffix, as PLACES.
 
     Raises:
-        InputError: it is no tar file.
+        InputError: it is not a tar file.
     """
     fs, path = filesystem(url, anonymous=anonymous)
     options = {} if is_local(url) else {"block_size": ARCHIVE_BLOCK_BYTES}
@@ -32,6 +32,6 @@ def index_archive(url: str, *, anonymous: bool) -> pa.Table:
 
 
 def _is_archived_photo(member: tarfile.TarInfo) -> bool:
-    """Tell a photo from folders, links and other files; a name that is no UTF-8 is no table's id either."""
+    """Whether a member is a photo: not a folder, link or other file, and named in UTF-8, as ids in tables are."""
     is_text = member.name.encode(errors="replace").decode() == member.name
     return member.isfile() and not member.issparse() and is_text and Path(member.name).suffix in SUFFIXES

@@ -19,7 +19,7 @@ def read_picture(folder: Folder, name: str) -> bytes:
     """Read a picture's bytes by its exact name in a folder.
 
     Raises:
-        PhotoError: it is absent, empty, too large or no file, or its name would leave the folder.
+        PhotoError: it is missing, empty, too large or not a file, or its name would leave the folder.
         OSError: storage failed for a passing cause, after all retries.
     """
     refuse_unsafe(name)
@@ -42,6 +42,7 @@ def refuse_unsafe(name: str) -> None:
 
 
 def read_if_there(folder: Folder, name: str) -> bytes | None:
+    """Read a picture's bytes as `read_picture` does; None where it is missing."""
     try:
         if folder.local:
             return _read_local(Path(folder.path(name)))
@@ -60,7 +61,7 @@ def read_if_there(folder: Folder, name: str) -> bytes | None:
 
 
 def _read_local(path: Path) -> bytes:
-    """Read a regular file; what is none might never end, and is not opened."""
+    """Read a regular file; anything else might never end, and is not opened."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(path)

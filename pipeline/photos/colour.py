@@ -19,7 +19,7 @@ _ALPHA_MODES = ("P", "PA", "LA", "RGBA", "RGBa", "La")
 
 
 def is_table(profile: bytes | None) -> bool:
-    """Tell whether a colour profile is a look-up table, without which its pixels make no sense (XYB, say).
+    """Whether a colour profile is a look-up table, without which its pixels make no sense (XYB, say).
 
     Matrix profiles (Adobe RGB, Display P3) are read as sRGB, as the paper and CLIP's own preprocessing do.
     """
@@ -35,7 +35,7 @@ def to_rgb(image: Image.Image, profile: bytes | None, *, backdrop: str = "white"
     """
     width, height = image.size
     deep = image.mode.startswith(("I", "F"))
-    top_value = _top_value(image) if deep else 0.0  # of the whole photo: strips must not be scaled each by its own
+    top_value = _top_value(image) if deep else 0.0  # of all the photo: strips must not be scaled each by its own
     pixels = np.empty((height, width, 3), np.uint8)
     for row, strip in _strips(image):
         shallow = _to_8_bit(strip, top_value) if deep else strip
@@ -44,7 +44,7 @@ def to_rgb(image: Image.Image, profile: bytes | None, *, backdrop: str = "white"
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Cut an image into strips of whole rows, with the row at which each begins."""
+    """Cut an image into strips of full rows, with the row at which each begins."""
     width, height = image.size
     rows = max(1, STRIP_PIXELS // width)
     if rows >= height:
@@ -55,7 +55,7 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def _top_value(image: Image.Image) -> float:
-    """Tell which value is white: integers above 255 have 16 bits, floats up to 1 are shares."""
+    """Find which value is white: integers above 255 have 16 bits, floats up to 1 are shares."""
     largest = np.max([np.asarray(strip).max(initial=0) for _, strip in _strips(image)])
     if image.mode.startswith("I") and largest > 255:
         return 65535.0

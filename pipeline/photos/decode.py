@@ -45,7 +45,7 @@ class Photo:
 
     Args:
         pixels: [h, w, 3] uint8 RGB.
-        orientation: what turned it, as the index tells it: none | exif:N | rotation:DEGREES.
+        orientation: what turned it, as the index records it: none | exif:N | rotation:DEGREES.
         box_turn: the EXIF orientation by which its boxes turn.
     """
 
@@ -152,7 +152,7 @@ def _check_opened(image: Image.Image, data: bytes, *, max_pixels: int, min_px: i
 
 
 def _tile_pixels(image: Image.Image) -> int:
-    """Tell how large a TIFF's tiles are: its decoder holds a whole one, be it larger than the photo."""
+    """Return the pixels of a TIFF's tile: its decoder holds a full one, even where it is larger than the photo."""
     tags = getattr(image, "tag_v2", {})
     with _explained():
         return int(tags.get(_TILE_WIDTH, 1)) * int(tags.get(_TILE_LENGTH, 1))

@@ -41,7 +41,7 @@ def find_orientation(image: Image.Image, rotation: float | None, boxes_frame: st
     if rotation is not None:
         quarter = int(rotation) % 360
         if rotation % 90:
-            raise PhotoError("bad_rotation", f"Rotation {rotation:g} is no multiple of 90 degrees")
+            raise PhotoError("bad_rotation", f"Rotation {rotation:g} is not a multiple of 90 degrees")
         return _ROTATION_TO_EXIF[quarter], _ROTATION_TO_EXIF[quarter], f"rotation:{quarter}"
     turn = exif_orientation(image)
     return turn, turn if boxes_frame == "stored" else 1, f"exif:{turn}" if turn != 1 else "none"

@@ -22,7 +22,7 @@ class PhotoStore:
     """Where photos are: folders and tar files, given by `--images`.
 
     Raises:
-        InputError: a root is absent, holds no photos, or is a compressed tar.
+        InputError: a root is missing, holds no photos, or is a compressed tar.
     """
 
     def __init__(self, roots: tuple[str, ...], *, anonymous: bool) -> None:
@@ -61,7 +61,7 @@ class PhotoStore:
             return
         folder = Folder(root, self.anonymous)
         if not folder.local:
-            self.folders.append(folder)  # told apart by the first photos planned: listing millions of objects is slow
+            self.folders.append(folder)  # the first photos planned will show: listing millions of objects is slow
             return
         path = Path(folder.path(""))
         if not path.is_dir():
@@ -83,10 +83,10 @@ class PhotoStore:
 
     def _read_file(self, image_id: str) -> bytes:
         refuse_unsafe(image_id)
-        whole = image_id.endswith(SUFFIXES)
+        has_suffix = image_id.endswith(SUFFIXES)
         for folder in self.folders:
             for prefix in self._prefixes(folder.url, image_id):
-                for suffix in ("", *SUFFIXES) if whole else SUFFIXES:
+                for suffix in ("", *SUFFIXES) if has_suffix else SUFFIXES:
                     data = read_if_there(folder, f"{prefix}{image_id}{suffix}")
                     if data is not None:
                         return data

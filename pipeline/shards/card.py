@@ -43,7 +43,7 @@ shards, {recipe["resolution"]} px, {manifest["draws"]} draws a photo, seed {reci
 
 
 def funnel_rows(totals: Json) -> list[tuple[str, str, int]]:
-    """The funnel as a table: stage, reason, count; losses stand below what they are lost from."""
+    """List the funnel: stage, reason, count; losses stand below what they are lost from."""
     return [
         ("box rows", "read", totals["rows"]),
         *(("malformed", reason, count) for reason, count in sorted(totals["malformed"].items())),

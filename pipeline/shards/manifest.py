@@ -51,7 +51,7 @@ def recipe_differences(out: Folder, recipe: Json) -> list[str]:
     """
     began = read_recipe(out)
     if began is None:
-        return [f"recipe: neither {RECIPE} nor {MANIFEST} tells it"]
+        return [f"recipe: neither {RECIPE} nor {MANIFEST} holds it"]
     return [
         f"{name}: {_short(began.get(name))} there, {_short(recipe.get(name))} now"
         for name in sorted(began | recipe)
@@ -60,16 +60,16 @@ def recipe_differences(out: Folder, recipe: Json) -> list[str]:
 
 
 def read_recipe(out: Folder) -> Json | None:
-    """Read the recipe that an output began with; None where none is told."""
+    """Read the recipe that an output began with; None where nothing says it."""
     content = out.read_if_there(RECIPE)
     with suppress(ValueError):  # cut short: the manifest may know it
         if content is not None and isinstance(recipe := json.loads(content), dict):
             return recipe
     try:
-        found: Json = read_manifest(out)["recipe"]
+        recorded: Json = read_manifest(out)["recipe"]
     except InputError:
         return None
-    return found
+    return recorded
 
 
 def finish_dataset(
@@ -86,7 +86,7 @@ def finish_dataset(
 
     Raises:
         InputError: the drops of boxes are not those of the plan.
-        AssertionError: a sum is off, which is a fault of this program.
+        AssertionError: a sum is off, which is a bug.
     """
     totals = count_totals(plan, records, draws)
     off = sums_off(totals, records)
@@ -115,7 +115,7 @@ def finish_dataset(
 
 
 def _digest_files(out: Folder, box_drop_files: int) -> dict[str, str]:
-    """Hash the files of a whole dataset, without the pictures that are not there."""
+    """Hash the files that belong to no unit, without the pictures that are not there."""
     parts = [BOX_DROPS.format(part=part) for part in range(box_drop_files)]
     contents = {name: out.read_if_there(name) for name in (OVERVIEW, FUNNEL)}
     contents |= {name: out.read(name) for name in (SHARDS_TABLE, CARD, *parts)}
@@ -126,7 +126,7 @@ def _check_box_drops(out: Folder, totals: Json, box_drop_files: int) -> None:
     """Check that the drops before units are those that the plan counted.
 
     Raises:
-        InputError: a file is absent or damaged, or their counts are off.
+        InputError: a file is missing or damaged, or their counts are off.
     """
     counted: Counter[str] = Counter()
     advice = f"remove {PLAN} there and run the same command again, which plans anew"
@@ -154,7 +154,7 @@ def read_manifest(out: Folder) -> Json:
         if out.local and not Path(out.path("")).exists():
             raise InputError(f"{out.url}: no such folder; give a dataset's") from error
         raise InputError(
-            f"{out.url}: no {MANIFEST}; it is no finished dataset: run the command that makes it again"
+            f"{out.url}: no {MANIFEST}; it is not a finished dataset: run the command that makes it again"
         ) from error
     except IsADirectoryError as error:
         raise _damaged_manifest(out, "a folder") from error
@@ -171,7 +171,7 @@ def read_manifest(out: Folder) -> Json:
 
 
 def _is_as_written(content: bytes, manifest: Json) -> bool:
-    """Tell whether a manifest has the digest of its own content, in the one form that it is written in."""
+    """Whether a manifest has the digest of its own content, in the one form that it is written in."""
     rest = {name: value for name, value in manifest.items() if name != "sha256"}
     try:
         return content == json_bytes(manifest) and manifest.get("sha256") == digest_of(rest)
@@ -198,7 +198,7 @@ def _refuse_other_version(out: Folder, version: Any) -> None:
     side = "a later version; upgrade this code" if later else "an earlier version; make it anew, or check out that code"
     raise InputError(
         f"{out.url}/{MANIFEST}: schema version {version}, this code reads {SCHEMA_VERSION}: the dataset was made by "
-        f"{side} (CHANGELOG.md tells what changed)"
+        f"{side} (see CHANGELOG.md)"
     )
 
 

@@ -53,7 +53,7 @@ def read_spans(file: BinaryIO) -> Iterator[dict[str, Any]]:
     """Find each sample in a tar: its key, its span, headers included, its members, and the span's sha256.
 
     Raises:
-        tarfile.TarError, ValueError: it is no tar of samples.
+        tarfile.TarError, ValueError: it is not a tar of samples.
     """
     with tarfile.open(fileobj=file, mode="r:") as archive:
         members = archive.getmembers()
@@ -80,13 +80,13 @@ def read_index(out: Folder, name: str) -> pa.Table:
     """Read the index of one shard.
 
     Raises:
-        FileNotFoundError: it is absent.
+        FileNotFoundError: it is missing.
     """
     return pq.read_table(pa.BufferReader(out.read(name)), schema=INDEX)
 
 
 def read_sample(out: Folder, row: Row) -> Sample:
-    """Read one sample by one range request, as its index row tells."""
+    """Read one sample by one range request, as its index row says."""
     span = out.read_range(row["shard"], row["offset"], row["size"])
     members = {m["ext"]: span[m["offset"] - row["offset"] :][: m["size"]] for m in row["members"]}
     arrays = safetensors.numpy.load(members[TENSORS_EXT])
@@ -103,5 +103,5 @@ def read_sample(out: Folder, row: Row) -> Sample:
 
 
 def _end_of(member: tarfile.TarInfo) -> int:
-    """Where a member ends, padded to whole tar blocks."""
+    """Return where a member ends, padded to full tar blocks."""
     return member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE

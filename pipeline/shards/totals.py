@@ -33,10 +33,11 @@ def join_columns(table: pa.Table, first: str, second: str) -> pa.ChunkedArray:
 
 
 def box_drops_of(totals: Json) -> dict[str, int]:
-    """The drops before units that the totals tell of, by `stage/reason`."""
-    told = {f"boxes/{reason}": count for reason, count in totals["malformed"].items()}
-    told |= {f"filter/{rule}": count for rule, count in totals["filtered"].items()}
-    return {name: n for name, n in {**told, "filter/no_kept_box": totals["photos_without_kept_box"]}.items() if n}
+    """Return the drops before units that the totals imply, by `stage/reason`."""
+    counts = {f"boxes/{reason}": count for reason, count in totals["malformed"].items()}
+    counts |= {f"filter/{rule}": count for rule, count in totals["filtered"].items()}
+    counts["filter/no_kept_box"] = totals["photos_without_kept_box"]
+    return {name: count for name, count in counts.items() if count}
 
 
 def count_totals(plan: Plan, records: Iterable[UnitRecord], draws: int) -> Json:
@@ -66,7 +67,7 @@ def count_totals(plan: Plan, records: Iterable[UnitRecord], draws: int) -> Json:
 
 
 def sum_records(records: Iterable[UnitRecord]) -> Json:
-    """Add up what the records alone tell, under the names of the totals."""
+    """Add up what the records alone say, under the names of the totals."""
     records = list(records)
     first = [record for record in records if record.draw == 0]
     dropped: Counter[str] = Counter()
@@ -106,5 +107,5 @@ def sums_off(totals: Json, records: list[UnitRecord]) -> list[str]:
         "draws_planned = samples + draws_dropped": (totals["draws_planned"], totals["samples"] + dropped),
         **{f"{name} = by the records": (totals[name], count) for name, count in sum_records(records).items()},
     }
-    off = [f"{name}: {told} is not {count}" for name, (told, count) in sums.items() if told != count]
+    off = [f"{name}: {left} is not {right}" for name, (left, right) in sums.items() if left != right]
     return off + [f"{name} {totals[name]} is negative" for name in places if totals[name] < 0]

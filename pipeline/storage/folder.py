@@ -1,6 +1,6 @@
-"""Storage: any fsspec URL -> bytes in, whole files out.
+"""Folder: any fsspec URL -> bytes in, complete files out.
 
-A file is either absent or whole: local files are written aside, synced and renamed, objects arrive by one PUT or a
+A file is either missing or complete: local files are written aside, synced and renamed, objects arrive by one PUT or a
 completed multipart upload.
 """
 
@@ -49,7 +49,7 @@ class Folder:
         return is_local(self.url)
 
     def path(self, name: str) -> str:
-        """Give the path of a name on the folder's filesystem.
+        """Return the path of a name on the folder's filesystem.
 
         Raises:
             ValueError: the name would leave the folder.
@@ -60,15 +60,15 @@ class Folder:
         return f"{root.rstrip('/')}/{name}"
 
     def read(self, name: str) -> bytes:
-        """Read a whole file.
+        """Read a file.
 
         Raises:
-            FileNotFoundError: it is absent.
+            FileNotFoundError: it is missing.
         """
         return read_bytes(self.fs, self.path(name))
 
     def read_if_there(self, name: str) -> bytes | None:
-        """Read a whole file by one request; None where it is absent."""
+        """Read a file by one request; None where it is missing."""
         try:
             return self.read(name)
         except FileNotFoundError:
@@ -79,7 +79,7 @@ class Folder:
         return read_bytes(self.fs, self.path(name), start=offset, end=offset + size)
 
     def names(self, name: str) -> list[str]:
-        """List the names of the files in a sub-folder; empty where it is absent."""
+        """List the names of the files in a sub-folder; empty where it is missing."""
         try:
             if self.local:
                 with os.scandir(self.path(name)) as entries:  # fsspec would ask each file for its size and time
@@ -91,7 +91,7 @@ class Folder:
         return sorted(str(path).rsplit("/", 1)[-1] for path in paths)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a whole file, replacing what is there."""
+        """Write a file, replacing what is there."""
         with self.scratch() as folder:
             (folder / "file").write_bytes(content)
             self.publish(folder / "file", name)
@@ -101,7 +101,7 @@ class Folder:
         self.write(name, json_bytes(content))
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a whole file only where there is none.
+        """Write a file only where there is none.
 
         Returns:
             Whether the file now holds this content: also when an earlier attempt, whose answer was lost, wrote it.
@@ -116,7 +116,7 @@ class Folder:
         return created or self.read_if_there(name) == content
 
     def publish(self, built: Path, name: str) -> None:
-        """Move a file built in `scratch` to its place, whole."""
+        """Move a file built in `scratch` to its place, complete at once."""
         self.guard()
         target = self.path(name)
         if not self.local:
@@ -138,7 +138,7 @@ class Folder:
             with_retries(lambda: self.fs.rm_file(self.path(name)))
 
     def remove(self, name: str) -> None:
-        """Remove a file or a whole sub-folder, if it is there; of a link to a folder, what lies in that folder."""
+        """Remove a file or a sub-folder, if it is there; of a link to a folder, what lies in that folder."""
         self.guard()
         if self.local:
             path = Path(self.path(name))
@@ -153,7 +153,7 @@ class Folder:
             with_retries(lambda: self.fs.rm(self.path(name), recursive=True))
 
     def abort_uploads(self) -> int:
-        """Abort the multipart uploads into this folder that a killed job left, and tell how many (S3 only).
+        """Abort the multipart uploads into this folder that a killed job left, and return how many (S3 only).
 
         Raises:
             PermissionError: the credentials do not allow it.

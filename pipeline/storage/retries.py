@@ -52,7 +52,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def read_bytes(fs: Any, path: str, *, start: int = 0, end: int | None = None) -> bytes:
-    """Read a file, or a range of it, by one request; an empty file has no ranges, which is no error here."""
+    """Read a file, or a range of it, by one request; that an empty file has no ranges is not an error here."""
     try:
         return bytes(with_retries(lambda: fs.cat_file(path, start=start, end=end)))
     except OSError as error:

@@ -19,7 +19,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write_aside(path: Path, content: bytes, *, writer: str = "") -> None:
-    """Write a whole file, in place of an older one; see file_aside."""
+    """Write a complete file, in place of an older one; see file_aside."""
     with file_aside(path, writer=writer) as aside:
         aside.write_bytes(content)
 

@@ -1,7 +1,7 @@
 """Verify: a finished dataset -> its problems, each naming a file and what to remove so that the job makes it anew.
 
-What the digests cover must be there unchanged, nothing else may be there outside run/, and what is told in several
-places must agree. verify_units.py looks into shards, indexes and drops; here is all the rest.
+What the digests cover must be there unchanged, nothing else may be there outside run/, and what is recorded in several
+places must agree. units.py looks into shards, indexes and drops; here is all the rest.
 """
 
 import json
@@ -46,22 +46,22 @@ from schemas.shards import (
 _DRAW = re.compile(r"/\d{6,}-d(\d{2,})\.\w+$")
 
 
-def verify_whole(out: Folder, manifest: Json, files: dict[str, int]) -> tuple[list[UnitRecord], list[Problem]]:
+def verify_dataset(out: Folder, manifest: Json, files: dict[str, int]) -> tuple[list[UnitRecord], list[Problem]]:
     """Check all but the units' own files: tables, pictures, records, sums, and that nothing else is there.
 
     Args:
-        files: what `list_files` gave.
+        files: as `list_files` returns them.
 
     Returns:
         The records that can be read, in order, and what is wrong.
     """
     problems = _verify_files(out, manifest)
-    records, told = _verify_records(out, manifest)
+    records, of_records = _verify_records(out, manifest)
     if not any(problem.file == SHARDS_TABLE for problem in problems):
-        told += _verify_shards_table(out, manifest, records, named={problem.file for problem in told})
-    if not told:
-        told = [Problem(MANIFEST, line, (MANIFEST,)) for line in sums_off(manifest["totals"], records)]
-    return records, problems + told + _find_strangers(files, manifest, records)
+        of_records += _verify_shards_table(out, manifest, records, named={problem.file for problem in of_records})
+    if not of_records:  # of damaged records no sum holds
+        of_records = [Problem(MANIFEST, line, (MANIFEST,)) for line in sums_off(manifest["totals"], records)]
+    return records, problems + of_records + _find_strangers(files, manifest, records)
 
 
 def verify_listing(records: Iterable[UnitRecord], files: dict[str, int]) -> list[Problem]:
@@ -82,18 +82,18 @@ def list_files(out: Folder) -> dict[str, int]:
     """List all files of a dataset outside run/, with their sizes in bytes."""
     out.fs.invalidate_cache()
     root = out.path("").rstrip("/") + "/"
-    found = with_retries(lambda: out.fs.find(root, detail=True))
-    names = {str(name).removeprefix(root): int(facts["size"] or 0) for name, facts in sorted(found.items())}
-    return {name: n for name, n in names.items() if name and name[-1] != "/" and not name.startswith(f"{RUN}/")}
+    listing = with_retries(lambda: out.fs.find(root, detail=True))
+    sizes = {str(path).removeprefix(root): int(facts["size"] or 0) for path, facts in sorted(listing.items())}
+    return {name: size for name, size in sizes.items() if name and name[-1] != "/" and not name.startswith(f"{RUN}/")}
 
 
 def _expected(manifest: Json) -> list[tuple[int, int]]:
-    """The units and draws that a dataset must have."""
+    """List the units and draws that a dataset must have."""
     return [(unit, draw) for unit in range(manifest["totals"]["units"]) for draw in range(manifest["draws"])]
 
 
 def _verify_files(out: Folder, manifest: Json) -> list[Problem]:
-    """Check the files of the whole dataset against the manifest's digests, and the box drops against its totals."""
+    """Check the files that belong to no unit against the manifest's digests, and the box drops against its totals."""
     problems = []
     if digest_of(manifest["recipe"]) != manifest["recipe_digest"]:
         problems.append(Problem(MANIFEST, "recipe and recipe_digest disagree", (MANIFEST,)))
@@ -109,10 +109,10 @@ def _verify_files(out: Folder, manifest: Json) -> list[Problem]:
             problems.append(Problem(name, first_line(error), remove))
         except OSError as error:
             problems.append(Problem(name, UNREACHABLE.format(error=error)))
-    told = box_drops_of(manifest["totals"])
-    if dict(counted) != told and not any(problem.file.startswith("drops/") for problem in problems):
-        what = f"{dict(counted)}, {MANIFEST} has {told}"
-        problems.append(Problem(BOX_DROPS.format(part=0), f"with its fellows: {what}", (MANIFEST, PLAN)))
+    expected = box_drops_of(manifest["totals"])
+    if dict(counted) != expected and not any(problem.file.startswith("drops/") for problem in problems):
+        what = f"all box drops together: {dict(counted)}, {MANIFEST} has {expected}"
+        problems.append(Problem(BOX_DROPS.format(part=0), what, (MANIFEST, PLAN)))
     return problems
 
 
@@ -120,7 +120,7 @@ def _count_box_drops(content: bytes) -> dict[str, int]:
     """Count one file of drops before units.
 
     Raises:
-        ValueError: it has other columns, or tells of a box twice.
+        ValueError: it has other columns, or holds a box twice.
     """
     table = read_table(content, DROPS)
     boxes = table.filter(table["box_id"].is_valid())
@@ -150,8 +150,8 @@ def _verify_records(out: Folder, manifest: Json) -> tuple[list[UnitRecord], list
 
     with ThreadPoolExecutor(READERS) as pool:
         checked = list(pool.map(check, _expected(manifest)))
-    records = [found for found in checked if isinstance(found, UnitRecord)]
-    return records, [found for found in checked if isinstance(found, Problem)]
+    records = [outcome for outcome in checked if isinstance(outcome, UnitRecord)]
+    return records, [outcome for outcome in checked if isinstance(outcome, Problem)]
 
 
 def _check_record(record: UnitRecord, content: bytes, place: tuple[int, int], recipe_digest: str) -> None:
@@ -192,16 +192,17 @@ def _verify_shards_table(out: Folder, manifest: Json, records: list[UnitRecord],
         table = read_table(read_file(out, SHARDS_TABLE, None), SHARDS)
     except UNREADABLE as error:
         return [Problem(SHARDS_TABLE, first_line(error), (MANIFEST,))]
-    told = {record_path(row["unit"], row["draw"]): row for row in table.to_pylist()}
-    found: Json = {record_path(row["unit"], row["draw"]): row for row in shard_rows(records)}
-    told |= manifest["records_without_shard"]
-    found |= {record_path(r.unit, r.draw): record_sha256(r) for r in records if r.shard is None}
-    odd = sorted(name for name in (told.keys() | found.keys()) - named if told.get(name) != found.get(name))
-    return [Problem(name, f"not as {SHARDS_TABLE} and {MANIFEST} have it", (name,)) for name in odd]
+    # By record: its row in the table or, where it has no shard, its digest in the manifest; and what these should be.
+    recorded: Json = {record_path(row["unit"], row["draw"]): row for row in table.to_pylist()}
+    recorded |= manifest["records_without_shard"]
+    actual: Json = {record_path(row["unit"], row["draw"]): row for row in shard_rows(records)}
+    actual |= {record_path(r.unit, r.draw): record_sha256(r) for r in records if r.shard is None}
+    odd = sorted(name for name in (recorded.keys() | actual.keys()) - named if recorded.get(name) != actual.get(name))
+    return [Problem(name, f"differs from {SHARDS_TABLE} and {MANIFEST}", (name,)) for name in odd]
 
 
 def _find_strangers(files: Iterable[str], manifest: Json, records: list[UnitRecord]) -> list[Problem]:
-    """Find files that neither the manifest nor a record tells of."""
+    """Find files that neither the manifest nor a record names."""
     known = {MANIFEST, *manifest["files"]}
     for record in records:
         known |= {file.name for file in (record.shard, record.index, record.drops) if file}
@@ -213,8 +214,8 @@ def _find_strangers(files: Iterable[str], manifest: Json, records: list[UnitReco
 
 
 def _stranger(name: str, draws: int) -> Problem:
-    """Tell work of a run with more draws, which has not ended, from a file that does not belong here."""
-    found = _DRAW.search(name)
-    if found and int(found[1]) >= draws:
+    """Describe a file that does not belong here, or not yet: a run with more draws may not have ended."""
+    draw = _DRAW.search(name)
+    if draw and int(draw[1]) >= draws:
         return Problem(name, f"of an unfinished run with more than {draws} draws; run it again, or remove the file")
-    return Problem(name, "no record tells of it", (name,))
+    return Problem(name, "no record names it", (name,))

@@ -1,4 +1,4 @@
-"""Problems: a file of a dataset, read to be verified -> its content, or what is wrong and how to mend it."""
+"""Problems: a file of a dataset, read to be verified -> its content, or what is wrong and how to fix it."""
 
 import hashlib
 import tarfile
@@ -37,18 +37,18 @@ class Problem:
         return f"{self.file}: {self.what}"
 
 
-def how_to_mend(problems: Iterable[Problem]) -> str:
-    """Say what to do about problems."""
+def describe_remedy(problems: Iterable[Problem]) -> str:
+    """Describe what to do about problems."""
     remove = sorted({name for problem in problems for name in problem.remove})
     first = f"remove {' '.join(remove)}, then " if remove else ""
-    return f"to mend: {first}run the command that made it again; it makes only what is missing"
+    return f"to fix: {first}run the command that made it again; it makes only what is missing"
 
 
 def read_file(out: Folder, name: str, sha256: str | None) -> bytes:
     """Read a file that must be there, with this digest where one is known.
 
     Raises:
-        MissingError: it is absent.
+        MissingError: it is missing.
         ValueError: it is a folder, or has another digest.
         OSError: the storage failed.
     """
@@ -57,9 +57,8 @@ def read_file(out: Folder, name: str, sha256: str | None) -> bytes:
     except FileNotFoundError as error:
         raise MissingError("missing") from error
     except (IsADirectoryError, NotADirectoryError) as error:
-        raise ValueError("no file, but a folder, or below a file") from error
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and found != sha256:
+        raise ValueError("not a file, but a folder, or below a file") from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(f"{len(content):,} bytes whose sha256 is not the recorded one")
     return content
 
@@ -68,7 +67,7 @@ def read_table(content: bytes, schema: pa.Schema) -> pa.Table:
     """Read a Parquet table of one schema.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     try:
         table = pq.ParquetFile(pa.BufferReader(content)).read()
@@ -80,4 +79,5 @@ def read_table(content: bytes, schema: pa.Schema) -> pa.Table:
 
 
 def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -91,7 +91,7 @@ def _verify_drops(record: UnitRecord, content: bytes, outcome: Outcome) -> Itera
         if drop["image_id"] in outcome:
             yield name, f"{drop['image_id']} is in it twice"
         if drop["draw"] != record.draw or None in drop.values() or drop["stage"] not in ("photo", "draw"):
-            yield name, f"{drop['image_id']}: no drop of draw {record.draw}: {drop}"
+            yield name, f"{drop['image_id']}: not a drop of draw {record.draw}: {drop}"
         outcome[drop["image_id"]] = (drop["box_id"], drop["stage"])
 
 
@@ -106,7 +106,7 @@ def _verify_shard(record: UnitRecord, index: bytes, shard: bytes, recipe: Json, 
     try:
         spans = list(read_spans(io.BytesIO(shard)))
     except UNREADABLE as error:
-        yield record.shard.name, f"no tar of samples ({first_line(error)})"
+        yield record.shard.name, f"not a tar of samples ({first_line(error)})"
         return
     if not len(table) == len(spans) == record.samples:
         counts = f"{len(table)} rows, {record.shard.name} has {len(spans)} samples, the record {record.samples}"
@@ -121,7 +121,7 @@ def _verify_shard(record: UnitRecord, index: bytes, shard: bytes, recipe: Json, 
 def _verify_samples(
     record: UnitRecord, index: pa.Table, spans: list[Row], shard: bytes, recipe: Json, outcome: Outcome
 ) -> Iterator[Fault]:
-    """Check each index row, the sample that it tells of, and the sample's own .json."""
+    """Check each index row, the sample that it describes, and the sample's own .json."""
     assert record.shard and record.index
     stored: list[Row] = []
     for row, span in zip(index.to_pylist(), spans, strict=True):
@@ -152,7 +152,7 @@ def _verify_row(record: UnitRecord, row: Row, span: Row, outcome: Outcome) -> It
 
 
 def _find_gap(spans: list[Row], shard: bytes) -> str:
-    """Say where spans do not tile a shard, whose end is zeros; nothing where they do."""
+    """Describe where spans do not tile a shard, whose end is zeros; empty where they do."""
     position = 0
     for span in spans:
         if span["offset"] != position:
@@ -168,7 +168,7 @@ def _read_members(span: Row, shard: bytes, recipe: Json) -> Row:
         What its own .json holds.
 
     Raises:
-        ValueError: a member is absent, or other than it should be.
+        ValueError: a member is missing, or not as it should be.
     """
     members = {m["ext"]: shard[m["offset"] : m["offset"] + m["size"]] for m in span["members"]}
     pictures = {EXEMPLAR_EXT: EXEMPLAR_PX} | ({SOURCE_EXT: recipe["resolution"]} if recipe["keep_source"] else {})
@@ -196,10 +196,10 @@ def _check_tensors(content: bytes, recipe: Json) -> None:
     latent = (recipe["vae"]["channels"], side, side)
     expected = {"latent": latent, "masked_latent": latent, "exemplar": (recipe["clip"]["dimension"],)}
     arrays = safetensors.numpy.load(content)
-    found = {name: array.shape for name, array in arrays.items()}
-    if found != expected or any(array.dtype != "float16" for array in arrays.values()):
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if shapes != expected or any(array.dtype != "float16" for array in arrays.values()):
         types = {str(array.dtype) for array in arrays.values()}
-        raise ValueError(f"{', '.join(sorted(types))} arrays of {found}, expected float16 of {expected}")
+        raise ValueError(f"{', '.join(sorted(types))} arrays of {shapes}, expected float16 of {expected}")
 
 
 def _check_picture(content: bytes, side: int) -> None:
@@ -217,7 +217,7 @@ def _read_row(content: bytes) -> Row:
     """Read a sample's own .json.
 
     Raises:
-        ValueError: it is no JSON of a sample's fields.
+        ValueError: it is not JSON of a sample's fields.
     """
     row = json.loads(content)
     if not isinstance(row, dict) or row.keys() != set(SAMPLE.names):
@@ -257,8 +257,8 @@ def _verify_across_draws(records: list[UnitRecord], outcomes: list[Outcome]) -> 
         or (record.split, record.photos, record.boxes_kept) != (first.split, first.photos, first.boxes_kept)
     ]
     drawn = {(image, box) for o in outcomes for image, (box, stage) in o.items() if stage != "photo"}
-    told = sum(record.boxes_drawn for record in records)
-    if not problems and [record.draw for record in records] == list(range(len(records))) and len(drawn) != told:
+    recorded = sum(record.boxes_drawn for record in records)
+    if not problems and [record.draw for record in records] == list(range(len(records))) and len(drawn) != recorded:
         names = tuple(record_path(record.unit, record.draw) for record in records)
-        problems.append(Problem(names[0], f"with its other draws: {told} boxes drawn, not {len(drawn)}", names))
+        problems.append(Problem(names[0], f"with its other draws: {recorded} boxes drawn, not {len(drawn)}", names))
     return problems

@@ -15,7 +15,7 @@ from pipeline.shards.manifest import finish_dataset, read_manifest
 from pipeline.shards.records import read_records
 from pipeline.shards.totals import count_totals
 from pipeline.storage.folder import Folder
-from pipeline.verification.dataset import list_files, verify_whole
+from pipeline.verification.dataset import list_files, verify_dataset
 from pipeline.verification.problems import Problem
 from pipeline.verification.units import verify_unit
 
@@ -26,7 +26,7 @@ def find_problems(dataset: Path | str) -> list[Problem]:
     """All that the verify job does, without Ray."""
     out = Folder(str(dataset))
     manifest = read_manifest(out)
-    records, found = verify_whole(out, manifest, list_files(out))
+    records, found = verify_dataset(out, manifest, list_files(out))
     for _, unit in groupby(records, key=lambda record: record.unit):
         found += verify_unit(out, list(unit), recipe=manifest["recipe"])
     return found

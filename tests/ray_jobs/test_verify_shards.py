@@ -14,7 +14,7 @@ from tests.ray_jobs.conftest import Run
 SMALL = ("--resolution", "64", "--encoders", "1")
 
 
-def test_doing_what_verify_advises_mends_the_dataset(
+def test_doing_what_verify_advises_repairs_the_dataset(
     drive: Run, make: Callable[..., PreparedJob], sample_folder: Path, tmp_path: Path
 ) -> None:
     dataset = tmp_path / "d"
@@ -29,7 +29,7 @@ def test_doing_what_verify_advises_mends_the_dataset(
     told = drive("verify_shards.py", dataset)
     assert told.returncode == 1 and "Traceback" not in told.stdout + told.stderr
     assert all(name in told.stdout for name in (*damaged, "units/000001-d00.json", "index/stray.parquet"))
-    advice = re.search(r"to mend: remove (.*), then run the command that made it again", told.stdout)
+    advice = re.search(r"to fix: remove (.*), then run the command that made it again", told.stdout)
     for name in advice[1].split():
         Folder(str(dataset)).remove(name)
 

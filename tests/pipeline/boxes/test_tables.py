@@ -51,7 +51,7 @@ def test_odd_tables_are_refused_naming_file_line_and_column(real_data: Path, nam
         ("ImageID;LabelName;XMin;XMax;YMin;YMax\na;/m/1;0;1;0;1\n", "separated by ';'"),
         (f"{HEADER}\na,/m/1,0.5,0.5,0,1\n", "column XMax: the box is empty"),
         (f"{HEADER}\na,/m/1,0,5,0,7,0,2\n", "8 fields where the header has 6"),
-        (f"{HEADER}\na,/m/1,zero,1,0,1\n", "column XMin: 'zero' is no number"),
+        (f"{HEADER}\na,/m/1,zero,1,0,1\n", "column XMin: 'zero' is not a number"),
     ],
 )
 def test_tables_without_one_valid_box_are_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -23,7 +23,7 @@ from pipeline.shards.records import read_records, shards_table
 from pipeline.shards.samples import read_spans
 from pipeline.storage.folder import Folder
 from pipeline.verification.dataset import list_files, verify_listing
-from pipeline.verification.problems import how_to_mend
+from pipeline.verification.problems import describe_remedy
 from schemas.drops import DROPS
 from schemas.samples import INDEX
 from schemas.shards import json_bytes, record_path
@@ -115,7 +115,7 @@ def test_any_damage_to_any_file_is_found_and_its_file_named(
 def test_a_file_that_does_not_belong_is_found(dataset: Path, name: str) -> None:
     (dataset / name).parent.mkdir(exist_ok=True)
     (dataset / name).write_bytes(b"")
-    assert problems(dataset) == [f"{name}: no record tells of it"]
+    assert problems(dataset) == [f"{name}: no record names it"]
 
 
 @pytest.mark.parametrize("folder", ["shards", "index", "drops", "units"])
@@ -347,7 +347,7 @@ def test_a_photo_that_is_sample_and_drop_of_one_draw_is_found(dataset: Path) -> 
     assert any("is a sample or a drop of this draw already" in line for line in problems(dataset))
 
 
-def test_the_advice_names_what_to_remove_and_doing_so_mends(make: Make, dataset: Path) -> None:
+def test_the_advice_names_what_to_remove_and_doing_so_repairs_the_dataset(make: Make, dataset: Path) -> None:
     sound = {name: (dataset / name).read_bytes() for name in files_of(dataset)}
     change_byte(dataset / "shards/train/000000-d01.tar", 0.5, 0)
     change_byte(dataset / "drops/boxes-00000.parquet", 0.5, 0)
@@ -357,7 +357,7 @@ def test_the_advice_names_what_to_remove_and_doing_so_mends(make: Make, dataset:
     found = find_problems(dataset)
     names = sorted({name for problem in found for name in problem.remove})
     assert names == ["manifest.json", "run/plan", "stray", "units/000000-d01.json"]
-    assert f"remove {' '.join(names)}, then run the command that made it again" in how_to_mend(found)
+    assert f"remove {' '.join(names)}, then run the command that made it again" in describe_remedy(found)
     for name in names:
         Folder(str(dataset)).remove(name)
     finish_with_pictures(make(dataset, finish=False))
