@@ -24,19 +24,19 @@ class Case:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Where its files are, by what they are."""
-        given = {"source": self.source, "mask": self.mask, "exemplar": self.exemplar}
-        return {what: _beside(self.table, path) for what, path in given.items() if path}
+        """Paths of its pictures, by what they are."""
+        paths = {"source": self.source, "mask": self.mask, "exemplar": self.exemplar}
+        return {what: _beside(self.table, path) for what, path in paths.items() if path}
 
     def file(self, scale: float, seed: int, suffix: str) -> str:
-        """Name a picture's file."""
+        """Return the name of a picture's file."""
         if self.pictures == 1:
             return f"{self.name}{suffix}"
         return f"{self.name}-g{scale:g}-s{seed}{suffix}"
 
 
 def _beside(table: str, path: str) -> str:
-    """Find a path that is relative to a table's folder."""
+    """Resolve a path relative to the table's folder."""
     if "://" in path or path.startswith("/"):
         return path
     folder, slash, _ = table.rpartition("/")

@@ -12,6 +12,7 @@ from pbe.editing.config import EditConfig, refuse_resolution
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, read_json, refuse_no_conditioner
 from pbe.weights.note import read_note
+from pipeline.encoders.facts import latent_factor
 from pipeline.errors import InputError
 
 SIDE_UNIT = 8  # px that diffusers' pipeline wants a picture's sides to be a multiple of
@@ -68,6 +69,6 @@ def _check_device(device: str) -> None:
 
 
 def _factor(vae: Mapping[str, Any] | None) -> int:
-    """Px along a latent cell's side, by a VAE's config; 0: unknown."""
-    widths: Any = vae and (vae.get("block_out_channels") or vae.get("encoder_block_out_channels"))
-    return 2 ** (len(widths) - 1) if isinstance(widths, list) and widths else 0
+    """Px along a latent cell's side; 0: there is no config yet, or a damaged one, which is refused when it is built."""
+    listed = ("block_out_channels", "encoder_block_out_channels")
+    return latent_factor(vae) if vae and all(isinstance(vae.get(name, []), list) for name in listed) else 0
