@@ -1,0 +1,127 @@
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pbe.edit import main as edit
+from pbe.feed.config import FeedConfig, MaskMode
+from pbe.feed.fixed_batches import fixed_batches
+from pipeline.draws.raster import raster_mask, reduce_mask
+from pipeline.errors import InputError
+from pipeline.photos.jpeg import decode_jpeg
+from pipeline.shards.manifest import read_manifest
+from pipeline.storage.folder import Folder
+from tests.pbe.training.rank_group import RankGroup
+from tests.pipeline.conftest import files_of, problems
+from tests.pipeline.draws.blobs import blobs
+from tests.pipeline.pairing.own_pairs import SMALL, Jpeg, contents, make, rows_of, write_mask, write_pairs
+
+RUN_MODULE = "tests.pbe.training.preloaded.run_module"
+
+
+def test_a_folder_of_pairs_becomes_a_sound_dataset(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert make(folder, tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "5 pairs of 5 photos" in said
+    assert "10 samples" in said
+    assert problems(tmp_path / "out") == []
+    rows = rows_of(tmp_path / "out")
+    assert [row["key"] for row in rows] == [f"{name}-0-{draw}" for draw in (0, 1) for name in "abcde"]
+    assert {row["mask_shape"] for row in rows} == {"traced"}
+    assert all(row["box"] == row["box_source"] for row in rows)
+    assert len({tuple(row["crop"]) for row in rows}) > 5
+    assert {"overview.png", "funnel.png", "card.md", "shards.parquet"} <= set(files_of(tmp_path / "out"))
+    assert make(folder, tmp_path / "out") == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.processes
+def test_the_same_command_ends_what_a_signal_interrupted_with_the_same_bytes(tmp_path: Path, jpeg: Jpeg) -> None:
+    names = tuple(f"photo{number:02d}" for number in range(24))
+    flags = ("--photos-per-unit", "1", "--resolution", "128")
+    folder, out = write_pairs(tmp_path / "own", jpeg, names), tmp_path / "out"
+    log = tmp_path / "log"
+    command = ["pipeline.pairs", "--pairs", str(folder), "--out", str(out), *SMALL, *flags]
+    with RankGroup(log, RUN_MODULE, command, world=1) as running:
+        running.wait_until(lambda: any(out.glob("units/*.json")))
+        running.kill(signal.SIGINT)
+        codes = running.wait()
+    said = log.read_text()
+    assert codes == [130], said
+    assert "interrupted; finished units are kept: run the same command again to go on" in said
+    assert "Traceback" not in said
+    kept = len(list(out.glob("units/*.json")))
+    assert 0 < kept < 48
+    assert not (out / "manifest.json").exists()
+    assert make(folder, out, *flags) == 0
+    make(folder, tmp_path / "whole", *flags)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_changed_pairs_on_the_same_output_are_refused_and_told(
+    folder: Path, tmp_path: Path, jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(folder, tmp_path / "out")
+    write_mask(folder / "masks/a.png", blobs(9, 120, 150, grain=8, share=0.3))
+    (folder / "images/b.jpg").write_bytes(jpeg((151, 121)))
+    (folder / "images/c.jpg").unlink()
+    (folder / "masks/c.png").unlink()
+    with pytest.raises(InputError, match=r"began with another recipe.*--overwrite"):
+        make(folder, tmp_path / "out")
+    assert "1 gone, 2 changed" in capsys.readouterr().out
+    with pytest.raises(InputError, match="seed: 0 there, 1 now"):
+        make(folder, tmp_path / "out", "--seed", "1")
+    assert make(folder, tmp_path / "out", "--overwrite") == 0
+    assert problems(tmp_path / "out") == []
+    assert len(rows_of(tmp_path / "out")) == 8
+
+
+def test_pairs_feed_the_trainer(folder: Path, tmp_path: Path) -> None:
+    make(folder, tmp_path / "out", "--keep-source")
+    rows = {row["key"]: row for row in rows_of(tmp_path / "out")}
+    modes: tuple[MaskMode, ...] = ("drawn", "box")
+    for masks in modes:
+        batch = next(fixed_batches(FeedConfig(str(tmp_path / "out"), batch_size=4, masks=masks)))
+        for key, mask in zip(batch.keys, batch.masks, strict=True):
+            polygon = np.array(rows[key]["mask_polygon"], np.float32).reshape(-1, 2)
+            exact = reduce_mask(raster_mask(polygon, 64), 8)
+            assert np.array_equal(mask[0].numpy(), exact) == (masks == "drawn")
+            assert (mask[0].numpy() >= exact).all()
+
+
+@pytest.mark.processes
+def test_a_model_trained_on_pairs_is_fine_tuned_on_others_with_its_own_encoders_and_edits(
+    made: tuple[Path, Path], tmp_path: Path, jpeg: Jpeg
+) -> None:
+    _, first = made
+
+    def train(data: Path, out: str, *more: str) -> None:
+        flags = ["tiny", "--data", str(data), "--out", str(tmp_path / out), "--steps", "2", "--workers", "0", *more]
+        with RankGroup(tmp_path / "log", "pbe.train.main", [flags], world=1) as group:
+            assert group.wait() == [0], (tmp_path / "log").read_text()
+
+    train(first, "run")
+    others = write_pairs(tmp_path / "others", jpeg, ("x", "y"))
+    assert make(others, tmp_path / "second", "--model", str(tmp_path / "run")) == 0
+    vaes = [read_manifest(Folder(str(dataset)))["recipe"]["vae"] for dataset in (first, tmp_path / "second")]
+    assert vaes[0] == vaes[1]
+    model = str(tmp_path / "run/model")
+    train(tmp_path / "second", "tuned", "--init-from", model, "--vae", model, "--clip", model)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "tuned/metrics.jsonl").read_text().splitlines()]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+
+    given = {"source": "images/x.jpg", "mask": "masks/x.png", "exemplar": "images/y.jpg"}
+    flags = [part for name, path in given.items() for part in (f"--{name}", str(others / path))]
+    out = str(tmp_path / "edited.png")
+    assert edit(["--model", str(tmp_path / "tuned"), *flags, "--out", out, "--steps", "2", "--paste-back"]) == 0
+    photo = decode_jpeg((others / "images/x.jpg").read_bytes())
+    mask = np.asarray(Image.open(others / "masks/x.png")) > 0
+    edited = np.asarray(Image.open(tmp_path / "edited.png"))
+    assert np.array_equal(edited[~mask], photo[~mask])
+    assert (edited[mask] != photo[mask]).any(axis=1).mean() > 0.5
