@@ -37,8 +37,8 @@ def verify_units(
     try:
         verify = ray.remote(_verify_group)
         waiting = [verify.remote(out, group, recipe) for group in groups]
-        for found, count in _as_they_end(waiting):
-            problems += found
+        for of_group, count in _as_they_end(waiting):
+            problems += of_group
             progress(count)
     finally:
         ray.shutdown()

@@ -118,12 +118,12 @@ def _is_parquet(url: str) -> bool:
     return url.endswith((".parquet", ".pq"))
 
 
-def _require_columns(url: str, found: list[str]) -> None:
-    missing = [name for name in REQUIRED_COLUMNS if name not in found]
+def _require_columns(url: str, columns: list[str]) -> None:
+    missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     if missing:
-        hint = "; the fields seem to be separated by ';', Open Images uses ','" if ";" in "".join(found) else ""
+        hint = "; the fields seem to be separated by ';', Open Images uses ','" if ";" in "".join(columns) else ""
         raise InputError(
-            f"{url}: line 1: missing column {', '.join(missing)}{hint}; found {', '.join(found)[:200] or 'nothing'}; "
+            f"{url}: line 1: missing column {', '.join(missing)}{hint}; found {', '.join(columns)[:200] or 'nothing'}; "
             f"a box table has at least {', '.join(REQUIRED_COLUMNS)}"
         )
 

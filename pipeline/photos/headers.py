@@ -161,11 +161,11 @@ def _count_scans(data: bytes, allowed: int) -> int:
     place = next((end for marker, _, end in _segments(data, 2) if marker == _SOS), len(data))
     scans = 1
     for _ in range(10 * MAX_SEGMENTS):
-        found = _NEXT_MARKER.search(data, place)
-        if found is None or data[found.start() + 1] == _EOI or scans > allowed:
+        marker = _NEXT_MARKER.search(data, place)
+        if marker is None or data[marker.start() + 1] == _EOI or scans > allowed:
             return scans
-        scans += data[found.start() + 1] == _SOS
-        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+        scans += data[marker.start() + 1] == _SOS
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
     return allowed + 1
 
 
