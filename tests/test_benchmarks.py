@@ -39,6 +39,7 @@ def _run_on_gpu(tmp_path: Path, **environment: str) -> tuple[int, dict[str, Any]
     return code, json.loads((out / "summary.json").read_text())
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(torch.cuda.is_available(), reason="would run every GPU check")
 def test_without_a_gpu_every_check_is_skipped_with_its_reason(tmp_path: Path) -> None:
     code, summary = _run_on_gpu(tmp_path, PYTHON=sys.executable)
@@ -49,6 +50,7 @@ def test_without_a_gpu_every_check_is_skipped_with_its_reason(tmp_path: Path) ->
     assert {(check["status"], check["reason"]) for check in checks} == {("skipped", "no CUDA")}
 
 
+@pytest.mark.processes
 def test_a_failed_or_hanging_check_stops_no_other_and_the_budget_holds(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(STAND_IN)
@@ -65,6 +67,7 @@ def test_a_failed_or_hanging_check_stops_no_other_and_the_budget_holds(tmp_path:
     assert status["step"] == ("skipped", "no time left")
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs shellcheck")
 def test_scripts_pass_shellcheck() -> None:
     subprocess.run(["shellcheck", *map(str, ON_GPU.parent.glob("*.sh"))], check=True)

@@ -319,6 +319,7 @@ def test_quantised_weights_are_refused_by_name(
     assert "1 of integers" in capsys.readouterr().err
 
 
+@pytest.mark.processes
 def test_the_command_line_ends_with_0_or_2_and_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pbe.convert"]
     helped = subprocess.run([*command, "--help"], capture_output=True, text=True)

@@ -32,6 +32,7 @@ def _open_all(cache: ShardCache, shards: list[Shard]) -> None:
             assert hashlib.sha256(file.read()).hexdigest() == shard.sha256
 
 
+@pytest.mark.processes
 def test_processes_share_a_bounded_cache_and_a_wrong_shard_never_enters_it(synthetic: Path, tmp_path: Path) -> None:
     dataset = open_dataset(str(synthetic), split="train")
     shards = [shard for draw in dataset.shards for shard in draw]

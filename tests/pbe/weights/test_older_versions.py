@@ -44,6 +44,7 @@ def saved(older: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", ["safetensors", "bin", "fp16"])
 def test_folders_of_the_older_pair_load_with_equal_tensors(saved: Path, kind: str) -> None:
     tensors: dict[str, Any] = torch.load(saved / "tensors.pt", weights_only=True)
@@ -58,6 +59,7 @@ def test_folders_of_the_older_pair_load_with_equal_tensors(saved: Path, kind: st
     assert_same(tower, {k.split("vision_model.")[1]: v for k, v in encoder.items() if k.startswith("model.")})
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", ["safetensors", "bin"])
 def test_the_older_pair_opens_what_is_written_here_and_paints_the_same(
     older: Path, saved: Path, tmp_path: Path, kind: str
@@ -69,6 +71,7 @@ def test_the_older_pair_opens_what_is_written_here_and_paints_the_same(
         assert torch.isfinite(picture).all() and picture.std() > 0 and torch.equal(picture, again)
 
 
+@pytest.mark.processes
 def test_this_project_works_on_the_older_pair(older: Path) -> None:
     rooms = [f"weights/test_{name}" for name in ("reading", "parts", "export", "ldm_names", "ldm_checkpoint")]
     modules = [f"tests/pbe/{name}.py" for name in ("test_convert", *rooms)]

@@ -48,6 +48,7 @@ def pairs(tmp_path: Path, vae: VaeEncoder, clip: ClipEncoder) -> list[str]:
     return [*places, "--resolution", "64", "--draws", "1", "--split-shares", "1", "0", "0", "--workers", "1"]
 
 
+@pytest.mark.processes
 def test_a_complete_dataset_needs_neither_ray_nor_encoders(
     make: Make, sample_folder: Path, vae: VaeEncoder, clip: ClipEncoder, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline.photos.sample_photos import BOXES_TABLE, CLASSES_TABLE, INFO_TABLE, PHOTOS, write_openimages_folder
 from pipeline.storage.folder import Folder
 
@@ -30,6 +32,7 @@ def test_laying_the_photos_out_again_touches_no_file(tmp_path: Path) -> None:
     assert sum(path.is_file() for path in before) == len(PHOTOS) + 3
 
 
+@pytest.mark.processes
 def test_the_packages_that_hold_the_photos_are_not_imported(tmp_path: Path) -> None:
     code = (
         "import sys; from pipeline.photos.sample_photos import write_openimages_folder as write;"

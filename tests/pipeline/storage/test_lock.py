@@ -59,6 +59,7 @@ def leave_lock(**changes: str | int) -> None:
     Folder(OUT).write(NAME, json.dumps(content).encode())
 
 
+@pytest.mark.processes
 def test_a_second_job_is_refused_naming_the_first_and_death_releases_the_lock(tmp_path: Path) -> None:
     with holder(str(tmp_path)) as first:
         refusal = f'another job is writing to it .*"pid": {first.pid}'
@@ -74,6 +75,7 @@ def test_an_output_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.processes
 def test_on_object_storage_a_living_job_refuses_a_second_and_a_dead_one_is_followed_at_once(
     s3: Proxy, quick: None
 ) -> None:

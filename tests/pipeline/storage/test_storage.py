@@ -178,6 +178,7 @@ def test_uploads_that_a_killed_job_left_are_aborted_and_those_beside_it_are_kept
     assert Folder("memory://d").abort_uploads() == 0
 
 
+@pytest.mark.processes
 def test_scratch_of_a_killed_process_is_removed_and_that_of_a_living_one_kept(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD_SCRATCH, str(tmp_path)]
     dead, living = (subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2))

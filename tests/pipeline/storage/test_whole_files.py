@@ -89,6 +89,7 @@ def test_content_is_on_the_disk_before_it_is_named_and_the_name_afterwards(
     assert synced[-1] == (".", True, True)
 
 
+@pytest.mark.processes
 def test_a_file_lock_keeps_others_out_until_its_process_ends(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     command = [sys.executable, "-c", HOLD, str(path)]
