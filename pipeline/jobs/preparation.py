@@ -98,15 +98,7 @@ def prepare(
         say("taking up the plan of the earlier run")
     else:
         say(f"planning from {len(inputs.tables)} box table{'s' if len(inputs.tables) > 1 else ''}")
-        with draft_plan(inputs, places=checked.store.places(), out=out, progress=progress) as draft:
-            _refuse_empty(draft, recipe)
-            differences = _differences(config, out, finished, {**recipe, "inputs": draft.plan.inputs})
-            anew = _refuse_differences(config, out, differences)
-            if anew:
-                for name in OUTPUTS:
-                    out.remove(name)
-                finished = frozenset()
-            plan = draft.publish()
+        plan, finished = _plan_anew(checked, out, inputs, recipe=recipe, finished=finished, progress=progress)
         out.write(f"{PLAN}/key", key.encode())
     recipe["inputs"] = plan.inputs
     probe_photos(checked.store, out, config)
@@ -187,6 +179,33 @@ def _refuse_empty(draft: PlanDraft, recipe: Json) -> None:
             f"--filters {' '.join(recipe['filters'])}: keep none of the {plan.rows} boxes "
             f"(malformed {plan.malformed}, filtered {plan.filtered}); loosen them"
         )
+
+
+def _plan_anew(
+    checked: CheckedInputs,
+    out: Folder,
+    inputs: PlanInputs,
+    *,
+    recipe: Json,
+    finished: frozenset[str],
+    progress: Progress,
+) -> tuple[Plan, frozenset[str]]:
+    """Plan, and publish the plan where the output can take it.
+
+    Returns:
+        The plan, and what is finished: nothing, where --overwrite has removed it.
+
+    Raises:
+        InputError: no box is left, or the output holds the work of other tables.
+    """
+    with draft_plan(inputs, places=checked.store.places(), out=out, progress=progress) as draft:
+        _refuse_empty(draft, recipe)
+        differences = _differences(checked.config, out, finished, {**recipe, "inputs": draft.plan.inputs})
+        if _refuse_differences(checked.config, out, differences):
+            for name in OUTPUTS:
+                out.remove(name)
+            finished = frozenset()
+        return draft.publish(), finished
 
 
 def _plan_inputs(checked: CheckedInputs) -> PlanInputs:

@@ -102,45 +102,20 @@ def run_job(
         LockLostError: another job has taken the output over.
         OSError: a disk is full, or storage kept failing.
     """
-    config = checked.config
-    out = Folder(config.out, guard=hold.check)
-    clear_leftovers(out)
-    finished = list_finished(out)
-    device: str = config.device
-    if finished and device == AUTO:
-        device = recorded_device(out) or AUTO
-    stamp = stamp_encoders(config)
-    encoders = recall_encoders(out, stamp)
-
-    def prepare_for(device: str, encoders: EncoderFacts) -> PreparedJob:
-        with closing(_RowsBar()) as bar:
-            job = prepare(
-                checked,
-                out,
-                device=device,
-                encoders=encoders,
-                finished=finished,
-                say=say,
-                progress=bar.show,
-            )
-        check_plan(job)
-        return job
-
-    job = prepare_for(device, encoders) if encoders and device != AUTO else None
-    tasks, done = pending_tasks(job) if job else ([], 0)
-    if job and not tasks:
-        log_run(job, tasks, done)
-        say(_describe_work(job, tasks, done))
-        return _finish(job, Counter(), tasks)
+    output = _look_at_output(checked, hold)
+    known, device = output.encoders, output.device
+    job = None
+    if known and device != AUTO:
+        job = _prepare(checked, output, device, known, check_plan)
+        if not pending_tasks(job)[0]:
+            return _finish(job, Counter(), _begin_run(job))
     with open_workshop(checked, device) as workshop:
         if job is None:
-            if encoders is None:
+            if known is None:
                 say("loading the encoders")
-            job = prepare_for(workshop.device, encoders or workshop.read_encoders())
-            remember_encoders(out, stamp, job.encoders)
-            tasks, done = pending_tasks(job)
-        log_run(job, tasks, done)
-        say(f"{_describe_work(job, tasks, done)} on {workshop.describe()}")
+            job = _prepare(checked, output, workshop.device, known or workshop.read_encoders(), check_plan)
+            remember_encoders(output.out, output.stamp, job.encoders)
+        tasks = _begin_run(job, f" on {workshop.describe()}")
         try:
             seconds, errors = _make_all(job, tasks, workshop, hold) if tasks else (Counter[str](), {})
             hold.check()
@@ -152,6 +127,67 @@ def run_job(
         clear_leftovers(job.out)
         return RunEnd(EXIT_FAILED, job)
     return _finish(job, seconds, tasks)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What an output holds at the start of a run.
+
+    Args:
+        finished: names of the records of finished units and draws.
+        device: of the flags; where these leave it open, the one that the finished units were made on.
+        stamp: of the encoders' files.
+        encoders: what an earlier run found these files to be; None: they must be read.
+    """
+
+    out: Folder
+    finished: frozenset[str]
+    device: str
+    stamp: str
+    encoders: EncoderFacts | None
+
+
+def _look_at_output(checked: CheckedInputs, hold: Hold) -> _Output:
+    out = Folder(checked.config.out, guard=hold.check)
+    clear_leftovers(out)
+    finished = list_finished(out)
+    device: str = checked.config.device
+    if finished and device == AUTO:
+        device = recorded_device(out) or AUTO
+    stamp = stamp_encoders(checked.config)
+    return _Output(out, finished, device, stamp, recall_encoders(out, stamp))
+
+
+def _prepare(
+    checked: CheckedInputs,
+    output: _Output,
+    device: str,
+    encoders: EncoderFacts,
+    check_plan: Callable[[PreparedJob], None],
+) -> PreparedJob:
+    with closing(_RowsBar()) as bar:
+        job = prepare(
+            checked,
+            output.out,
+            device=device,
+            encoders=encoders,
+            finished=output.finished,
+            say=say,
+            progress=bar.show,
+        )
+    check_plan(job)
+    return job
+
+
+def _begin_run(job: PreparedJob, where: str = "") -> list[UnitTask]:
+    """Log and print what is to be done, and return it."""
+    tasks, done = pending_tasks(job)
+    log_run(job, tasks, done)
+    say(
+        f"{job.plan.photos_planned:,} photos in {job.plan.units:,} units, {job.config.draws} draws: "
+        f"{done:,} unit draws finished, {sum(len(task.draws) for task in tasks):,} to make{where}"
+    )
+    return tasks
 
 
 def _first_missing(path: Path) -> Path | None:
@@ -179,13 +215,6 @@ class _RowsBar:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
-
-
-def _describe_work(job: PreparedJob, tasks: list[UnitTask], done: int) -> str:
-    return (
-        f"{job.plan.photos_planned:,} photos in {job.plan.units:,} units, {job.config.draws} draws: "
-        f"{done:,} unit draws finished, {sum(len(task.draws) for task in tasks):,} to make"
-    )
 
 
 def _make_all(
@@ -258,6 +287,7 @@ def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask]) -> R
     except TooManyFailuresError as error:
         print(f"stopped: {error}")
         return RunEnd(EXIT_FAILED, job)
+    say("writing pictures, tables and the manifest")
     end_dataset(job, records, totals)
     made = sum(task.photos * len(task.draws) for task in tasks)
     sum_up(job, totals, seconds=seconds, made=made, wall=time.monotonic() - pipeline.STARTED)

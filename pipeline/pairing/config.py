@@ -1,6 +1,6 @@
 """Pair config: the flags of `pipeline.pairs` -> a shard job's config. Each field's docstring is its flag's help."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -89,26 +89,18 @@ class PairConfig:
         Raises:
             InputError: a value is not allowed, or the model is not a folder.
         """
-        return ShardConfig(
-            boxes=(table,),
-            images=(self.pairs,),
-            out=self.out,
-            draws=self.draws,
-            resolution=self.resolution,
-            photos_per_unit=self.photos_per_unit,
-            split_shares=self.split_shares,
-            vae=self.vae or _part_of(self.model, "vae"),
-            clip=self.clip or _part_of(self.model, "image_encoder"),
-            filters=(),
-            boxes_frame="exif",
-            keep_source=self.keep_source,
-            device=self.device,
-            dtype=self.dtype,
-            encode_batch=self.encode_batch,
-            seed=self.seed,
-            max_photo_failures=1.0,
-            overwrite=self.overwrite,
-        )
+        # A flag that both jobs have means the same in both.
+        shared = {field.name: getattr(self, field.name) for field in fields(ShardConfig) if hasattr(self, field.name)}
+        own = {
+            "boxes": (table,),
+            "images": (self.pairs,),
+            "vae": self.vae or _part_of(self.model, "vae"),
+            "clip": self.clip or _part_of(self.model, "image_encoder"),
+            "filters": (),
+            "boxes_frame": "exif",
+            "max_photo_failures": 1.0,
+        }
+        return ShardConfig(**{**shared, **own})
 
 
 def _part_of(model: str, part: str) -> str:
