@@ -49,7 +49,7 @@ def test_the_manifest_holds_no_path_clock_or_host(dataset: Path) -> None:
         ({"filters": ("clean",)}, "filters"),
         ({"resolution": 128}, "resolution: 64 there, 128 now"),
         ({"photos_per_unit": 2}, "photos_per_unit"),
-        ({"dtype": "bfloat16"}, "vae"),
+        ({"dtype": "bfloat16"}, "dtype"),
     ],
 )
 def test_another_recipe_on_the_same_output_is_refused_with_the_difference(
