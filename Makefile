@@ -33,11 +33,11 @@ demo: venv
 	@echo "  $(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 60       # goes on from step 30"
 	@echo "  $(BIN)/python -m pbe.edit --model Fantasy-Studio/Paint-by-Example --source S --mask M --exemplar E --out edited.png"
 
-# What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process of
-# their own. A test that starts one has the marker `processes`, by a fixture that does so (PROCESS_FIXTURES in
-# tests/conftest.py) or by hand.
+# What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process or
+# server of their own. A test that starts one has the marker `processes`, by a fixture that does so (PROCESS_FIXTURES in
+# tests/conftest.py) or by hand. Two workers share them; `make test` has one, since its tests use both cores themselves.
 check: lint
-	$(BIN)/pytest -m 'not slow and not processes'
+	$(BIN)/pytest -m 'not slow and not processes' -n 2
 
 # What a commit needs: everything that is not marked `slow`.
 test: lint

@@ -42,7 +42,7 @@ torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would what tests start
 
 
-PROCESS_FIXTURES = {"quiet_environment", "small_disk"}  # what needs one of these starts processes
+PROCESS_FIXTURES = {"quiet_environment", "small_disk", "s3"}  # what needs one starts processes, or a server
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
