@@ -14,7 +14,7 @@ import tyro
 
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, refuse_no_conditioner
-from pbe.weights.note import is_own, read_note
+from pbe.weights.own_note import is_own, read_note
 from pipeline.command import guard
 from pipeline.errors import InputError
 from pipeline.storage.urls import filesystem, is_local

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from pbe.editing.cases import read_cases, single_case
+from pbe.editing.case_table import read_cases, single_case
 from pbe.editing.checks import check_model, refuse_odd_size
 from pbe.editing.config import EditConfig
 from pbe.editing.inputs import read_case

@@ -26,7 +26,7 @@ FLAGS = (
     "pbe.training.config",
     "pbe.editing.config",
     "pbe.weights.model_files",
-    "pbe.weights.note",
+    "pbe.weights.own_note",
     "pipeline.encoders.facts",
     "pipeline.encoders.names",
     "ray_jobs.command",

@@ -4,7 +4,7 @@ Files in the order of the flow; only the last three import torch:
 
     config          flags
     case            one picture to edit
-    cases           flags or a CSV -> cases
+    case_table           flags or a CSV -> cases
     outputs         --out -> where pictures go; pictures -> files
     records         what a finished case is made from <-> NAME.json
     checks          flags and the model's configs -> a refusal before anything is loaded

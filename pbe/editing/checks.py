@@ -11,7 +11,7 @@ from typing import Any
 from pbe.editing.config import EditConfig, refuse_resolution
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, read_json, refuse_no_conditioner
-from pbe.weights.note import read_note
+from pbe.weights.own_note import read_note
 from pipeline.encoders.facts import latent_factor
 from pipeline.errors import InputError
 

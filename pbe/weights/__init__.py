@@ -3,7 +3,7 @@
 Files in the order of the flow; the first three import no torch:
 
     model_files         a model's name -> its folder or file, and what its configs say
-    note                pbe.json, what our own model folders say about themselves
+    own_note                pbe.json, what our own model folders say about themselves
     hub                 a hub id -> a local folder of weights, or of configs alone
     pickles             a .ckpt, .bin or .pt -> its tensors, with nothing in it executed
     tensor_files        a file, or the folder of one part <-> tensors

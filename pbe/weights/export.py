@@ -17,7 +17,7 @@ from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.model.unet import build_unet
 from pbe.weights.differences import differences
 from pbe.weights.misfits import diffusers_misfits
-from pbe.weights.note import FORMAT_VERSION, NOTE_FILE
+from pbe.weights.own_note import FORMAT_VERSION, NOTE_FILE
 from pbe.weights.tensor_files import disk_errors, write_tensors
 from pbe.weights.tensor_names import Tensors, plain_tower, under
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD

@@ -6,7 +6,7 @@ from pathlib import Path
 import huggingface_hub
 
 from pbe.weights.model_files import FORMS, PATHS, STEMS, find_weights, model_folder
-from pbe.weights.note import NOTE_FILE
+from pbe.weights.own_note import NOTE_FILE
 from pipeline.encoders.names import WEIGHT_SUFFIXES, refuse_missing
 from pipeline.errors import InputError
 

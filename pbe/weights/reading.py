@@ -16,7 +16,7 @@ from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.weights.hub import fetch
 from pbe.weights.ldm_checkpoint import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
 from pbe.weights.model_files import FORMS, PATHS, find_weights, is_paint_by_example, model_folder, read_json
-from pbe.weights.note import NOTE_FILE, read_note
+from pbe.weights.own_note import NOTE_FILE, read_note
 from pbe.weights.tensor_files import read_part, read_tensors
 from pbe.weights.tensor_names import Tensors, modern_vae, plain_tower, under
 from pipeline.encoders.names import refuse_missing

@@ -35,7 +35,7 @@ from pipeline.shards.records import read_records
 from pipeline.shards.totals import count_totals
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Hold
-from pipeline.storage.lock import locked
+from pipeline.storage.output_lock import locked
 from pipeline.storage.redaction import redact
 from schemas.shards import MANIFEST, UnitRecord
 

@@ -12,7 +12,7 @@ from pipeline.pairing.store import PairStore
 from pipeline.photos.bounded_reads import read_picture
 from pipeline.photos.decode import Photo, decode_photo
 from pipeline.planning.tasks import PlannedPhoto
-from pipeline.units.tasks import Drawer
+from pipeline.units.drawn_photos import Drawer
 
 KEPT_DECODED = 4  # a photo's draws follow each other, and mostly want the same mask
 

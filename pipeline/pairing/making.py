@@ -20,8 +20,8 @@ from pipeline.pairing.given_pictures import pair_drawer
 from pipeline.pairing.store import PairStore
 from pipeline.photos.decode import Photo
 from pipeline.planning.tasks import PlannedPhoto, UnitTask
+from pipeline.units.drawn_photos import Drawer
 from pipeline.units.maker import UnitMaker
-from pipeline.units.tasks import Drawer
 
 MOST_WORKERS = 4
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.ahead import work_ahead
+from pipeline.planning.box_fates import judge, write_drops
 from pipeline.planning.hashing import hash_strings
-from pipeline.planning.judging import judge, write_drops
 from pipeline.planning.photo_order import cut_at_limit, photos_in_order
 from pipeline.planning.plan_files import PLAN, PhotosIntoUnits
 from pipeline.planning.row_counts import Judged, Plan, PlanInputs
-from pipeline.planning.spilling import spill_boxes, spill_places, spill_rotations
+from pipeline.planning.spilled_tables import spill_boxes, spill_places, spill_rotations
 from pipeline.rng import seed_for
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import filesystem

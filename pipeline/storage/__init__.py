@@ -13,6 +13,6 @@ Files in the order of the flow:
     folder        any fsspec URL -> bytes in, complete files out: all of the above
     file_locks    an open file -> held by one process until it ends
     holders       who holds an output, and whether that process lives
-    lock_objects  an output on object storage -> held by the process that renews an object there
-    lock          one job at a time on an output, wherever it lies
+    object_lock  an output on object storage -> held by the process that renews an object there
+    output_lock          one job at a time on an output, wherever it lies
 """

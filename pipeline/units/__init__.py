@@ -2,7 +2,7 @@
 
 Files in the order of the flow:
 
-    tasks      drawn photos of a unit: bytes -> pixels -> draws
+    drawn_photos      drawn photos of a unit: bytes -> pixels -> draws
     one_shard  drawn photos of one draw -> shard, index, drops, record
     rows       a drawn sample -> its index row
     tars       encoded samples -> a tar, with the byte spans of its members

@@ -23,9 +23,9 @@ from pipeline.photos.store import PhotoStore
 from pipeline.planning.plan_files import read_unit_boxes
 from pipeline.planning.tasks import PlannedPhoto, UnitTask, group_photos
 from pipeline.storage.folder import Folder
+from pipeline.units.drawn_photos import Clock, Drawer, DrawnPhoto, ReadPhoto, draw_planned_box
 from pipeline.units.one_shard import OneShard
 from pipeline.units.rows import photo_facts
-from pipeline.units.tasks import Clock, Drawer, DrawnPhoto, ReadPhoto, draw_planned_box
 from schemas.drops import DROPS
 from schemas.shards import (
     UnitRecord,

@@ -21,9 +21,9 @@ from pipeline.shards.recipe import digest_of
 from pipeline.shards.records import read_record
 from pipeline.shards.samples import Row, tensor_member
 from pipeline.storage.folder import Folder
+from pipeline.units.drawn_photos import Clock, DrawnPhoto
 from pipeline.units.rows import sample_row
 from pipeline.units.tars import TarOfSamples, publish_file
-from pipeline.units.tasks import Clock, DrawnPhoto
 from schemas.drops import DROPS, Drop
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
 from schemas.shards import (

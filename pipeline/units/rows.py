@@ -9,7 +9,7 @@ from pipeline.photos.decode import Photo
 from pipeline.photos.fingerprints import perceptual_hash, photo_sha256
 from pipeline.planning.tasks import UnitTask
 from pipeline.shards.samples import Row
-from pipeline.units.tasks import DrawnPhoto
+from pipeline.units.drawn_photos import DrawnPhoto
 from schemas.samples import sample_key
 
 

@@ -16,7 +16,7 @@ from pipeline.errors import InputError, LockLostError
 from pipeline.storage import holders, lock, lock_objects
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Holder
-from pipeline.storage.lock import locked
+from pipeline.storage.output_lock import locked
 from tests.object_storage import Proxy
 
 HOLD = """

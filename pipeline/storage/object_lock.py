@@ -1,4 +1,4 @@
-"""Lock objects: an output on object storage -> held by the process that renews an object there.
+"""Object lock: an output on object storage -> held by the process that renews an object there.
 
 Whoever finds the object not renewed for STALE_SECONDS, or its holder dead on this machine, takes it over. Only one of
 several can: storage replaces the object only where it is still as that process saw it.

@@ -1,4 +1,4 @@
-"""Note: a folder of weights -> what pbe.json in it says, if this project wrote it. Imports no torch."""
+"""Own note: a folder of weights -> what pbe.json in it says, if this project wrote it. Imports no torch."""
 
 from pathlib import Path
 from typing import Any

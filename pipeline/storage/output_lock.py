@@ -1,4 +1,4 @@
-"""Lock: an output -> held by one job at a time.
+"""Output lock: an output -> held by one job at a time.
 
 On a local disk the operating system releases the lock when its job dies. On object storage, and on disks that cannot
 lock files, the lock is an object that its holder renews: see lock_objects.
@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.storage.file_locks import lock_file
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Hold, held_elsewhere
-from pipeline.storage.lock_objects import locked_object
+from pipeline.storage.object_lock import locked_object
 from pipeline.storage.retries import is_full
 
 LOCK = "run/lock"

@@ -1,4 +1,4 @@
-"""Spilling: box tables, image-info tables and PLACES -> partitions on local disk, by the hash of the photo's id."""
+"""Spilled tables: box tables, image-info tables and PLACES -> partitions on local disk, by the hash of the photo's id."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor

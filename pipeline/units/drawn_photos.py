@@ -1,4 +1,4 @@
-"""Tasks: drawn photos of a unit, from bytes to pixels."""
+"""Drawn photos: a photo of a unit, from bytes to drawn samples."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Cases: flags or a CSV -> the cases to edit, each with a name of its own."""
+"""Case table: flags or a CSV -> the cases to edit, each with a name of its own."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Judging: the boxes of a partition -> kept boxes, drops and counts."""
+"""Box fates: the boxes of a partition -> kept boxes, drops and counts."""
 
 from collections import Counter
 from collections.abc import Sequence
