@@ -2,13 +2,13 @@
 
 Files in the order of the flow:
 
-    shard_openimages  the shard job, to submit or run
-    command           its command line -> a config
-    sharding          its steps, in order
-    cluster           joins the Ray that the job was submitted to, or starts one
-    units_on_ray      unit tasks -> records, by a pool of encoder actors
-    verify_shards     the verify job
-    verifying         its steps, in order
+    shard_openimages     the shard job, to submit or run
+    command              its command line -> a config
+    sharding             its steps, in order
+    cluster              joins the Ray that the job was submitted to, or starts one
+    units_on_ray         unit tasks -> records, by a pool of encoder actors
+    verify_shards        the verify job
+    verifying            its steps, in order
     verification_on_ray  units -> what is wrong with them, in parallel
 """
 

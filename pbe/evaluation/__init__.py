@@ -2,5 +2,5 @@
 
 Files in the order of the flow:
 
-    exemplar_use    how much better it denoises the hole with the right exemplar than with others
+    exemplar_use  how much better it denoises the hole with the right exemplar than with others
 """

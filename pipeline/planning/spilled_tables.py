@@ -1,4 +1,4 @@
-"""Spilled tables: box tables, image-info tables and PLACES -> partitions on local disk, by the hash of the photo's id."""
+"""Spilled tables: box tables, image-info tables and PLACES -> partitions on local disk, by hash of the photo."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor

@@ -2,17 +2,17 @@
 
 Files in the order of the flow:
 
-    s3_listings    s3fs -> the same, reading listings at a quarter of the CPU time
-    urls          a path or URL -> its filesystem
-    globs         a quoted pattern -> the URLs that match
-    redaction     a text -> the same without credentials
-    retries       an action on storage -> the same, retried while its fault may pass
-    whole_files   a file or folder -> complete in its place, or not there
-    writable      a local folder -> refused where it cannot be written
-    scratch       folders for unfinished work, removed after a kill by the next process
-    folder        any fsspec URL -> bytes in, complete files out: all of the above
-    file_locks    an open file -> held by one process until it ends
-    holders       who holds an output, and whether that process lives
+    s3_listings  s3fs -> the same, reading listings at a quarter of the CPU time
+    urls         a path or URL -> its filesystem
+    globs        a quoted pattern -> the URLs that match
+    redaction    a text -> the same without credentials
+    retries      an action on storage -> the same, retried while its fault may pass
+    whole_files  a file or folder -> complete in its place, or not there
+    writable     a local folder -> refused where it cannot be written
+    scratch      folders for unfinished work, removed after a kill by the next process
+    folder       any fsspec URL -> bytes in, complete files out: all of the above
+    file_locks   an open file -> held by one process until it ends
+    holders      who holds an output, and whether that process lives
     object_lock  an output on object storage -> held by the process that renews an object there
-    output_lock          one job at a time on an output, wherever it lies
+    output_lock  one job at a time on an output, wherever it lies
 """

@@ -2,9 +2,9 @@
 
 Files in the order of the flow:
 
-    drawn_photos      drawn photos of a unit: bytes -> pixels -> draws
-    one_shard  drawn photos of one draw -> shard, index, drops, record
-    rows       a drawn sample -> its index row
-    tars       encoded samples -> a tar, with the byte spans of its members
-    maker      a unit of photos -> its shards: all of the above
+    drawn_photos  drawn photos of a unit: bytes -> pixels -> draws
+    one_shard     drawn photos of one draw -> shard, index, drops, record
+    rows          a drawn sample -> its index row
+    tars          encoded samples -> a tar, with the byte spans of its members
+    maker         a unit of photos -> its shards: all of the above
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, LockLostError
-from pipeline.storage import holders, lock, lock_objects
+from pipeline.storage import holders, object_lock, output_lock
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Holder
 from pipeline.storage.output_lock import locked
@@ -21,15 +21,15 @@ from tests.object_storage import Proxy
 
 HOLD = """
 import sys, time
-from pipeline.storage import lock, lock_objects
+from pipeline.storage import object_lock, output_lock
 from pipeline.storage.folder import Folder
-lock_objects.RENEW_SECONDS = 0.3
-with lock.locked(Folder(sys.argv[1])):
+object_lock.RENEW_SECONDS = 0.3
+with output_lock.locked(Folder(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
 OUT = "s3://bucket/d"
-NAME = f"{lock.LOCK}.json"
+NAME = f"{output_lock.LOCK}.json"
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Renew and wait in fractions of the usual times."""
     times = {"RENEW_SECONDS": 0.2, "STALE_SECONDS": 1.5, "POLL_SECONDS": 0.1, "REPORT_SECONDS": 0.5}
     for name, seconds in times.items():
-        monkeypatch.setattr(lock_objects, name, seconds)
+        monkeypatch.setattr(object_lock, name, seconds)
     monkeypatch.setattr(holders, "LOST_SECONDS", 1.0)
 
 
@@ -99,13 +99,13 @@ def test_a_silent_job_elsewhere_is_followed_after_a_countdown(
     said: list[str] = []
     began = time.monotonic()
     with locked(Folder(OUT), say=said.append):
-        assert time.monotonic() - began >= lock_objects.STALE_SECONDS
+        assert time.monotonic() - began >= object_lock.STALE_SECONDS
         assert any("taking over in" in line for line in said)
 
 
 def test_the_wait_for_a_silent_job_ends_within_a_minute() -> None:
-    assert lock_objects.STALE_SECONDS + 2 * lock_objects.POLL_SECONDS <= 60
-    assert lock_objects.RENEW_SECONDS * 3 < holders.LOST_SECONDS < lock_objects.STALE_SECONDS
+    assert object_lock.STALE_SECONDS + 2 * object_lock.POLL_SECONDS <= 60
+    assert object_lock.RENEW_SECONDS * 3 < holders.LOST_SECONDS < object_lock.STALE_SECONDS
 
 
 def test_of_many_jobs_that_find_a_stale_lock_one_takes_it(s3: Proxy, quick: None) -> None:
