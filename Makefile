@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 CPU_TORCH := https://download.pytorch.org/whl/cpu
 
 .PHONY: venv demo check test lint bench bench-step clean
@@ -35,13 +36,14 @@ demo: venv
 
 # What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process or
 # server of their own. A test that starts one has the marker `processes`, by a fixture that does so (PROCESS_FIXTURES in
-# tests/conftest.py) or by hand. Two workers share them; `make test` has one, since its tests use both cores themselves.
+# tests/conftest.py) or by hand.
 check: lint
-	$(BIN)/pytest -m 'not slow and not processes' -n 2
+	$(BIN)/pytest -m 'not slow and not processes' -n $(WORKERS)
 
-# What a commit needs: everything that is not marked `slow`.
+# What a commit needs: everything that is not marked `slow`. Ray's tests share one worker and its Ray; `make test WORKERS=1`
+# runs one test after the other.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 lint: venv
 	$(BIN)/ruff check .
@@ -53,6 +55,7 @@ bench: venv
 	$(BIN)/python tests/benchmarks/draws.py
 	$(BIN)/python tests/benchmarks/boxes.py
 	$(BIN)/python -m tests.benchmarks.feed
+	$(BIN)/python -m tests.benchmarks.starts
 
 # A training step and sampling at full size: half an hour on 2 cores, 10 GB of memory, more with AdamW. On a GPU:
 # tests/benchmarks/on_gpu.sh.

@@ -34,6 +34,7 @@ from tests.object_storage import Proxy, reached, serve_s3
 
 Make = Callable[..., PreparedJob]
 SmallDisk = tuple[Path, Callable[[str], None]]
+RAY_TESTS = Path(__file__).parent / "ray_jobs"
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -46,8 +47,11 @@ PROCESS_FIXTURES = {"quiet_environment", "small_disk", "s3"}  # what needs one s
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if RAY_TESTS in item.path.parents:  # on one worker, which starts one Ray for all of them
+            item.add_marker(pytest.mark.xdist_group("ray"))
         if PROCESS_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("processes")
 
