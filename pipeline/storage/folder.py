@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.storage.retries import http_status, read_bytes, with_retries
+from pipeline.storage.s3_listings import without_garbage_collection
 from pipeline.storage.scratch import scratch_folder
 from pipeline.storage.urls import filesystem, is_local
 from pipeline.storage.whole_files import move_to_place, sync_file, sync_folder
@@ -85,7 +86,8 @@ class Folder:
                 with os.scandir(self.path(name)) as entries:  # fsspec would ask each file for its size and time
                     return sorted(entry.name for entry in entries)
             self.fs.invalidate_cache()
-            paths = with_retries(lambda: self.fs.ls(self.path(name), detail=False))
+            with without_garbage_collection():
+                paths = with_retries(lambda: self.fs.ls(self.path(name), detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(str(path).rsplit("/", 1)[-1] for path in paths)
