@@ -168,8 +168,10 @@ class RayWorkshop:
                 attempts[waiting[0].unit] += 1
                 self._pool.work(actor, waiting.popleft(), digest)
 
-        for actor in self._loaded:
-            begin_next_unit(actor)
+        # No name is left here for an actor without a unit: Ray ends it then, and its CPUs are free for another, which
+        # may need them where a node has died.
+        while self._loaded:
+            begin_next_unit(self._loaded.pop())
         while waiting or self._pool.working:
             self._pool.grow(min(self._slots.count, len(waiting) + self._pool.working))
             events = self._wait()
