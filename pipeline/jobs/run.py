@@ -208,8 +208,8 @@ class _RowsBar:
 
     def show(self, rows: int) -> None:
         """Show how many rows have been read so far."""
-        bar = {"desc": "box rows", "unit": " rows", "unit_scale": True, "leave": False, "mininterval": 1, "delay": 2}
-        self._bar = self._bar or tqdm(**bar)
+        if self._bar is None:
+            self._bar = tqdm(desc="box rows", unit=" rows", unit_scale=True, leave=False, mininterval=1, delay=2)
         self._bar.update(rows - self._bar.n)
 
     def close(self) -> None:
