@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import json
 import os
 import re
@@ -16,7 +15,6 @@ from typing import ClassVar
 from urllib.parse import unquote
 
 import boto3
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError, PhotoError
-from pipeline.photos import archives, bounded_reads
+from pipeline.photos import bounded_reads
 from pipeline.photos.store import PhotoStore
 from pipeline.storage import retries
 from schemas.samples import sample_key
@@ -312,41 +310,6 @@ def test_ids_that_are_no_text_are_refused_by_name_of_their_table(tmp_path: Path,
     pq.write_table(table.set_column(0, "ImageID", ids), tmp_path / "boxes.parquet")
     with pytest.raises(InputError, match=r"boxes.parquet: .*UTF8"):
         make(tmp_path / "out", boxes=(str(tmp_path / "boxes.parquet"),))
-
-
-def tar_of(path: Path, names: list[bytes], content: bytes) -> bytes:
-    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
-        for name in names:
-            member = tarfile.TarInfo(name.decode(errors="surrogateescape"))
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return path.read_bytes()
-
-
-def test_a_photo_whose_name_is_no_text_hides_no_other_photo_of_its_tar(tmp_path: Path, jpeg: JPEG) -> None:
-    tar_of(tmp_path / "a.tar", [b"caf\xe9.jpg", b"../../up.jpg", b"/abs.jpg", b"plain.jpg"], jpeg((64, 48)))
-    (places,) = PhotoStore((str(tmp_path / "a.tar"),), anonymous=False).places()
-    assert places["image_id"].to_pylist() == ["up", "abs", "plain"]
-
-
-def test_a_damaged_tar_is_listed_or_refused(tmp_path: Path) -> None:
-    whole = tar_of(tmp_path / "a.tar", [b"a.jpg", b"b" * 150 + b".jpg", b"c/d.png"], bytes(600))
-    refused = 0
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        data = bytearray(whole)
-        header = int(rng.integers(len(data) // tarfile.BLOCKSIZE)) * tarfile.BLOCKSIZE
-        field = header + int(rng.choice([0, 124, 156]))  # name, size, type
-        data[field : field + 12] = bytes(rng.choice([b"\xff", b"\x80", b"L", b"x"])) + rng.bytes(11)
-        summed = data[header : header + 148] + b" " * 8 + data[header + 156 : header + tarfile.BLOCKSIZE]
-        data[header + 148 : header + 156] = b"%06o\0 " % sum(summed)
-        (tmp_path / "a.tar").write_bytes(data)
-        try:
-            archives.index_archive(str(tmp_path / "a.tar"), anonymous=False)
-        except InputError as error:
-            assert "a.tar" in str(error)
-            refused += 1
-    assert 0 < refused < 200
 
 
 def test_hostile_photos_leave_the_job_as_drops_with_their_reasons(tmp_path: Path, make: Make, jpeg: JPEG) -> None:
