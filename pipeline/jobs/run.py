@@ -107,15 +107,18 @@ def run_job(
     job = None
     if known and device != AUTO:
         job = _prepare(checked, output, device, known, check_plan)
-        if not pending_tasks(job)[0]:
-            return _finish(job, Counter(), _begin_run(job))
+        tasks, done = pending_tasks(job)
+        if not tasks:
+            _announce(job, tasks, done)
+            return _finish(job, Counter(), tasks)
     with open_workshop(checked, device) as workshop:
         if job is None:
             if known is None:
                 say("loading the encoders")
             job = _prepare(checked, output, workshop.device, known or workshop.read_encoders(), check_plan)
             remember_encoders(output.out, output.stamp, job.encoders)
-        tasks = _begin_run(job, f" on {workshop.describe()}")
+            tasks, done = pending_tasks(job)
+        _announce(job, tasks, done, where=f" on {workshop.describe()}")
         try:
             seconds, errors = _make_all(job, tasks, workshop, hold) if tasks else (Counter[str](), {})
             hold.check()
@@ -179,15 +182,13 @@ def _prepare(
     return job
 
 
-def _begin_run(job: PreparedJob, where: str = "") -> list[UnitTask]:
-    """Log and print what is to be done, and return it."""
-    tasks, done = pending_tasks(job)
+def _announce(job: PreparedJob, tasks: list[UnitTask], done: int, *, where: str = "") -> None:
+    """Log and print what is to be done."""
     log_run(job, tasks, done)
     say(
         f"{job.plan.photos_planned:,} photos in {job.plan.units:,} units, {job.config.draws} draws: "
         f"{done:,} unit draws finished, {sum(len(task.draws) for task in tasks):,} to make{where}"
     )
-    return tasks
 
 
 def _first_missing(path: Path) -> Path | None:
