@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.command import EXIT_USAGE
+
 HEAVY = ("torch", "diffusers", "transformers", "deepspeed", "ray")
 CPU_SECONDS = 1.0  # of a refusal; the first one's include the start of its process and all imports
 
@@ -52,3 +54,12 @@ def refuse_all(verb: str, command_lines: dict[str, list[str]], *, folder: Path) 
 def files_of(folder: Path) -> list[Path]:
     """All paths below a folder."""
     return sorted(folder.rglob("*"))
+
+
+def assert_refused_at_once(refusal: Refusal, expected: list[str]) -> None:
+    """Check that a mistake was refused with all that it should say, and before anything heavy."""
+    assert refusal.code == EXIT_USAGE
+    for part in expected:
+        assert part in refusal.said
+    assert "Traceback" not in refusal.said
+    assert refusal.heavy == [] and refusal.cpu_seconds <= CPU_SECONDS
