@@ -83,3 +83,14 @@ def augment_with(exemplar: Pixels, rng: np.random.Generator) -> tuple[Pixels, Au
         affine_px=affine.params["moved"].ravel().tolist() if affine.params else None,
     )
     return augmented, applied
+
+
+def describe_augmentation(augmentation: Augmentation) -> str:
+    """Name the steps of an augmentation: `flip, +12°, blur 5, affine`."""
+    steps = [
+        "flip" if augmentation["flip"] else "",
+        f"{round(augmentation['rotate_degrees']):+d}°" if augmentation["rotate_degrees"] is not None else "",
+        f"blur {augmentation['blur_px']}" if augmentation["blur_px"] else "",
+        "affine" if augmentation["affine_px"] else "",
+    ]
+    return ", ".join(step for step in steps if step) or "unchanged"

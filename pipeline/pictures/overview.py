@@ -4,19 +4,18 @@ import io
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Pixels
 from pipeline.draws.draw import blank
-from pipeline.draws.exemplars import augment_exemplar
+from pipeline.draws.exemplars import augment_exemplar, describe_augmentation
 from pipeline.draws.raster import raster_mask
 from pipeline.photos.resize import resize
 from pipeline.pictures.outlines import TILE_PX, outline_sample
+from pipeline.pictures.stand_in import place_exemplar
 from pipeline.shards.samples import Row, Sample, read_index, read_sample
 from pipeline.storage.folder import Folder
-from schemas.samples import EXEMPLAR_PX
 from schemas.shards import OVERVIEW, UnitRecord
 
 if TYPE_CHECKING:
@@ -72,40 +71,14 @@ def _choose_rows(out: Folder, records: list[UnitRecord]) -> list[Row]:
 def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int) -> None:
     row = sample.row
     polygon = np.array(row["mask_polygon"], np.float32).reshape(-1, 2)
-    source = sample.source if sample.source is not None else _place_exemplar(sample)
+    source = sample.source if sample.source is not None else place_exemplar(sample.exemplar_pixels, sample.row)
     source = resize(source, TILE_PX)
     mask = raster_mask(polygon, TILE_PX)
     augmented, _ = augment_exemplar(sample.exemplar_pixels, seed=seed, image_id=row["image_id"], draw=row["draw"])
     _show(tiles[0], outline_sample(source, row, polygon), f"{row['label_name']}, {row['split']}")
     _show(tiles[1], blank(source, mask), f"{row['mask_shape']}, {row['fit']}")
     _show(tiles[2], sample.exemplar_pixels, "exemplar")
-    _show(tiles[3], augmented, _describe(row["augmentation"]))
-
-
-def _place_exemplar(sample: Sample) -> Pixels:
-    """Put the stored exemplar where it lies in the crop, if it does, on grey: what can be seen without the source."""
-    row = sample.row
-    canvas = np.full((TILE_PX, TILE_PX, 3), 200, np.uint8)
-    if not any(row["exemplar_box"]):
-        return canvas
-    crop, place = np.array(row["crop"]), np.array(row["exemplar_box"], np.float64)
-    share = (place - crop[[0, 1, 0, 1]]) / (crop[2:] - crop[:2])[[0, 1, 0, 1]] * TILE_PX
-    matrix = np.array(
-        [[(share[2] - share[0]) / EXEMPLAR_PX, 0, share[0]], [0, (share[3] - share[1]) / EXEMPLAR_PX, share[1]]]
-    )
-    cv2.warpAffine(sample.exemplar_pixels, matrix, (TILE_PX, TILE_PX), dst=canvas, borderMode=cv2.BORDER_TRANSPARENT)
-    return canvas
-
-
-def _describe(augmentation: dict[str, Any]) -> str:
-    """Name the steps of an augmentation."""
-    steps = [
-        "flip" if augmentation["flip"] else "",
-        f"{round(augmentation['rotate_degrees']):+d}°" if augmentation["rotate_degrees"] is not None else "",
-        f"blur {augmentation['blur_px']}" if augmentation["blur_px"] else "",
-        "affine" if augmentation["affine_px"] else "",
-    ]
-    return ", ".join(step for step in steps if step) or "unchanged"
+    _show(tiles[3], augmented, describe_augmentation(row["augmentation"]))
 
 
 def _show(axes: "Axes", pixels: Pixels, title: str) -> None:

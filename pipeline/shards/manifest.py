@@ -164,7 +164,7 @@ def read_manifest(out: Folder) -> Json:
         raise _damaged_manifest(out, str(error)) from error
     if not isinstance(manifest, dict) or "schema_version" not in manifest:
         raise _damaged_manifest(out, "no schema_version")
-    _refuse_other_version(out, manifest["schema_version"])
+    refuse_other_version(out, manifest["schema_version"])
     if not _is_as_written(content, manifest):
         raise _damaged_manifest(out, "its content is not the one that its sha256 is of")
     return manifest
@@ -186,7 +186,7 @@ def _damaged_manifest(out: Folder, what: str) -> InputError:
     )
 
 
-def _refuse_other_version(out: Folder, version: Any) -> None:
+def refuse_other_version(out: Folder, version: Any) -> None:
     """Refuse a dataset whose format this code does not read.
 
     Raises:

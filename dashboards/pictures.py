@@ -1,0 +1,218 @@
+"""Pictures: an index row -> what the trainer sees of the sample: source, masked source, exemplars and masks.
+
+All by the functions that made the shard: the raster, the augmentation, the cut. Read by one range request each.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import safetensors.numpy
+
+from dashboards.quality import mask_of
+from pipeline.arrays import Mask, Pixels
+from pipeline.draws.draw import blank
+from pipeline.draws.exemplars import augment_exemplar
+from pipeline.errors import PhotoError
+from pipeline.photos.decode import Photo, decode_photo
+from pipeline.photos.fingerprints import photo_sha256
+from pipeline.photos.jpeg import decode_jpeg
+from pipeline.photos.resize import cut
+from pipeline.photos.store import PhotoStore
+from pipeline.pictures.stand_in import place_exemplar
+from pipeline.shards.recipe import Json
+from pipeline.shards.samples import Row
+from pipeline.storage.folder import Folder
+from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
+
+if TYPE_CHECKING:
+    from pipeline.encoders.vae import VaeEncoder
+
+# Where a source comes from, the best first, and how a page says so.
+ORIGINS = {
+    "stored": "sources as stored in the shards",
+    "cut": "sources cut anew from the photos of --images",
+    "decoded": "sources decoded from their latents by --vae",
+    "placed": "no sources: they are not stored, so that the exemplar is shown at its place, on grey",
+}
+MEGAPIXEL = 1_000_000
+
+
+class SampleError(Exception):
+    """A sample cannot be shown: its shard is gone or damaged. The message says which and how."""
+
+
+@dataclass(frozen=True)
+class SamplePictures:
+    """A sample as pixels; [r, r, 3] uint8 RGB at the dataset's resolution r, exemplars at 224 px.
+
+    Args:
+        origin: of the source, a key of ORIGINS.
+        note: why the source is not a better one; empty where nothing failed.
+        mask: [r, r] uint8, 1 = repaint.
+        stored: the JPEGs as the shard holds them, by member.
+    """
+
+    source: Pixels
+    origin: str
+    note: str
+    mask: Mask
+    exemplar: Pixels
+    augmented: Pixels
+    stored: dict[str, bytes]
+
+    @cached_property
+    def masked(self) -> Pixels:
+        """The source with mid-grey in the hole."""
+        return blank(self.source, self.mask)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos by image id, from folders and tar files, turned upright as the dataset's recipe says."""
+
+    store: PhotoStore
+    recipe: Json
+
+    def read(self, image_id: str) -> bytes:
+        """Read a photo's bytes.
+
+        Raises:
+            PhotoError: it is not there.
+            OSError: storage failed.
+        """
+        place = self._places.get(image_id)
+        return self.store.fetch(image_id, **(place or {}))
+
+    def upright(self, data: bytes, *, rotation: float | None) -> Photo:
+        """Decode a photo and turn it upright.
+
+        Raises:
+            PhotoError: with the reason.
+        """
+        return decode_photo(
+            data,
+            rotation=rotation,
+            boxes_frame=self.recipe["boxes_frame"],
+            max_pixels=int(self.recipe["max_photo_megapixels"] * MEGAPIXEL),
+            min_px=1,
+        )
+
+    @cached_property
+    def _places(self) -> dict[str, Json]:
+        names = {"archive": "archive", "archive_offset": "offset", "archive_size": "size"}
+        return {
+            row["image_id"]: {ours: row[theirs] for theirs, ours in names.items()}
+            for table in self.store.places()
+            for row in table.to_pylist()
+        }
+
+
+class PictureReader:
+    """Reads the samples of a dataset as pictures; safe for several threads."""
+
+    def __init__(
+        self, folder: Folder, recipe: Json, *, photos: Photos | None = None, vae: "VaeEncoder | None" = None
+    ) -> None:
+        self._folder = folder
+        self._recipe = recipe
+        self._photos = photos
+        self._vae = vae
+        self._vae_lock = threading.Lock()
+
+    def read(self, row: Row) -> SamplePictures:
+        """Read a sample by one range request.
+
+        Raises:
+            SampleError: its shard is gone or damaged.
+        """
+        wanted = [EXEMPLAR_EXT, SOURCE_EXT] if self._vae is None else [EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT]
+        try:
+            members = _read_members(self._folder, row, wanted)
+            exemplar = decode_jpeg(members[EXEMPLAR_EXT])
+            source, origin, note = self._find_source(row, members, exemplar)
+        except FileNotFoundError as error:
+            raise SampleError(f"{row['shard']} is gone") from error
+        except (ValueError, KeyError, safetensors.SafetensorError) as error:
+            raise SampleError(f"{row['shard']}: sample {row['key']} is damaged ({error})") from error
+        augmented, _ = augment_exemplar(exemplar, seed=self._recipe["seed"], image_id=row["image_id"], draw=row["draw"])
+        mask = mask_of(row, self._recipe["resolution"])
+        return SamplePictures(source, origin, note, mask, exemplar, augmented, members)
+
+    def _find_source(self, row: Row, members: dict[str, bytes], exemplar: Pixels) -> tuple[Pixels, str, str]:
+        """Find the best source there is; what failed of a better one is noted."""
+        size, note = self._recipe["resolution"], ""
+        if SOURCE_EXT in members:
+            return decode_jpeg(members[SOURCE_EXT]), "stored", note
+        if self._photos:
+            try:
+                return self._cut(row, self._photos), "cut", note
+            except (PhotoError, OSError) as error:
+                note = f"the photo of {row['image_id']} cannot be shown: {error}"
+        if self._vae is not None:
+            return self._decode(members[TENSORS_EXT]), "decoded", note
+        return place_exemplar(exemplar, row, size), "placed", note
+
+    def _cut(self, row: Row, photos: Photos) -> Pixels:
+        """Cut the source out of its photo again.
+
+        Raises:
+            PhotoError: the photo is missing, unreadable, or not the one that the sample was drawn from.
+        """
+        data = photos.read(row["image_id"])
+        if photo_sha256(data) != row["photo_sha256"]:
+            raise PhotoError("changed", "it is not the photo that the sample was drawn from")
+        return cut(photos.upright(data, rotation=rotation_of(row["orientation"])).pixels, row["crop"], self._size)
+
+    @property
+    def _size(self) -> int:
+        return int(self._recipe["resolution"])
+
+    def _decode(self, tensors: bytes) -> Pixels:
+        import torch
+
+        from pipeline.encoders.latents import decode
+
+        assert self._vae is not None
+        latent = torch.from_numpy(safetensors.numpy.load(tensors)["latent"]).float()
+        with self._vae_lock:
+            image = decode(self._vae.model, latent[None])[0]
+        pixels: Pixels = (image.cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+        return pixels
+
+
+def rotation_of(orientation: str) -> float | None:
+    """Read the Rotation column's degrees back from an index row's orientation; None where EXIF decided."""
+    kind, _, degrees = orientation.partition(":")
+    return float(degrees) if kind == "rotation" else None
+
+
+def read_vectors(folder: Folder, rows: Iterable[Row], *, failed: Callable[[Row, str], Any]) -> Iterable[Any]:
+    """Read the stored exemplar vectors of samples, one range request each.
+
+    Args:
+        failed: called with a row whose vector cannot be read, and why; its vector is None.
+
+    Yields:
+        [d] float16, or None.
+    """
+    for row in rows:
+        try:
+            members = _read_members(folder, row, [TENSORS_EXT])
+            yield safetensors.numpy.load(members[TENSORS_EXT])["exemplar"]
+        except (FileNotFoundError, ValueError, KeyError, safetensors.SafetensorError) as error:
+            failed(row, str(error))
+            yield None
+
+
+def _read_members(folder: Folder, row: Row, wanted: list[str]) -> dict[str, bytes]:
+    """Read some members of a sample by one range request that spans them."""
+    places = {member["ext"]: member for member in row["members"] if member["ext"] in wanted}
+    first = min(place["offset"] for place in places.values())
+    end = max(place["offset"] + place["size"] for place in places.values())
+    span = folder.read_range(row["shard"], first, end - first)
+    if len(span) < end - first:
+        raise ValueError("the shard is cut short")
+    return {ext: span[place["offset"] - first :][: place["size"]] for ext, place in places.items()}
