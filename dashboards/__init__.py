@@ -6,4 +6,7 @@ Files in the order of the flow:
     rows        a dataset, finished or not -> the samples to look at
     quality     index rows -> areas, cover, border, squash, strength of augmentation
     pictures    an index row -> what the trainer sees of the sample
+    inputs      flags, and what the dataset's run recorded -> tables and photos that are still there
+    box_rows    box tables -> all rows of a seeded choice of photos
+    fates       rows, drops and index -> what became of each box
 """

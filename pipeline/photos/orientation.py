@@ -65,3 +65,11 @@ def _exif_in_text(image: Image.Image) -> bytes:
     """Find the EXIF that ImageMagick writes into a PNG as text: hexadecimal, from the fourth line on."""
     text = image.info.get("Raw profile type exif", "")
     return bytes.fromhex("".join(text.split("\n")[3:]))
+
+
+def box_turn_of(orientation: str, boxes_frame: str) -> int:
+    """Find the EXIF orientation by which the boxes of a photo turn, from the name that `find_orientation` gave."""
+    kind, _, value = orientation.partition(":")
+    if kind == "rotation":
+        return _ROTATION_TO_EXIF[int(value)]
+    return int(value) if kind == "exif" and boxes_frame == "stored" else 1

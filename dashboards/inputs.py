@@ -1,0 +1,112 @@
+"""Inputs: flags, and what the dataset's own run recorded -> the box tables and photos that are still there."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.boxes.class_names import read_class_names
+from pipeline.boxes.tables import list_tables
+from pipeline.errors import InputError
+from pipeline.photos.store import PhotoStore
+from pipeline.shards.recipe import Json
+from pipeline.storage.folder import Folder
+from pipeline.storage.urls import absolute, is_local
+
+CONFIG = "run/config.json"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a dataset was made from, as far as it can be read now.
+
+    Args:
+        tables, image_info: box and image-info tables; empty: not known, or gone.
+        store: where photos are; None: not known, or gone.
+        class_names: label -> name.
+        absent: what was recorded and is not there any more, or lies where only a flag makes us look, a line each.
+    """
+
+    tables: tuple[str, ...]
+    image_info: tuple[str, ...]
+    store: PhotoStore | None
+    class_names: dict[str, str]
+    absent: tuple[str, ...]
+
+
+def find_inputs(
+    folder: Folder,
+    *,
+    boxes: Sequence[str] = (),
+    images: Sequence[str] = (),
+    image_info: Sequence[str] = (),
+    classes: str = "",
+    anonymous: bool = False,
+) -> Inputs:
+    """Find tables and photos: those of the flags, else those that OUT/run/config.json names, where they still are.
+
+    Recorded URLs are left alone, since nobody asked for the network: give them as flags.
+
+    Raises:
+        InputError: what a flag names is not there.
+    """
+    recorded = _read_config(folder)
+    absent: list[str] = []
+    tables = _absolute(boxes) or _recorded(recorded, "boxes", absent)
+    info = _absolute(image_info) or ([] if boxes else _recorded(recorded, "image_info", absent))
+    roots = _absolute(images) or _recorded(recorded, "images", absent)
+    names = [absolute(classes)] if classes else _recorded(recorded, "classes", absent)
+    anonymous = anonymous or bool(recorded.get("anonymous"))
+    return Inputs(
+        tables=tuple(list_tables(tables, anonymous=anonymous)),
+        image_info=tuple(list_tables(info, anonymous=anonymous)),
+        store=_open_store(roots, given=bool(images), anonymous=anonymous, absent=absent),
+        class_names=read_class_names(names[0], anonymous=anonymous) if names else {},
+        absent=tuple(absent),
+    )
+
+
+def _read_config(folder: Folder) -> Json:
+    """Read the config of the run that made a dataset; empty where there is none."""
+    with suppress(ValueError):  # cut short: as good as missing
+        recorded = json.loads(folder.read_if_there(CONFIG) or b"{}")
+        return recorded if isinstance(recorded, dict) else {}
+    return {}
+
+
+def _absolute(urls: Sequence[str]) -> list[str]:
+    return [absolute(url) for url in urls]
+
+
+def _recorded(config: Json, field: str, absent: list[str]) -> list[str]:
+    """List the recorded paths of a field if all of them are there; else note the first that is not."""
+    value = config.get(field) or []
+    urls = [value] if isinstance(value, str) else [url for url in value if isinstance(url, str)]
+    for url in urls:
+        flag = f"--{field.replace('_', '-')}"
+        if not is_local(url):
+            absent.append(f"{url} is not local: give it as {flag} to read it")
+            return []
+        if not _matches(url):
+            absent.append(f"{url} is not there any more: give {flag}")
+            return []
+    return urls
+
+
+def _matches(path: str) -> bool:
+    """Whether a path, or a glob, names something."""
+    place = Path(path)
+    return place.exists() or any(place.parent.glob(place.name))
+
+
+def _open_store(roots: list[str], *, given: bool, anonymous: bool, absent: list[str]) -> PhotoStore | None:
+    if not roots:
+        return None
+    try:
+        return PhotoStore(tuple(roots), anonymous=anonymous)
+    except InputError as error:
+        if given:
+            raise
+        absent.append(str(error))  # the folder is there, the photos are gone: what needs none of them goes on
+        return None
