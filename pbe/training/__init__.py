@@ -3,7 +3,7 @@
 Files in the order of the flow; the first three import no torch:
 
     config          flags, presets, the paper's switches
-    run_folder      OUT: one training at a time, what it is made from, which checkpoints there are
+    run_folder      OUT: one training at a time, what it is made from, its checkpoints and log
     checks          flags, dataset and OUT -> a refusal before anything is loaded
     session         a config -> a trained model: opens everything, trains, exports
     ranks           the launcher's environment -> one process among the others

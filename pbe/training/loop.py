@@ -15,8 +15,9 @@ from pbe.model.diffusion import weighted_loss
 from pbe.training.observations import Observations, observe
 from pbe.training.ranks import Ranks
 from pbe.training.run import Run, save
+from pbe.training.run_folder import Row
 from pbe.training.sample_grids import draw_grid, load_grid_samples
-from pbe.training.telemetry import Row, Telemetry
+from pbe.training.telemetry import Telemetry
 from pbe.training.validation import validate
 from pipeline.arrays import Pixels
 from pipeline.errors import InputError

@@ -1,8 +1,9 @@
 """Run folder: a config and OUT -> what OUT holds already, and whether this training may go on there. Imports no torch.
 
-One training at a time; what it is made from is written to OUT/run.json.
+One training at a time; what it is made from is written to OUT/run.json, its log to OUT/metrics.jsonl.
 """
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,9 +17,11 @@ from pipeline.storage.file_locks import lock_file
 from pipeline.storage.whole_files import write_aside
 from schemas.shards import json_bytes
 
-RECORD, LOCK = "run.json", "lock"
+RECORD, LOCK, METRICS, GRIDS = "run.json", "lock", "metrics.jsonl", "grids"
 CHECKPOINTS, STATE, STEP = "checkpoints", "state.json", "step-"
 _PACKAGES = ("torch", "deepspeed", "diffusers", "transformers", "numpy", "safetensors")
+Row = dict[str, Any]
+"""Of the log: one step's numbers by name."""
 
 
 def lock_run(out: Path) -> TextIO:
@@ -58,6 +61,23 @@ def list_checkpoints(out: Path) -> list[Path]:
     """List the folders of checkpoints, the newest first; a damaged one is among them."""
     folders = (out / CHECKPOINTS).glob(f"{STEP}*")
     return sorted((path for path in folders if path.is_dir() and not path.is_symlink()), reverse=True)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a log, without a last line that a kill cut off."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def keep_rows(path: Path, step: int) -> None:
+    """Cut a log back to the rows up to a step."""
+    rows = [row for row in read_rows(path) if row["step"] <= step]
+    write_aside(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
 def refuse_beginning(config: TrainConfig, *, resumes: bool) -> None:

@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
+from pbe.training.run_folder import GRIDS, METRICS, Row, keep_rows, read_rows
 from pipeline.arrays import Pixels
 from pipeline.storage.whole_files import write_aside
 
-METRICS, PICTURE, GRIDS = "metrics.jsonl", "loss.png", "grids"
-Row = dict[str, Any]
+PICTURE = "loss.png"
 
 
 class Telemetry:
@@ -79,23 +79,6 @@ class Telemetry:
 def plain(value: Any) -> Any:
     """Turn what JSON has no word for into null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read a log, without a last line that a kill cut off."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
-
-
-def keep_rows(path: Path, step: int) -> None:
-    """Cut a log back to the rows up to a step."""
-    rows = [row for row in read_rows(path) if row["step"] <= step]
-    write_aside(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
 def draw_losses(out: Path) -> None:

@@ -13,8 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from pbe.training.memory import state_memory
-from pbe.training.run_folder import CHECKPOINTS
-from pbe.training.telemetry import METRICS, read_rows
+from pbe.training.run_folder import CHECKPOINTS, METRICS, read_rows
 from pbe.weights.building import build_model
 from pbe.weights.reading import read_weights
 from tests.conftest import SmallDisk

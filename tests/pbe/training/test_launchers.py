@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pbe.training.telemetry import METRICS, read_rows
+from pbe.training.run_folder import METRICS, read_rows
 from tests.pbe.training.rank_group import RANK_VARIABLES
 from tests.ports import free_ports
 from tests.synthetic import write_synthetic

@@ -3,7 +3,8 @@
 import time
 from pathlib import Path
 
-from pbe.training.telemetry import METRICS, Telemetry, read_rows
+from pbe.training.run_folder import METRICS, read_rows
+from pbe.training.telemetry import Telemetry
 
 
 def test_what_happens_between_two_steps_is_left_out_of_the_bars_time(tmp_path: Path) -> None:
