@@ -119,7 +119,7 @@ def maker_of(vae: VaeEncoder, clip: ClipEncoder) -> Callable[..., UnitMaker]:
     return new_maker
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make(maker_of: Callable[..., UnitMaker], sample_folder: Path, vae: VaeEncoder, clip: ClipEncoder) -> Make:
     """Make a dataset in `out`; keyword arguments change the config; `threads`, `finish` how it is made."""
 

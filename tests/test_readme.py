@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from pipeline.jobs.preparation import PreparedJob
+from schemas.validation import VALIDATION, validation_path
 from tests.pbe.editing.tiny_model import write_model
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +50,11 @@ def test_every_snippet_runs_on_a_dataset_and_a_model(
 ) -> None:
     make(tmp_path / "runs/demo/dataset")
     write_model(tmp_path / "runs/demo/train/model")
+    table = tmp_path / "runs/demo/train" / validation_path(30)
+    table.parent.mkdir()
+    pq.write_table(
+        pa.Table.from_pylist([{"key": "a-0-0", "loss": 1.0}, {"key": "b-0-0", "loss": 2.0}], VALIDATION), table
+    )
     for name, value in (("photo.jpg", 90), ("dog.jpg", 200)):
         Image.fromarray(np.full((48, 64, 3), value, np.uint8)).save(tmp_path / name)
     mask = np.zeros((48, 64), np.uint8)
@@ -72,6 +80,7 @@ def test_every_snippet_runs_on_a_dataset_and_a_model(
     [shown] = printed["README.md"]
     assert shown.startswith("[{'key': ") and shown.count("'mask_shape': ") == 3
     assert "{'stage': 'filter', 'reason': 'area', 'count_all': 4}" in shown
+    assert printed["pbe/training/README.md"][0].startswith("[{'key': 'b-0-0', ")  # the worst first
     pictures = values["pbe/editing/README.md"]["pictures"]
     assert [(picture.dtype, picture.shape) for picture in pictures] == [(np.uint8, (48, 64, 3))] * 4
     assert any((picture[mask > 0] != 90).any() for picture in pictures)

@@ -39,7 +39,10 @@ def steps(run: Run, received: set[int]) -> None:
             row, stop = one_step(run, source, received)
             if run.validates and _due(counts.step, config.eval_every, config.steps):
                 with log.paused() if log else nullcontext():
-                    row.update(validation(run))
+                    validation = validate(run)
+                row |= validation.means
+                if log:
+                    log.write_validation(counts.step, validation.table(run.validation_keys))
             if log:
                 log.write(row)
             if _due(counts.step, config.grid_every, config.steps):
@@ -107,15 +110,6 @@ def _accumulate(run: Run, step: FeedStep) -> NDArray[np.float64]:
         if not last:
             engine.between()
     return np.concatenate(rows)
-
-
-def validation(run: Run) -> Row:
-    """Compute the validation losses, raw and of the moving average; all ranks must take part."""
-    row: Row = {"validation_loss": validate(run)}
-    if run.average:
-        with run.average.in_model():
-            row["validation_loss_ema"] = validate(run)
-    return row
 
 
 def sample_grid(run: Run) -> Pixels | None:

@@ -11,7 +11,7 @@ from pbe.batch import TIMESTEPS, Batch
 from pbe.model.diffusion import Losses
 
 BUCKETS = 10
-COLUMNS = ("ordinal", "key", "weight", "timestep", "loss", "inside", "outside")
+COLUMNS = ("ordinal", "key", "weight", "timestep", "loss", "inside", "outside", "hole")
 _KEY_BYTES = 6  # of a key's hash: exact in float64
 
 
@@ -19,7 +19,7 @@ class Observations:
     """One row a sample, ascending by ordinal, so that sums do not depend on the number of ranks."""
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
-        """Sort the rows, [n, 7], see COLUMNS."""
+        """Sort the rows, [n, 8], see COLUMNS; `hole` is the share of the latent's cells that is repainted."""
         self.rows = rows[np.argsort(rows[:, 0], kind="stable")]
 
     def column(self, name: str) -> NDArray[np.float64]:
@@ -59,8 +59,10 @@ class Observations:
 
 def observe(batch: Batch, losses: Losses) -> NDArray[np.float64]:
     """Make the rows of one micro-batch."""
-    parts = (batch.weights, batch.timesteps, losses.per_sample.detach(), losses.inside, losses.outside)
+    holes = batch.masks.double().sum(dim=(1, 2, 3))
+    parts = (batch.weights, batch.timesteps, losses.per_sample.detach(), losses.inside, losses.outside, holes)
     numbers = torch.stack([part.double() for part in parts], dim=1).cpu().numpy()
+    numbers[:, -1] /= batch.masks[0].numel()  # here, since a GPU would multiply by the reciprocal: 1 must be 1
     names = np.array(
         [[ordinal, _number(key)] for ordinal, key in zip(batch.ordinals.tolist(), batch.keys, strict=True)]
     )

@@ -59,8 +59,8 @@ class Run:
     frozen: FrozenEncoders
     engine: Engine
     average: MovingAverage | None
-    validation_samples: int
-    """Samples of the validation split that are looked at; 0: none."""
+    validation_keys: list[str]
+    """Of the samples of the validation split that are looked at, as stored; empty: none are."""
     position: Position = field(default_factory=Position)
     counts: Counts = field(default_factory=Counts)
     grid_samples: GridSamples | None = None
@@ -72,7 +72,7 @@ class Run:
 
     @property
     def validates(self) -> bool:
-        return self.validation_samples > 0
+        return bool(self.validation_keys)
 
     def full_state(self, *, averaged: bool) -> dict[str, torch.Tensor]:
         """Gather the weights, or their moving average where one is kept, on the first rank; all must take part."""

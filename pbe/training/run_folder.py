@@ -16,6 +16,7 @@ from pipeline.errors import InputError
 from pipeline.storage.file_locks import lock_file
 from pipeline.storage.whole_files import write_aside
 from schemas.shards import json_bytes
+from schemas.validation import VALIDATION_FOLDER, validation_step
 
 RECORD, LOCK, METRICS, GRIDS = "run.json", "lock", "metrics.jsonl", "grids"
 CHECKPOINTS, STATE, STEP = "checkpoints", "state.json", "step-"
@@ -78,6 +79,19 @@ def keep_rows(path: Path, step: int) -> None:
     """Cut a log back to the rows up to a step."""
     rows = [row for row in read_rows(path) if row["step"] <= step]
     write_aside(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def validation_tables(out: Path) -> dict[int, Path]:
+    """Find the tables of validation losses, by step, ascending."""
+    steps = {validation_step(path.name): path for path in (out / VALIDATION_FOLDER).glob("*")}
+    return {step: steps[step] for step in sorted(step for step in steps if step is not None)}
+
+
+def keep_tables(out: Path, step: int) -> None:
+    """Remove the tables of validation losses of later steps."""
+    for at, path in validation_tables(out).items():
+        if at > step:
+            path.unlink()
 
 
 def refuse_beginning(config: TrainConfig, *, resumes: bool) -> None:

@@ -121,7 +121,7 @@ def start(
     ranks.say(f"starting DeepSpeed, ZeRO stage {config.zero_stage}")
     engine = Engine(model, config, ranks, accumulation=accumulation, universal=other_world)
     average = MovingAverage(engine, config.ema) if config.ema else None
-    run = Run(config, ranks, feed, frozen, engine, average, _count_validation(config, ranks))
+    run = Run(config, ranks, feed, frozen, engine, average, _validation_keys(config, ranks))
     if found:
         load_checkpoint(found, engine, average, ranks, universal=universal)
         run.position, run.counts = position, Counts(**found.state["counts"])
@@ -198,20 +198,18 @@ def _refuse_misfit(config: TrainConfig, model: PaintByExample, frozen: FrozenEnc
         raise InputError(f"--export-layout diffusers cannot hold this model: {'; '.join(reasons)}; give auto or pbe")
 
 
-def _count_validation(config: TrainConfig, ranks: Ranks) -> int:
-    """Count the samples of the validation split to look at; 0: there are none, or nobody asks.
+def _validation_keys(config: TrainConfig, ranks: Ranks) -> list[str]:
+    """List the samples of the validation split to look at; empty: there are none, or nobody asks.
 
     Raises:
         InputError: an index of it is damaged, which should stop the training now, not at its first validation.
     """
     if not config.eval_every and not config.grid_every:
-        return 0
+        return []
     try:
         dataset = open_dataset(config.data, split="validation", anonymous=config.anonymous)
     except InputError as error:
         ranks.say(f"no validation: {error}")
-        return 0
-    for shard in dataset.shards[0]:
-        dataset.index(shard)
-    samples = sum(dataset.counts[0])
-    return min(samples, config.eval_samples or samples)
+        return []
+    keys = [key for shard in dataset.shards[0] for key in dataset.index(shard).keys]
+    return keys[: config.eval_samples or len(keys)]

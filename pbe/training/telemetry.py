@@ -1,4 +1,7 @@
-"""Telemetry: steps -> OUT/metrics.jsonl (a row each), TensorBoard, a progress line, sample grids and loss.png."""
+"""Telemetry: steps -> OUT/metrics.jsonl (a row each), TensorBoard, a progress line, validation tables, grids.
+
+At the end: loss.png.
+"""
 
 import io
 import json
@@ -11,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
-from pbe.training.run_folder import GRIDS, METRICS, Row, keep_rows, read_rows
+from pbe.training.run_folder import GRIDS, METRICS, Row, keep_rows, keep_tables, read_rows
 from pipeline.arrays import Pixels
 from pipeline.storage.whole_files import write_aside
+from schemas.validation import VALIDATION_FOLDER, validation_path
 
 PICTURE = "loss.png"
 
@@ -30,6 +36,7 @@ class Telemetry:
 
         self._out = out
         keep_rows(out / METRICS, done)
+        keep_tables(out, done)
         self._file = (out / METRICS).open("a")
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
         self.bar = tqdm(total=steps, initial=done, unit="step", desc="train", mininterval=1.0, dynamic_ncols=True)
@@ -60,6 +67,13 @@ class Telemetry:
     def sync(self) -> None:
         """Bring the rows to the disk before a checkpoint that relies on them."""
         os.fsync(self._file.fileno())
+
+    def write_validation(self, step: int, table: pa.Table) -> None:
+        """Keep a validation's losses by sample: rows of VALIDATION."""
+        content = io.BytesIO()
+        pq.write_table(table, content)
+        (self._out / VALIDATION_FOLDER).mkdir(exist_ok=True)
+        write_aside(self._out / validation_path(step), content.getvalue())
 
     def write_grid(self, step: int, grid: Pixels) -> None:
         """Keep a sample grid, [h, w, 3] uint8 RGB."""

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 from pbe.training.memory import state_memory
@@ -300,42 +298,6 @@ def test_the_papers_switches_train_and_export_what_loads_again(place: Path, make
     assert (place / "all" / "loss.png").stat().st_size > 5000
     assert run(place, [*base, "--out", str(place / "all"), "--export-only", "--export-layout", "pbe"]) == [0]
     assert json.loads((place / "all" / "model" / "pbe.json").read_text())["layout"] == "pbe"
-
-
-def test_sample_grids_change_no_training_and_look_alike_at_every_stage_and_world_size(
-    place: Path, make: Callable[..., Any]
-) -> None:
-    make(place / "shown", resolution=64)
-    base = [
-        "tiny",
-        "--data",
-        str(place / "shown"),
-        "--steps",
-        "2",
-        "--workers",
-        "0",
-        "--eval-every",
-        "0",
-        "--ema",
-        ".9",
-    ]
-
-    def line(out: str, *more: str) -> list[str]:
-        return [*base, "--out", str(place / out), *more]
-
-    assert run(place, line("unseen"), line("seen", "--grid-every", "1", "--zero-stage", "0")) == [0], log(place)
-    grid = ("--grid-every", "1", "--zero-stage", "3")
-    assert set(run(place, line("spread", *grid), world=2)) == {0}, log(place)
-    assert "sample grid: " in log(place)
-    assert_close(place / "seen", place / "unseen", steps=2)
-    assert_close(place / "spread", place / "unseen", steps=2)
-    names = ["step-00000001.png", "step-00000002.png"]
-    assert sorted(path.name for path in (place / "seen" / "grids").iterdir()) == names
-    first, other = (np.asarray(Image.open(place / out / "grids" / names[1])).astype(int) for out in ("seen", "spread"))
-    assert first.shape == other.shape and np.abs(first - other).mean() < 1
-    assert np.abs(first - np.asarray(Image.open(place / "seen" / "grids" / names[0]))).max() > 0
-    assert run(place, line("none", "--grid-every", "1", "--vae", "none")) == [2]
-    assert "--grid-every decodes pictures: give --vae" in log(place)
 
 
 def test_memory_by_formula_is_what_a_rank_holds(place: Path) -> None:

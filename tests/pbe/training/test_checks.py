@@ -30,6 +30,7 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "not a number": (_train("--lr", "nan"), ["--lr nan: give a number from 0"]),
     "lanes": (_train("--lanes", "3"), ["--lanes 3: does not divide --batch-size 2"]),
     "stage": (_train("--zero-stage", "0", "--dtype", "bf16"), ["--dtype bf16", "give --zero-stage 1, 2 or 3"]),
+    "grids without a VAE": (_train("--grid-every", "1"), ["--grid-every decodes pictures: give --vae"]),
     "micro-batch": (_train("--batch-size", "8", "--micro-batch", "3"), ["--batch-size 8", "give a --micro-batch from"]),
     "dataset missing": (_train(data="nowhere"), ["nowhere: no such folder; give a dataset's"]),
     "dataset unfinished": (_train(data="empty"), ["empty: no manifest.json", "run the command that makes it again"]),

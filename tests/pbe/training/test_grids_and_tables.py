@@ -1,0 +1,100 @@
+"""What a training writes to be looked at: sample grids, and validation tables. Neither changes it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pbe.training.run_folder import CHECKPOINTS, METRICS, Row, read_rows, validation_tables
+from schemas.validation import VALIDATION
+from tests.pbe.training.rank_group import RankGroup
+
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("looks")]  # one worker, which trains once
+
+BASE = ["tiny", "--steps", "2", "--workers", "0", "--ema", ".9", "--micro-batch", "1", "--save-every", "1"]
+GRIDS, TABLES, STAGE_3 = ("--grid-every", "1"), ("--eval-every", "1"), ("--zero-stage", "3")
+
+
+def run(place: Path, *lines: list[str], world: int = 1) -> None:
+    with RankGroup(place / "log", "tests.pbe.training.preloaded.train_all", [list(lines)], world=world) as group:
+        assert set(group.wait()) == {0}, (place / "log").read_text()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, make: Callable[..., Any]) -> Path:
+    """One training three times: with tables by one rank, with grids by one, with both by two."""
+    place = tmp_path_factory.mktemp("looks")
+    make(place / "data", split_shares=(0.25, 0.75, 0.0))  # 3 samples of a draw for validation
+    run(place, line(place, "tables", *TABLES, *STAGE_3), line(place, "grids", *GRIDS, "--eval-every", "0"))
+    run(place, line(place, "both", *TABLES, *GRIDS, *STAGE_3), world=2)
+    return place
+
+
+def line(place: Path, out: str, *more: str) -> list[str]:
+    return [*BASE, "--data", str(place / "data"), "--out", str(place / out), *more]
+
+
+def rows_of(table: Path) -> list[Row]:
+    content = pq.read_table(table)
+    assert content.schema == VALIDATION
+    return list(content.to_pylist())
+
+
+def test_grids_and_tables_change_no_training(place: Path) -> None:
+    first, *others = [
+        [(row["batch"], row["loss"]) for row in read_rows(place / out / METRICS)] for out in ("tables", "grids", "both")
+    ]
+    for other in others:
+        assert [batch for batch, _ in other] == [batch for batch, _ in first]
+        assert [loss for _, loss in other] == pytest.approx([loss for _, loss in first], abs=1e-5)
+
+
+def test_sample_grids_look_alike_at_every_stage_and_world_size(place: Path) -> None:
+    assert "sample grid: " in (place / "log").read_text() and not (place / "tables" / "grids").exists()
+    names = ["step-00000001.png", "step-00000002.png"]
+    assert sorted(path.name for path in (place / "grids" / "grids").iterdir()) == names
+    early, late, other = (
+        np.asarray(Image.open(place / run / "grids" / name)).astype(int)
+        for run, name in (("grids", names[0]), ("grids", names[1]), ("both", names[1]))
+    )
+    assert late.shape == other.shape and np.abs(late - other).mean() < 1
+    assert np.abs(late - early).max() > 0
+
+
+def test_a_table_has_a_row_for_each_sample_whose_mean_is_the_logs_and_the_same_bytes_for_any_number_of_ranks(
+    place: Path,
+) -> None:
+    tables, log = validation_tables(place / "tables"), read_rows(place / "tables" / METRICS)
+    [index] = (place / "data" / "index" / "validation").glob("*-d00.parquet")
+    keys = pq.read_table(index, columns=["key"])["key"].to_pylist()
+    assert list(tables) == [row["step"] for row in log] == [1, 2] and len(keys) == 3
+    for row in log:
+        rows = rows_of(tables[row["step"]])
+        assert [(sample["key"], sample["ordinal"]) for sample in rows] == list(zip(keys, range(3), strict=True))
+        assert np.mean([sample["loss"] for sample in rows]) == row["validation_loss"]
+        assert np.mean([sample["loss_ema"] for sample in rows]) == row["validation_loss_ema"]
+        for kind in ("", "_ema"):
+            for sample in rows:
+                inside, outside = sample["hole"] * sample[f"loss_inside{kind}"], sample[f"loss_outside{kind}"]
+                assert inside + (1 - sample["hole"]) * outside == pytest.approx(sample[f"loss{kind}"], abs=1e-5)
+    assert [rows_of(path)[0]["timestep"] for path in tables.values()] == [rows_of(tables[1])[0]["timestep"]] * 2
+    both = validation_tables(place / "both")
+    assert {step: path.read_bytes() for step, path in both.items()} == {
+        step: path.read_bytes() for step, path in tables.items()
+    }
+
+
+def test_a_resumed_training_writes_the_tables_after_its_checkpoint_anew(place: Path) -> None:
+    out = place / "resumed"
+    shutil.copytree(place / "tables", out)
+    whole = {path.name: path.read_bytes() for path in (out / "validation").iterdir()}
+    shutil.rmtree(out / CHECKPOINTS / "step-00000002")
+    for name in ("step-00000002.parquet", "step-00000003.parquet"):  # the third: of a training that had gone on
+        (out / "validation" / name).write_bytes(b"of weights that are gone")
+    run(place, line(place, "resumed", *TABLES, *STAGE_3))
+    assert {path.name: path.read_bytes() for path in (out / "validation").iterdir()} == whole
