@@ -4,12 +4,13 @@ All by the functions that made the shard: the raster, the augmentation, the cut.
 """
 
 import threading
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import safetensors.numpy
+from numpy.typing import NDArray
 
 from dashboards.quality import mask_of
 from pipeline.arrays import Mask, Pixels
@@ -189,22 +190,23 @@ def rotation_of(orientation: str) -> float | None:
     return float(degrees) if kind == "rotation" else None
 
 
-def read_vectors(folder: Folder, rows: Iterable[Row], *, failed: Callable[[Row, str], Any]) -> Iterable[Any]:
-    """Read the stored exemplar vectors of samples, one range request each.
+def read_vector(folder: Folder, row: Row) -> NDArray[np.float16]:
+    """Read the stored exemplar vector of a sample, [d], by one range request.
 
     Args:
-        failed: called with a row whose vector cannot be read, and why; its vector is None.
+        row: `key`, `shard` and `members` of the index.
 
-    Yields:
-        [d] float16, or None.
+    Raises:
+        SampleError: its shard is gone or damaged.
     """
-    for row in rows:
-        try:
-            members = _read_members(folder, row, [TENSORS_EXT])
-            yield safetensors.numpy.load(members[TENSORS_EXT])["exemplar"]
-        except (FileNotFoundError, ValueError, KeyError, safetensors.SafetensorError) as error:
-            failed(row, str(error))
-            yield None
+    try:
+        members = _read_members(folder, row, [TENSORS_EXT])
+        vector: NDArray[np.float16] = safetensors.numpy.load(members[TENSORS_EXT])["exemplar"]
+        return vector
+    except FileNotFoundError as error:
+        raise SampleError(f"{row['shard']} is gone") from error
+    except (ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise SampleError(f"{row['shard']}: sample {row['key']} is damaged ({error})") from error
 
 
 def _read_members(folder: Folder, row: Row, wanted: list[str]) -> dict[str, bytes]:
