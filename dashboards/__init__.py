@@ -9,4 +9,5 @@ Files in the order of the flow:
     inputs      flags, and what the dataset's run recorded -> tables and photos that are still there
     box_rows    box tables -> all rows of a seeded choice of photos
     fates       rows, drops and index -> what became of each box
+    app/        the only FiftyOne: datasets as its documents, served by its own App
 """

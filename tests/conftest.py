@@ -43,7 +43,7 @@ torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would what tests start
 
 
-PROCESS_FIXTURES = {"quiet_environment", "small_disk", "s3"}  # what needs one starts processes, or a server
+PROCESS_FIXTURES = {"quiet_environment", "small_disk", "s3", "fiftyone_database"}  # they start processes or servers
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
@@ -52,6 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if RAY_TESTS in item.path.parents:  # on one worker, which starts one Ray for all of them
             item.add_marker(pytest.mark.xdist_group("ray"))
+        if "fiftyone_database" in getattr(item, "fixturenames", ()):  # likewise, with one mongod and one App
+            item.add_marker(pytest.mark.xdist_group("fiftyone"))
         if PROCESS_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("processes")
 

@@ -1,0 +1,11 @@
+"""The only FiftyOne: datasets as its documents, served by its own App in our process.
+
+Files in the order of the flow:
+
+    mongo          this machine and FIFTYONE_DATABASE_URI -> a database that can be used, or one sentence why not
+    mongod_keeper  a mongod that ends with the last process that needs it
+    database       a folder, or FIFTYONE_DATABASE_URI -> a MongoDB that FiftyOne will use
+    named          a stable name -> a FiftyOne dataset of ours
+    kept_tags      tags given in the App -> the same tags, on documents written anew
+    documents      rows of plain values -> FiftyOne's samples, in bulk
+"""
