@@ -9,11 +9,5 @@ Files in the order of the flow:
     samples     a sample's key, its members, its index row
     shards      where each file of a dataset lies; the record of a finished unit
     validation  what a model in training lost on each validation sample
-    boxes    the box table's columns, and BOXES
-    pairs    the same for pairs of your own, with the files of each
-    drops    what left, at which stage, for which reason
-    plan     the rows of a plan: units, their boxes, places in tar files
-    samples  a sample's key, its members, its index row
-    shards   where each file of a dataset lies; the record of a finished unit
-    tagged   boxes that somebody tagged while looking, and may deny
+    tagged      boxes that somebody tagged while looking, and may deny
 """
