@@ -2,7 +2,8 @@
 
 Files in the order of the flow:
 
-    s3_listings  s3fs -> the same, reading listings at a quarter of the CPU time
+    s3_objects   the XML of a listing -> its objects, as botocore parses them
+    s3_listings  s3fs -> the same, reading listings at an eighth of the CPU time
     urls         a path or URL -> its filesystem
     globs        a quoted pattern -> the URLs that match
     redaction    a text -> the same without credentials
