@@ -49,8 +49,8 @@ def parse_condition(text: str) -> Condition:
     column, operator, written = form[1], form[2], form[3].strip()
     if column not in COLUMNS:
         close = difflib.get_close_matches(column, COLUMNS, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise InputError(f"--where {text!r}: no column {column}{hint} There are {', '.join(COLUMNS)}")
+        hint = f"did you mean {close[0]}? There are" if close else "there are"
+        raise InputError(f"--where {text!r}: no column {column}; {hint} {', '.join(COLUMNS)}")
     several = operator in ("=", "!=")
     parts = next(csv.reader([written], skipinitialspace=True), [""]) if several else [written]
     kind = COLUMNS[column]

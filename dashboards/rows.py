@@ -23,7 +23,7 @@ from schemas.shards import MANIFEST, RECORD_NAME, SHARDS, SHARDS_TABLE, UnitReco
 
 READERS = 8
 Say = Callable[[str], None]
-Progress = Callable[[int], None]
+Progress = Callable[[int], Any]
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ FLAGS = (
     "pbe.train",
     "pbe.edit",
     "pbe.convert",
+    "dashboards.browse",
 )
 INDEX_CPU_SECONDS = 1.2  # of a process, from its start on
 

@@ -38,6 +38,7 @@ VERBS = {
     "pbe.edit": runpy.run_module,
     "pbe.convert": runpy.run_module,
     "pipeline.pairs": runpy.run_module,
+    "dashboards/browse.py": runpy.run_path,
 }
 FOREIGN_FLAGS = {"--working-dir"}  # Ray's
 

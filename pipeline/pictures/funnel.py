@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.pictures.overview import DPI, encode_png
-from pipeline.shards.card import funnel_rows
+from pipeline.shards.card import funnel_rows, is_loss
 from pipeline.storage.folder import Folder
 from schemas.shards import FUNNEL
 
@@ -18,11 +18,7 @@ def write_funnel(out: Folder, totals: dict[str, Any]) -> None:
     figure = Figure(figsize=(9, 1.2 + 0.36 * len(rows)), dpi=DPI, facecolor="white")
     axes = figure.subplots()
     labels = [f"{stage}: {reason}" for stage, reason, _ in rows]
-    lost = ("malformed", "filtered", "draws dropped")
-    colors = [
-        LOST_COLOR if stage in lost or reason in ("beyond --limit", "in lost photos", "not drawn") else KEPT_COLOR
-        for stage, reason, _ in rows
-    ]
+    colors = [LOST_COLOR if is_loss(stage, reason) else KEPT_COLOR for stage, reason, _ in rows]
     counts = [count for *_, count in rows]
     bars = axes.barh(labels, [max(count, 0.8) for count in counts], color=colors)
     axes.bar_label(bars, [f"{count:,}" for count in counts], padding=4, fontsize=9)

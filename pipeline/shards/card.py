@@ -57,3 +57,9 @@ def funnel_rows(totals: Json) -> list[tuple[str, str, int]]:
         *(("draws dropped", reason, count) for reason, count in sorted(totals["draws_dropped"].items())),
         ("samples", "written", totals["samples"]),
     ]
+
+
+def is_loss(stage: str, reason: str) -> bool:
+    """Whether a row of the funnel counts what left there, or was not used."""
+    lost = ("malformed", "filtered", "draws dropped")
+    return stage in lost or reason in ("beyond --limit", "in lost photos", "not drawn", "lost")

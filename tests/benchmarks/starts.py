@@ -101,8 +101,8 @@ def _helps() -> Iterator[Row]:
     yield Row("python -c 'import numpy, tyro'", ["-c", "import numpy, tyro"], 0.4)
     for command in (["pbe/train.py"], ["-m", "pbe.edit"], ["-m", "pbe.convert"], ["-m", "pipeline.pairs"]):
         yield Row(f"{' '.join(command)} --help", [*command, "--help"], 1.0)
-    for script in ("verify_shards", "shard_openimages"):
-        yield Row(f"ray_jobs/{script}.py --help", [f"ray_jobs/{script}.py", "--help"], 1.0)
+    for script in ("ray_jobs/verify_shards.py", "ray_jobs/shard_openimages.py", "dashboards/browse.py"):
+        yield Row(f"{script} --help", [script, "--help"], 1.0)
 
 
 def _refusals(scratch: Path) -> Iterator[Row]:

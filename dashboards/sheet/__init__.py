@@ -1,0 +1,11 @@
+"""Sheet: rows -> one HTML file that anybody can open, with all pictures inside.
+
+Files in the order of the flow:
+
+    thumbnails  pixels -> small pictures as data URIs
+    cards       index rows -> what the page shows of each sample
+    charts      totals and rows -> bars and histograms
+    page        cards and charts -> HTML
+
+The pages themselves, their style and their script lie in templates/.
+"""
