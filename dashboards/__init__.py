@@ -13,5 +13,7 @@ Files in the order of the flow:
     box_rows    box tables -> all rows of a seeded choice of photos
     fates       rows, drops and index -> what became of each box
     sheet/      samples or edits -> one HTML file
-    app/        the only FiftyOne: datasets as its documents, served by its own App
+    app/        FiftyOne as a machine: its database, documents in bulk, its App served by us
+    views/      what is on disk -> documents, saved views and pictures for the App
+    panels/     the current view of the App -> the mean of its masks: a plugin
 """

@@ -32,12 +32,14 @@ class BoxFate:
     """A row of a box table and what became of it.
 
     Args:
-        box: the table's values, shares of the stored or rotated photo; None where they cannot be drawn.
+        table_box: the table's values, shares of the photo as stored, or as its rotation says.
+        box: the same, cut to the photo; None where they cannot be drawn.
         keys: the samples that were drawn from it.
     """
 
     box_id: int
     label: str
+    table_box: Box
     box: Box | None
     fate: str
     keys: tuple[str, ...]
@@ -206,7 +208,8 @@ def _photo(
     for row in rows:
         place = (image_id, row[BOX_ID])
         keys = tuple(sorted(samples.get(place, ())))
-        boxes.append(BoxFate(row[BOX_ID], row[LABEL_COLUMN], _box(row), fate_of(place), keys))
+        values: Box = tuple(row[name] for name in COORDINATE_COLUMNS)
+        boxes.append(BoxFate(row[BOX_ID], row[LABEL_COLUMN], values, _cut(values), fate_of(place), keys))
     seen = facts.get(image_id)
     size = (seen["photo_width"], seen["photo_height"]) if seen else None
     return PhotoFate(image_id, _photo_fate(boxes), size, seen["orientation"] if seen else None, tuple(boxes))
@@ -220,8 +223,9 @@ def _photo_fate(boxes: list[BoxFate]) -> str:
     return DRAWN if DRAWN in kept else kept[0]
 
 
-def _box(row: Row) -> Box | None:
-    values: Any = np.array([row[name] for name in COORDINATE_COLUMNS], float)
+def _cut(table_box: Box) -> Box | None:
+    """Cut a box to the photo; None where nothing is left."""
+    values: Any = np.array(table_box, float)
     if not np.isfinite(values).all():
         return None
     x0, y0, x1, y1 = (float(value) for value in np.clip(values, 0, 1))

@@ -1,4 +1,4 @@
-"""The only FiftyOne: datasets as its documents, served by its own App in our process.
+"""FiftyOne as a machine: a database, datasets as its documents, its own App served by our process.
 
 Files in the order of the flow:
 

@@ -33,7 +33,7 @@ class KeptTags:
             if entry is None:
                 continue
             document["tags"] = [*dict.fromkeys([*document["tags"], *entry["tags"]])]
-            for label in _labels(document):
+            for label in labels_of(document):
                 label["tags"] = [*label["tags"], *entry["labels"].get(str(label["_id"]), ())]
 
     def settle(self, dataset: Any) -> None:
@@ -44,8 +44,8 @@ class KeptTags:
         """Copy the tags that stand in documents now; what a document says counts more than what was kept before."""
         self._drop(dataset, [entry["_id"] for entry in self._collection.find({"dataset": self._name}, {"_id": 1})])
         entries = []
-        for document in _tagged(dataset):
-            labels = {str(label["_id"]): label["tags"] for label in _labels(document) if label["tags"]}
+        for document in tagged_documents(dataset):
+            labels = {str(label["_id"]): label["tags"] for label in labels_of(document) if label["tags"]}
             entries.append({"_id": document["_id"], "dataset": self._name, "tags": document["tags"], "labels": labels})
         if entries:
             self._collection.insert_many(entries)
@@ -60,7 +60,7 @@ def forget_tags(name: str) -> None:
     foo.get_db_conn()[COLLECTION].delete_many({"dataset": name})
 
 
-def _tagged(dataset: Any) -> Iterator[Document]:
+def tagged_documents(dataset: Any) -> Iterator[Document]:
     """Read the documents of samples that have a tag, or a label with one."""
     places = ["tags"]
     for field, kind in dataset.get_field_schema(embedded_doc_type=fo.Label).items():
@@ -69,7 +69,7 @@ def _tagged(dataset: Any) -> Iterator[Document]:
     yield from dataset._sample_collection.find({"$or": [{f"{place}.0": {"$exists": True}} for place in places]})
 
 
-def _labels(document: Document) -> Iterator[Document]:
+def labels_of(document: Document) -> Iterator[Document]:
     """Yield every label of a sample's document that can have tags, those in lists too."""
     for value in document.values():
         if isinstance(value, dict):

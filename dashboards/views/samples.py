@@ -1,0 +1,88 @@
+"""Sample rows: chosen samples -> documents: four pictures a sample, its labels on the source, its fields on all."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dashboards.app.documents import Row
+from dashboards.quality import QUALITY
+from dashboards.views.sample_media import MASKS, SLICES
+from pipeline.draws.exemplars import describe_augmentation
+from pipeline.draws.rings import split_rings
+from schemas.samples import EXEMPLAR_PX, INDEX
+
+LABELS = {
+    "metadata": "ImageMetadata",
+    "box": "Detections",
+    "mask_outline": "Polylines",
+    "mask": "Segmentation",
+    "latent_mask": "Heatmap",
+}
+RENAMED = {"box": "box_in_photo"}  # columns whose name a label bears
+PLAIN = [
+    field.name
+    for field in (*INDEX, *QUALITY)
+    if field.name not in ("mask_polygon", "members", "augmentation") and field.name not in RENAMED
+]
+
+Place = Callable[[str, str], str]  # kind and key -> where the picture lies
+
+
+def sample_rows(rows: pa.Table, *, resolution: int, place: Place) -> Iterator[Row]:
+    """Describe samples.
+
+    Args:
+        rows: INDEX and QUALITY.
+        resolution: of the sources, in px.
+        place: names a picture, see `media_name`.
+    """
+    for batch in rows.to_batches(max_chunksize=1000):
+        for row in batch.to_pylist():
+            yield Row(row["key"], dict(_slices(row, resolution, place)))
+
+
+def _slices(row: Mapping[str, Any], resolution: int, place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
+    fields = _fields(row)
+    for name in SLICES:
+        side = resolution if name in ("source", "masked") else EXEMPLAR_PX
+        labels = _labels(row, place) if name == "source" else {}
+        metadata = {"width": side, "height": side, "mime_type": "image/jpeg", "num_channels": 3}
+        yield name, {"filepath": place(name, row["key"]), "metadata": metadata, **fields, **labels}
+
+
+def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """All that is known of a sample; a number that is not finite is left out, since the App knows none."""
+    fields = {name: _plain(row[name]) for name in PLAIN}
+    fields |= {name: _plain(row[column]) for column, name in RENAMED.items()}
+    augmentation = row["augmentation"]
+    moved = augmentation["affine_px"]
+    return {
+        **fields,
+        "augmentation": describe_augmentation(augmentation),
+        "flip": augmentation["flip"],
+        "rotate_degrees": augmentation["rotate_degrees"],
+        "blur_px": augmentation["blur_px"],
+        "affine_px": float(np.abs(moved).mean()) if moved else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _labels(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    x0, y0, x1, y1 = np.clip(np.array(row["box_in_crop"], float), 0, 1).tolist()
+    polygon = np.array(row["mask_polygon"], np.float32).reshape(-1, 2)
+    outlines = [ring.astype(float).tolist() for ring in split_rings(polygon)]
+    mask, latent = (place(kind, row["key"]) for kind in MASKS)
+    box = {"label": row["label_name"], "bounding_box": [x0, y0, x1 - x0, y1 - y0]}
+    return {
+        "box": [box] if x1 > x0 and y1 > y0 else [],
+        "mask_outline": [{"label": row["mask_shape"], "points": outlines, "closed": True, "filled": False}],
+        "mask": {"mask_path": mask},
+        "latent_mask": {"map_path": latent, "range": [0.0, 1.0]},
+    }
