@@ -56,26 +56,32 @@ def test_more_draws_add_shards_and_change_none(folder: Path, tmp_path: Path) -> 
     assert problems(tmp_path / "out") == []
 
 
-def test_every_pair_is_a_sample_or_a_drop_with_its_reason(
-    folder: Path, tmp_path: Path, jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
-) -> None:
+Fault = tuple[bytes | None, np.ndarray | bytes | None, str]  # photo, mask, why there is no sample
+
+
+def faulty_pairs(good_mask: bytes, jpeg: Jpeg) -> dict[str, Fault]:
+    """Pairs with one fault each, by name, and one without."""
+    photo, good = jpeg((150, 120)), blobs(1, 120, 150, grain=8, share=0.2)
     noise = np.random.default_rng(0).integers(0, 255, (120, 150), np.uint8)
-    good = blobs(1, 120, 150, grain=8, share=0.2)
-    faults: dict[str, tuple[bytes | None, np.ndarray | bytes | None, str]] = {
-        "no mask": (jpeg((150, 120)), None, "draw/mask_missing"),
+    return {
+        "no mask": (photo, None, "draw/mask_missing"),
         "no photo": (None, good, "photo/missing"),
-        "torn photo": (jpeg((150, 120))[:900], good, "photo/truncated"),
-        "torn mask": (jpeg((150, 120)), (folder / "masks/a.png").read_bytes()[:80], "draw/mask_truncated"),
-        "html mask": (jpeg((150, 120)), b"<html>404</html>", "draw/mask_not_an_image"),
-        "nothing": (jpeg((150, 120)), b"", "draw/mask_empty"),
-        "black": (jpeg((150, 120)), good * 0, "draw/empty_mask"),
-        "white": (jpeg((150, 120)), good * 0 + 1, "draw/full_mask"),
-        "a photo": (jpeg((150, 120)), noise, "draw/not_a_mask"),
-        "on its side": (jpeg((150, 120)), good.T.copy(), "draw/mask_size"),
-        "a speck": (jpeg((150, 120)), np.pad(np.ones((3, 3), np.uint8), ((50, 67), (60, 87))), "draw/box_too_small"),
-        "bad exemplar": (jpeg((150, 120)), good, "draw/exemplar_not_an_image"),
-        "schön 猫 " + "x" * 90: (jpeg((150, 120)), good, ""),
+        "torn photo": (photo[:900], good, "photo/truncated"),
+        "torn mask": (photo, good_mask[:80], "draw/mask_truncated"),
+        "html mask": (photo, b"<html>404</html>", "draw/mask_not_an_image"),
+        "nothing": (photo, b"", "draw/mask_empty"),
+        "black": (photo, good * 0, "draw/empty_mask"),
+        "white": (photo, good * 0 + 1, "draw/full_mask"),
+        "a photo": (photo, noise, "draw/not_a_mask"),
+        "on its side": (photo, good.T.copy(), "draw/mask_size"),
+        "a speck": (photo, np.pad(np.ones((3, 3), np.uint8), ((50, 67), (60, 87))), "draw/box_too_small"),
+        "bad exemplar": (photo, good, "draw/exemplar_not_an_image"),
+        "schön 猫 " + "x" * 90: (photo, good, ""),
     }
+
+
+def write_faulty_pairs(folder: Path, faults: dict[str, Fault]) -> None:
+    """Write pairs, an exemplar for one of them, and what does not belong there."""
     (folder / "exemplars").mkdir()
     (folder / "exemplars/bad exemplar.jpg").write_bytes(b"no picture")
     (folder / "exemplars/of none.jpg").write_bytes(b"no picture")
@@ -88,9 +94,15 @@ def test_every_pair_is_a_sample_or_a_drop_with_its_reason(
         if isinstance(mask, bytes):
             (folder / f"masks/{name}.png").write_bytes(mask)
         elif mask is not None:
-            Image.fromarray(mask * np.uint8(255) if mask.max(initial=0) <= 1 else mask).save(
-                folder / f"masks/{name}.png"
-            )
+            pixels = mask * np.uint8(255) if mask.max(initial=0) <= 1 else mask
+            Image.fromarray(pixels).save(folder / f"masks/{name}.png")
+
+
+def test_every_pair_is_a_sample_or_a_drop_with_its_reason(
+    folder: Path, tmp_path: Path, jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = faulty_pairs((folder / "masks/a.png").read_bytes(), jpeg)
+    write_faulty_pairs(folder, faults)
     assert make(folder, tmp_path / "out") == 0
     assert problems(tmp_path / "out") == []
     expected = {name: reason for name, (*_, reason) in faults.items() if reason} | {"folder": "photo/missing"}
