@@ -11,20 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pbe.editing.as_diffusers import prepare_as_diffusers
-from pbe.editing.editor import Editor, denoise, load_editor, paint
+from pbe.editing.editor import Editor, denoise, paint
 from pipeline.errors import InputError
 from tests.pbe.conftest import deprecated
-from tests.pbe.editing.tiny_model import random_picture, write_model
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("compat") / "model")
-
-
-@pytest.fixture(scope="module")
-def editor(folder: Path) -> Editor:
-    return load_editor(str(folder))
+from tests.pbe.editing.tiny_model import random_picture
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,9 @@ def _edit(*changes: str, model: str = "model", out: str = "out.png", **pictures:
 REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "unknown flag": (_edit("--gidance", "3"), ["--gidance"]),
     "scale": (_edit("--guidance", "0.5"), ["--guidance 0.5", "from 1 to 1000"]),
+    "scale of words": (_edit("--guidance", "5,x"), ["--guidance 5,x", "give a number, or several"]),
+    "no picture": (_edit("--n", "0"), ["--n 0", "from 1"]),
+    "many steps": (_edit("--steps", "1000"), ["--steps 1000", "from 1 to 500"]),
     "steps": (_edit("--steps", "0"), ["--steps 0", "from 1 to 500"]),
     "no encoder": (_edit("--vae", "none"), ["--vae none", "leave --vae out"]),
     "blends": (_edit("--paste-back", "--blend", "crop"), ["--paste-back and --blend crop", "give one of them"]),
@@ -56,6 +59,8 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "suffix": (_edit(out="out.gif"), ["--out out.gif: ends in .gif", ".png"]),
     "out empty": (_edit(out=""), ["--out: is empty"]),
     "out below a file": (_edit(out="in/mask.png/a.png"), ["in/mask.png is a file"]),
+    "out is a folder": (_edit(out="folder.png"), ["folder.png: is a folder"]),
+    "out is a file": (_edit(out="in/file"), ["in/file is a file"]),
     "out is an input": (_edit(out="in/source.png"), ["would replace an input"]),
     "lossy": (_edit("--paste-back", out="out.jpg"), ["out.jpg: JPEG changes the pixels", "give .png or .webp"]),
     "cases with a bad box": (
@@ -78,6 +83,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, size, white in (("empty", (56, 40), 0), ("square", (40, 40), 255), ("turned", (40, 56), 255)):
         Image.new("L", size, white).save(place / "in" / f"{name}.png")
     Image.new("L", (50, 36), 255).save(place / "in" / "odd.png")
+    (place / "folder.png").mkdir()
+    (place / "in/file").touch()
     (place / "in/text.png").write_text("no picture")
     (place / "in/cut.png").write_bytes(source.read_bytes()[:200])
     (place / "in/cases.csv").write_text('source,exemplar,box\nsource.png,exemplar.png,"0,0,9,9"\na,b,"9,9,5,5"\n')
