@@ -6,7 +6,8 @@ Files in the order of the flow; only the last three import torch:
     case          one picture to edit
     case_table    flags or a CSV -> cases
     outputs       --out -> where pictures go; pictures -> files
-    records       what a finished case is made from <-> NAME.json
+    records       what a finished case is made from <-> NAME.json, to go on
+    finished      NAME.json -> a finished case, to look at
     checks        flags and the model's configs -> a refusal before anything is loaded
     inputs        files, URLs, images or arrays -> source, mask, exemplar
     canvas        a source of any size -> the crop that is edited, and back with a seam

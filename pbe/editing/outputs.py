@@ -21,7 +21,7 @@ from pipeline.storage.writable import refuse_unwritable
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 JPEG_QUALITY = 95
-FOLDERS_STEM, FOLDERS_FIGURE = "edited", "pictures"  # where --out is a folder
+FOLDERS_STEM, FOLDERS_FIGURE, FOLDERS_SUFFIX = "edited", "pictures", ".png"  # where --out is a folder
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def find_outputs(config: EditConfig) -> Outputs:
     if config.cases or not suffix:
         if suffix in FORMATS:
             raise InputError(f"--out {config.out}: is a picture's name; with --cases give a folder")
-        outputs = Outputs(Folder(url), FOLDERS_STEM, ".png", "" if config.cases else FOLDERS_FIGURE)
+        outputs = Outputs(Folder(url), FOLDERS_STEM, FOLDERS_SUFFIX, "" if config.cases else FOLDERS_FIGURE)
     elif suffix not in FORMATS:
         raise InputError(f"--out {config.out}: ends in {suffix}; give {', '.join(FORMATS)}, or a folder")
     else:

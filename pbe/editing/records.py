@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pbe.editing.case import Case
@@ -12,6 +14,8 @@ from pbe.editing.config import EditConfig
 from pbe.editing.inputs import read_file
 from pbe.editing.outputs import Outputs, record_name
 from pipeline.errors import InputError
+from pipeline.storage.redaction import redact
+from pipeline.storage.urls import absolute, is_local
 from schemas.shards import json_bytes
 
 Settings = Mapping[str, Any]
@@ -26,15 +30,32 @@ def digest_inputs(case: Case) -> dict[str, str]:
     digests = {}
     for what, path in case.inputs.items():
         try:
-            digests[what] = hashlib.sha256(read_file(path, what)).hexdigest()[:16]
+            digests[what] = digest_input(path, what)
         except InputError:  # reported where it is read to be edited; a finished case no longer needs its inputs
             continue
     return digests
 
 
-def write_record(outputs: Outputs, case: Case, settings: Settings, digests: Digests) -> None:
-    """Record that a case is finished: all its pictures are written."""
-    outputs.write_file(record_name(case), json_bytes(_record(case, settings, digests)))
+def digest_input(path: str, what: str) -> str:
+    """Hash a file: 16 hex digits.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return hashlib.sha256(read_file(path, what)).hexdigest()[:16]
+
+
+def write_record(
+    outputs: Outputs, case: Case, settings: Settings, digests: Digests, *, model_note: Mapping[str, Any]
+) -> None:
+    """Record that a case is finished: all its pictures are written.
+
+    Args:
+        model_note: of the model's export; see pbe.weights.own_note. With the table's place it is for readers: neither
+            makes a case another one.
+    """
+    lineage = {"table": _table_place(outputs, case), **{name: model_note.get(name) for name in ("weights", "step")}}
+    outputs.write_file(record_name(case), json_bytes({**_record(case, settings, digests), "lineage": lineage}))
 
 
 def settings_of_flags(config: EditConfig) -> dict[str, Any]:
@@ -119,6 +140,13 @@ def _difference(recorded: Any, wanted: Mapping[str, Mapping[str, Any]], name: st
         if recorded.get(part, {}).get(field) != value
     ]
     return ", ".join(pairs)
+
+
+def _table_place(outputs: Outputs, case: Case) -> str:
+    """The table as seen from the output folder, so that both can move together; its URL where one of them is remote."""
+    if outputs.folder.local and is_local(case.table):
+        return os.path.relpath(Path(absolute(case.table)).resolve(), Path(outputs.folder.path("")).resolve())
+    return redact(absolute(case.table))
 
 
 def _record(case: Case, settings: Settings, digests: Digests) -> dict[str, dict[str, Any]]:

@@ -64,7 +64,7 @@ def edit_cases(
             if ready:
                 edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update)
             for case in (case for case, _ in ready if table and case.name in names):
-                write_record(outputs, case, settings, digests[case])
+                write_record(outputs, case, settings, digests[case], model_note=editor.parts.note)
     _summarise(cases, todo, failed, outputs, seconds=time.monotonic() - began)
     return EXIT_FAILED if failed else EXIT_DONE
 
