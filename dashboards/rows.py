@@ -196,21 +196,21 @@ def _match(dataset: OpenedDataset, conditions: Sequence[Condition], progress: Pr
 def _take(folder: Folder, shard: ShardPlace, rows: Any) -> Any:
     """Read some rows of a shard's index, or say why not."""
     table = _read(folder, shard, INDEX.names)
-    if isinstance(table, str):
-        return table
-    if len(table) <= int(rows.max()):
-        return f"{shard.index}: {len(table)} rows, its record has {shard.samples}"
-    return table.take(pa.array(rows))
+    return table if isinstance(table, str) else table.take(pa.array(rows))
 
 
 def _read(folder: Folder, shard: ShardPlace, columns: Sequence[str]) -> Any:
+    """Read columns of a shard's index, or say why not."""
     try:
         table = pq.read_table(pa.BufferReader(folder.read(shard.index)), columns=list(columns))
-        return table.cast(pa.schema([INDEX.field(name) for name in table.column_names]))
+        table = table.cast(pa.schema([INDEX.field(name) for name in columns]))
     except FileNotFoundError:
         return f"{shard.index}: missing"
     except (pa.ArrowException, ValueError) as error:
         return f"{shard.index}: damaged ({str(error).splitlines()[0][:100]})"
+    if len(table) != shard.samples:
+        return f"{shard.index}: {len(table)} rows, its record has {shard.samples}"
+    return table
 
 
 def _with_quality(table: pa.Table, resolution: int) -> pa.Table:

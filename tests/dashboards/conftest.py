@@ -1,14 +1,18 @@
-"""A database for FiftyOne of this test process, started once; FiftyOne itself is imported only with it."""
+"""Datasets to look at, and a database for FiftyOne, which is imported only with it."""
 
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from dashboards.app.database import QUIET, run_mongod
 from dashboards.app.mongo import URI, find_mongod, probe_mongod
 from pipeline.errors import InputError
+from pipeline.jobs.preparation import PreparedJob
+from schemas.shards import MANIFEST
 
 REQUIRED = "PBE_REQUIRE_BROWSER"  # set by CI, where what is missing must not be skipped
 
@@ -33,3 +37,22 @@ def fiftyone_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         for name, value in {**QUIET, URI: uri}.items():
             patch.setenv(name, value)
         yield uri
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("finished")
+
+
+@pytest.fixture
+def finished(make: Callable[..., PreparedJob], _finished: Path) -> Path:
+    """A finished dataset of 14 samples of the sample photos, with its sources, to read only."""
+    if not (_finished / MANIFEST).exists():
+        make(_finished)
+    return _finished
+
+
+@pytest.fixture
+def dataset(finished: Path, tmp_path: Path) -> Path:
+    """The same, as a copy to break."""
+    return Path(shutil.copytree(finished, tmp_path / "dataset"))
