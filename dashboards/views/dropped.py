@@ -7,7 +7,8 @@ from typing import Any
 import fiftyone as fo
 from fiftyone import ViewField
 
-from dashboards.app.documents import FLAT, Row
+from dashboards.app.documents import FLAT, Row, write_samples
+from dashboards.app.named import open_named
 from dashboards.fates import (
     BEYOND,
     DRAW_DROPPED,
@@ -35,6 +36,30 @@ COLOURS = {
 }
 
 
+def build_dropped(
+    name: str,
+    fates: Fates,
+    *,
+    measure: Callable[[PhotoFate], UprightPhoto],
+    names: Mapping[str, str],
+    place: Callable[[int], str],
+) -> Any:
+    """Write photos and their boxes into the FiftyOne dataset of that name, anew, with a view for each fate; tags stay.
+
+    Args:
+        measure: finds a photo's size and turn.
+        names: label -> name.
+        place: a photo's number -> where its picture lies.
+
+    Returns:
+        The `fiftyone.Dataset`.
+    """
+    dataset = open_named(name, default_slice=None)
+    write_samples(dataset, dropped_rows(fates, measure=measure, names=names, place=place), labels=LABELS)
+    _set_up(dataset, fates)
+    return dataset
+
+
 def dropped_rows(
     fates: Fates,
     *,
@@ -42,13 +67,7 @@ def dropped_rows(
     names: Mapping[str, str],
     place: Callable[[int], str],
 ) -> Iterator[Row]:
-    """Describe photos.
-
-    Args:
-        measure: finds a photo's size and turn.
-        names: label -> name.
-        place: a photo's number -> where its picture lies.
-    """
+    """Describe photos, see `build_dropped`."""
     for number, fate in enumerate(fates.photos):
         photo = measure(fate)
         boxes = [_box(box, photo, names) for box in fate.boxes if box.box is not None]
@@ -65,10 +84,10 @@ def dropped_rows(
             "dropped_by_rules": sum(count for kind, count in kinds.items() if kind.startswith(FILTERED)),
             "boxes": boxes,
         }
-        yield Row(f"{number}", {FLAT: fields})
+        yield Row(fate.image_id, {FLAT: fields})
 
 
-def set_up_dropped(dataset: Any, fates: Fates) -> None:
+def _set_up(dataset: Any, fates: Fates) -> None:
     """Set colours by fate, and save one view for each fate."""
     present = [kind for kind, _ in fates.counts.most_common()]
     colours = [{"value": kind, "color": _colour(kind, present)} for kind in present]

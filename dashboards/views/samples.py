@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dashboards.app.documents import Row
+from dashboards.app.documents import Row, write_samples
+from dashboards.app.named import open_named
 from dashboards.quality import QUALITY
 from dashboards.views.sample_media import MASKS, SLICES
+from dashboards.views.saved_views import set_up_samples
 from pipeline.draws.exemplars import describe_augmentation
 from pipeline.draws.rings import split_rings
 from schemas.samples import EXEMPLAR_PX, INDEX
@@ -30,14 +32,25 @@ PLAIN = [
 Place = Callable[[str, str], str]  # kind and key -> where the picture lies
 
 
-def sample_rows(rows: pa.Table, *, resolution: int, place: Place) -> Iterator[Row]:
-    """Describe samples.
+def build_samples(name: str, rows: pa.Table, *, resolution: int, place: Place) -> Any:
+    """Write samples into the FiftyOne dataset of that name, anew, with saved views; tags stay.
 
     Args:
         rows: INDEX and QUALITY.
         resolution: of the sources, in px.
         place: names a picture, see `media_name`.
+
+    Returns:
+        The `fiftyone.Dataset`.
     """
+    dataset = open_named(name, default_slice=SLICES[0])
+    write_samples(dataset, sample_rows(rows, resolution=resolution, place=place), labels=LABELS)
+    set_up_samples(dataset)
+    return dataset
+
+
+def sample_rows(rows: pa.Table, *, resolution: int, place: Place) -> Iterator[Row]:
+    """Describe samples, see `build_samples`."""
     for batch in rows.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             yield Row(row["key"], dict(_slices(row, resolution, place)))
