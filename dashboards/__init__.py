@@ -2,18 +2,20 @@
 
 Files in the order of the flow:
 
-    browse      the command
-    config      its flags
-    conditions  --where -> an expression over the columns of a sample
-    rows        a dataset, finished or not -> the samples to look at
-    quality     index rows -> areas, cover, border, squash, strength of augmentation
-    pictures    an index row -> what the trainer sees of the sample
-    inputs      flags, and what the dataset's run recorded -> tables and photos that are still there
-    origins     flags and recipe -> a reader that knows where sources come from
-    box_rows    box tables -> all rows of a seeded choice of photos
-    fates       rows, drops and index -> what became of each box
-    sheet/      samples or edits -> one HTML file
-    app/        FiftyOne as a machine: its database, documents in bulk, its App served by us
-    views/      what is on disk -> documents, saved views and pictures for the App
-    panels/     the current view of the App -> the mean of its masks: a plugin
+    browse        the command
+    config        its flags
+    conditions    --where -> an expression over the columns of a sample
+    rows          a dataset, finished or not -> the samples to look at
+    quality       index rows -> areas, cover, border, squash, strength of augmentation
+    pictures      an index row -> what the trainer sees of the sample
+    inputs        flags, and what the dataset's run recorded -> tables and photos that are still there
+    origins       flags and recipe -> a reader that knows where sources come from
+    box_rows      box tables -> all rows of a seeded choice of photos
+    fates         rows, drops and index -> what became of each box
+    training_run  a training's folder -> losses, grids, validation losses by sample
+    edits         a folder of edits -> cases with pictures, by guidance, seed and checkpoint
+    sheet/        samples or edits -> one HTML file
+    app/          FiftyOne as a machine: its database, documents in bulk, its App served by us
+    views/        what is on disk -> documents, saved views and pictures for the App
+    panels/       the current view of the App -> the mean of its masks: a plugin
 """

@@ -19,6 +19,8 @@ READING = (
     "pipeline.verification.units",
     "pipeline.verification.dataset",
     "pbe.feed.dataset",
+    "dashboards.training_run",
+    "dashboards.edits",
 )
 FLAGS = (
     "pipeline.config",
