@@ -5,6 +5,7 @@ Files in the order of the flow:
     thumbnails  pixels -> small pictures as data URIs
     cards       index rows -> what the page shows of each sample
     charts      totals and rows -> bars and histograms
+    curves      the logs of trainings -> their losses as SVG
     page        cards and charts -> HTML
 
 The pages themselves, their style and their script lie in templates/.

@@ -1,0 +1,227 @@
+"""Curves: the logs of trainings -> one figure of their losses, as SVG that stands in a page."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 560, 340  # of the axes with their labels; each run's line of the legend adds LINE
+LEFT, RIGHT, TOP, BOTTOM = 52, 28, 30, 40
+LINE, FONT = 20, 13
+COLOURS = ("#3b8ea5", "#d1495b", "#c98a00", "#9a6fb8", "#4c9f50", "#a07d68", "#5b84d6", "#c060a1")  # on light and dark
+MOST_POINTS = 400  # of a curve: more than can be told apart
+MOST_DOTS = 40
+FEWEST_STEPS = 5.0  # on the axis, so that its ticks are whole steps
+MOST_NAME = 44
+SMOOTHED_OVER = 50  # a window is the run's length divided by it, as in loss.png
+LOG_FROM = 30  # ratio of the largest to the smallest loss from which the axis is logarithmic
+SMALLEST, LARGEST = 1e-12, 1e30  # on a logarithmic axis, and at all
+MOST_TICKS = 8
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of curve: its name in the legend, and how its line looks."""
+
+    title: str
+    width: float
+    opacity: float = 1.0
+    dashes: str = "none"
+
+
+# By the column of the log.
+KINDS = {
+    "loss": Kind("training, smoothed", 1.4, opacity=0.7),
+    "validation_loss": Kind("validation", 1.8),
+    "validation_loss_ema": Kind("validation, EMA", 1.8, dashes="5 3"),
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A range of values and where they lie, px from `start` to `end`."""
+
+    least: float
+    most: float
+    start: float
+    end: float
+    ticks: tuple[float, ...]
+    logarithmic: bool = False
+
+    def place(self, value: float) -> float:
+        """Find where a value lies, in px."""
+        least, most = self._even(self.least), self._even(self.most)
+        return self.start + (self._even(value) - least) / (most - least) * (self.end - self.start)
+
+    def _even(self, value: float) -> float:
+        return math.log10(value) if self.logarithmic else value
+
+
+def draw_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Markup:
+    """Draw the losses of some trainings over their steps; equal input gives equal text.
+
+    Losses that are not finite leave no point; the legend counts them.
+
+    Args:
+        runs: names and rows of metrics.jsonl. Names may be anything: they are text.
+
+    Returns:
+        An `<svg>` without ids, styles or scripts; it takes the page's font and text colour.
+    """
+    curves = [{column: read_points(rows, column) for column in KINDS} for _, rows in runs]
+    for number, by_kind in enumerate(curves):
+        curves[number]["loss"] = smooth(by_kind["loss"])
+    points = [point for by_kind in curves for found in by_kind.values() for point in found]
+    height = HEIGHT + LINE * len(runs)
+    if points:
+        x, y = _step_axis([step for step, _ in points]), _loss_axis([loss for _, loss in points])
+        inside = [_draw_axes(x, y), _draw_kinds(curves)]
+        inside += [_draw_run(by_kind, _colour(number), x, y) for number, by_kind in enumerate(curves)]
+    else:
+        inside = [_text(WIDTH / 2, HEIGHT / 2, "no finite loss yet", anchor="middle")]
+    inside += [_draw_name(number, name, rows) for number, (name, rows) in enumerate(runs)]
+    label = _clean(f"losses by step: {', '.join(name for name, _ in runs)}")
+    svg = Markup(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" role="img" aria-label="{}" font-size="{}"'
+        ' fill="currentColor">\n{}\n</svg>'
+    )
+    return svg.format(WIDTH, height, label, FONT, Markup("\n").join(inside))
+
+
+def read_points(rows: Sequence[Mapping[str, Any]], column: str) -> Points:
+    """Take the finite values of a column: (step, value) each."""
+    pairs = ((_number(row.get("step")), _number(row.get(column))) for row in rows)
+    return tuple((step, value) for step, value in pairs if step is not None and value is not None)
+
+
+def smooth(points: Points) -> Points:
+    """Replace each value by the mean of those before it, over a window that grows with their number."""
+    window = max(1, len(points) // SMOOTHED_OVER)
+    if not points:
+        return points
+    steps, values = np.array(points).T
+    means = np.convolve(values, np.ones(window) / window, mode="valid")
+    return tuple(zip(steps[window - 1 :].tolist(), means.tolist(), strict=True))
+
+
+def nice_ticks(least: float, most: float, *, about: int) -> tuple[float, ...]:
+    """Choose round values from at most `least` to at least `most`, about so many of them; least < most."""
+    raw = (most - least) / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    spacing = next(power * factor for factor in (1, 2, 5, 10) if raw <= power * factor * (1 + 1e-9))
+    first, last = math.floor(least / spacing + 1e-9), math.ceil(most / spacing - 1e-9)
+    return tuple(number * spacing for number in range(first, last + 1))
+
+
+def _number(value: Any) -> float | None:
+    """Take what a figure can show: a finite number; JSON also has true, texts and integers of any size."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+    return float(value) if is_number else None
+
+
+def _step_axis(steps: Sequence[float]) -> Axis:
+    most = max(FEWEST_STEPS, *steps)
+    ticks = nice_ticks(0, most, about=5)
+    return Axis(0, most, LEFT, WIDTH - RIGHT, tuple(tick for tick in ticks if tick <= most))
+
+
+def _loss_axis(losses: Sequence[float]) -> Axis:
+    """Span all losses, from 0 unless they lie close together; upwards is towards TOP."""
+    least, most = min(losses), max(losses)
+    if least > SMALLEST and most / least > LOG_FROM:
+        first, last = math.floor(math.log10(least)), math.ceil(math.log10(most))
+        ticks = tuple(10.0**power for power in (*range(first, last, -(-(last - first) // MOST_TICKS)), last))
+        return Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP, ticks, logarithmic=True)
+    if 0 < least < most / 2:
+        least = 0.0
+    if most - least < abs(most) / 1e6 or least == most:  # closer than the ticks' labels can tell
+        least, most = least - abs(least or 1) / 10, most + abs(most or 1) / 10
+    ticks = nice_ticks(least, most, about=MOST_TICKS)
+    return Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP, ticks)
+
+
+def _draw_axes(x: Axis, y: Axis) -> Markup:
+    lines = []
+    for tick in y.ticks:
+        at = y.place(tick)
+        lines.append(_line(LEFT, at, WIDTH - RIGHT, at, opacity=0.15))
+        lines.append(_text(LEFT - 6, at + FONT / 3, f"{tick:.6g}", anchor="end"))
+    for tick in x.ticks:
+        lines.append(_line(x.place(tick), y.start, x.place(tick), y.start + 4, opacity=0.6))
+        lines.append(_text(x.place(tick), y.start + 6 + FONT, f"{tick:,.6g}", anchor="middle"))
+    lines.append(_line(LEFT, y.start, WIDTH - RIGHT, y.start, opacity=0.6))
+    lines.append(_text(WIDTH - RIGHT, HEIGHT - 4, "step", anchor="end"))
+    lines.append(_text(LEFT - 6, 12 + FONT / 3, "loss", anchor="end"))
+    return Markup("\n").join(lines)
+
+
+def _draw_kinds(curves: Sequence[Mapping[str, Points]]) -> Markup:
+    """Draw the key of the line styles, those that occur, in a row above the axes."""
+    parts, left = [], float(LEFT)
+    for column, kind in KINDS.items():
+        if any(by_kind[column] for by_kind in curves):
+            parts.append(_polyline([(left, 12), (left + 24, 12)], kind, "currentColor"))
+            parts.append(_text(left + 30, 12 + FONT / 3, kind.title))
+            left += 30 + 7 * len(kind.title) + 14
+    return Markup("\n").join(parts)
+
+
+def _draw_run(by_kind: Mapping[str, Points], colour: str, x: Axis, y: Axis) -> Markup:
+    parts = []
+    for column, kind in KINDS.items():
+        points = [(x.place(step), y.place(loss)) for step, loss in _thinned(by_kind[column])]
+        if points:
+            parts.append(_polyline(points, kind, colour))
+        if len(points) == 1 or (column != "loss" and len(points) <= MOST_DOTS):
+            dot = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="2.5" fill="{}"/>')
+            parts += [dot.format(across, down, colour) for across, down in points]
+    return Markup("\n").join(parts)
+
+
+def _draw_name(number: int, name: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Draw a run's line of the legend: its colour, its name, and how many of its losses were not finite."""
+    down = HEIGHT + LINE * number + LINE / 2
+    lost = sum(_number(row.get("loss")) is None for row in rows)
+    shown = name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+    note = f" ({lost:,} not finite)" if lost else ""
+    swatch = Markup('<rect x="{}" y="{:.1f}" width="24" height="4" fill="{}"/>').format(LEFT, down - 2, _colour(number))
+    return swatch + _text(LEFT + 30, down + FONT / 3, shown + note, title=name)
+
+
+def _thinned(points: Points) -> Points:
+    """Keep at most MOST_POINTS points, evenly chosen, the first and the last among them."""
+    if len(points) <= MOST_POINTS:
+        return points
+    return tuple(points[index] for index in np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))
+
+
+def _colour(number: int) -> str:
+    return COLOURS[number % len(COLOURS)]
+
+
+def _polyline(points: Sequence[tuple[float, float]], kind: Kind, colour: str) -> Markup:
+    places = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
+    return Markup(
+        '<polyline points="{}" fill="none" stroke="{}" stroke-width="{}" stroke-opacity="{}" stroke-dasharray="{}"/>'
+    ).format(places, colour, kind.width, kind.opacity, kind.dashes)
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, *, opacity: float) -> Markup:
+    line = Markup('<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" stroke="currentColor" stroke-opacity="{}"/>')
+    return line.format(x1, y1, x2, y2, opacity)
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "start", title: str = "") -> Markup:
+    hover = Markup("<title>{}</title>").format(_clean(title)) if title else ""
+    line = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}{}</text>')
+    return line.format(x, y, anchor, hover, _clean(text))
+
+
+def _clean(text: str) -> str:
+    """Replace control characters, which XML does not allow."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
