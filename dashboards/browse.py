@@ -18,7 +18,7 @@ from tqdm import tqdm
 from dashboards.conditions import parse_condition
 from dashboards.config import BrowseConfig
 from dashboards.rows import choose_rows, is_dataset, open_rows
-from pipeline.command import run_command
+from pipeline.command import guard, stop_on_sigterm
 from pipeline.errors import InputError
 from pipeline.shards.manifest import RECIPE
 from pipeline.storage.folder import Folder
@@ -28,8 +28,12 @@ from pipeline.storage.whole_files import write_aside
 from pipeline.storage.writable import refuse_unwritable
 
 
-def browse(arguments: list[str]) -> int:
-    """Run the command; return the exit code."""
+def main(arguments: list[str]) -> int:
+    """Look as the command line says; return the exit code."""
+    return guard(lambda: _browse(arguments), go_on="run the same command again")
+
+
+def _browse(arguments: list[str]) -> int:
     config = tyro.cli(BrowseConfig, args=arguments, prog="python dashboards/browse.py")
     config = replace(config, dataset=absolute(config.dataset))
     if not config.sheet:
@@ -107,4 +111,5 @@ def write_page(page: str, html: bytes) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(browse, go_on="run the same command again"))
+    stop_on_sigterm()
+    sys.exit(main(sys.argv[1:]))

@@ -43,7 +43,13 @@ torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would what tests start
 
 
-PROCESS_FIXTURES = {"quiet_environment", "small_disk", "s3", "fiftyone_database"}  # they start processes or servers
+PROCESS_FIXTURES = {
+    "quiet_environment",
+    "small_disk",
+    "s3",
+    "fiftyone_database",
+    "chromium",
+}  # they start processes or servers
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,10 @@ from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
 from schemas.shards import MANIFEST
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = "/usr/bin/chromium"
 REQUIRED = "PBE_REQUIRE_BROWSER"  # set by CI, where what is missing must not be skipped
 
 
@@ -56,3 +61,14 @@ def finished(make: Callable[..., PreparedJob], _finished: Path) -> Path:
 def dataset(finished: Path, tmp_path: Path) -> Path:
     """The same, as a copy to break."""
     return Path(shutil.copytree(finished, tmp_path / "dataset"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Browser"]:
+    """A real browser."""
+    from playwright.sync_api import sync_playwright
+
+    if not Path(CHROMIUM).exists():
+        skip(f"there is no {CHROMIUM}: apt install chromium")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
