@@ -26,6 +26,7 @@ from pipeline.storage.retries import with_retries
 from pipeline.storage.urls import absolute, filesystem, is_local
 from pipeline.storage.whole_files import write_aside
 from pipeline.storage.writable import refuse_unwritable
+from schemas.shards import MANIFEST
 
 
 def main(arguments: list[str]) -> int:
@@ -43,9 +44,7 @@ def _browse(arguments: list[str]) -> int:
     refuse_no_folder(folder)
     if is_dataset(folder) or folder.read_if_there(RECIPE) is not None:
         return sheet_of_dataset(folder, config)
-    raise InputError(
-        f"{folder.url}: nothing to look at; give the folder of a dataset (with {RECIPE} or manifest.json in it)"
-    )
+    return sheet_of_edits(config)
 
 
 def sheet_of_dataset(folder: Folder, config: BrowseConfig) -> int:
@@ -71,6 +70,37 @@ def sheet_of_dataset(folder: Folder, config: BrowseConfig) -> int:
         print(f"left out: {line}")
     more = f"; --limit {4 * sheet.shown} shows more" if sheet.shown < chosen.matched else ""
     print(f"sheet: {config.sheet}  (open it in a browser{more})")
+    return 0
+
+
+def sheet_of_edits(config: BrowseConfig) -> int:
+    """Write the sheet of a folder of edits; return the exit code.
+
+    Raises:
+        InputError: there are none in it.
+    """
+    from dashboards.edits import read_edits
+    from dashboards.sheet.edits_page import DEFAULT_EDITS, make_edits_sheet
+
+    try:
+        edits = read_edits(config.dataset)
+    except InputError as error:
+        raise InputError(
+            f"{config.dataset}: nothing to look at; give the folder of a dataset (with {MANIFEST} or {RECIPE} in it), "
+            "or one that `python -m pbe.edit --out` wrote"
+        ) from error
+    if config.where:
+        raise InputError("--where: chooses samples of a dataset; leave it out for a folder of edits")
+    with tqdm(desc="edits", total=len(edits.edits), unit=" edits", leave=False, delay=1) as bar:
+        limit = config.limit or DEFAULT_EDITS
+        sheet = make_edits_sheet(edits, limit=limit, progress=lambda made: bar.update(made - bar.n))
+    write_page(config.sheet, sheet.html)
+    print(f"{sheet.shown:,} of {len(edits.edits):,} edits, {len(sheet.html) / 2**20:.1f} MiB")
+    if sheet.failed:
+        print(f"{sheet.failed:,} pictures cannot be shown; the page says why at their place")
+    for line in edits.notes:
+        print(f"left out: {line}")
+    print(f"sheet: {config.sheet}  (open it in a browser)")
     return 0
 
 

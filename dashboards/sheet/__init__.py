@@ -7,6 +7,8 @@ Files in the order of the flow:
     charts      totals and rows -> bars and histograms
     curves      the logs of trainings -> their losses as SVG
     page        cards and charts -> HTML
+    edit_cards  edits -> what the page shows of each
+    edits_page  edit cards -> HTML
 
 The pages themselves, their style and their script lie in templates/.
 """

@@ -5,7 +5,7 @@ if (form) {
   const list = document.querySelector("#cards");
   const cards = [...list.children];
   const texts = new Map(cards.map((card) => [card, card.querySelector("header").textContent.toLowerCase()]));
-  const keys = new Map(cards.map((card) => [card, card.querySelector("header code").textContent]));
+  const keys = new Map(cards.map((card) => [card, card.querySelector("header code")?.textContent]));
   const numbers = new Intl.NumberFormat("en");
   const choices = [...form.elements].filter((field) => field.name && !["q", "sort", "plain"].includes(field.name));
 
@@ -27,7 +27,7 @@ if (form) {
     const words = form.elements.q.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const card of cards) shown += !(card.hidden = !meets(card, words));
-    list.append(...order(form.elements.sort.value));
+    list.append(...order(form.elements.sort?.value));
     list.classList.toggle("plain", form.elements.plain.checked);
     document.querySelector("#shown").textContent = numbers.format(shown);
     document.querySelector("#none").hidden = shown > 0;

@@ -1,0 +1,141 @@
+"""Edit cards: the edits of a folder -> what the page shows of each: inputs, mask, results by guidance and seed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dashboards.edits import Edit, EditedPicture, EditInputs, read_inputs
+from dashboards.sheet.thumbnails import webp_uri
+from pbe.editing.inputs import read_picture
+from pipeline.ahead import work_ahead
+from pipeline.arrays import Hole
+from pipeline.errors import InputError
+
+READERS = 4
+INPUT_PX, RESULT_PX, QUALITY = 256, 256, 60
+FINER = 4  # steps of a mask's outline in a px of the shown source
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """A picture as data URI, in px as shown; `problem` says why there is none."""
+
+    uri: str = ""
+    width: int = 0
+    height: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class EditCard:
+    """An edit as the page shows it.
+
+    Args:
+        outline: the mask as an SVG path, in px of the shown source; empty: there is none.
+        guidance: the columns; None: not known.
+        rows: a seed (None: not known), and its pictures in the order of the columns; None where there is none.
+        own_settings: those in which it differs from others, in words.
+        problems: why source, mask or exemplar are not shown.
+    """
+
+    edit: Edit
+    source: ShownPicture | None
+    outline: str
+    exemplar: ShownPicture | None
+    guidance: tuple[float | None, ...]
+    rows: tuple[tuple[int | None, tuple[ShownPicture | None, ...]], ...]
+    own_settings: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def failed(self) -> int:
+        """How many of its pictures cannot be shown."""
+        return sum(bool(picture and picture.problem) for _, row in self.rows for picture in row)
+
+
+def make_edit_cards(edits: Sequence[Edit]) -> Iterator[EditCard]:
+    """Read edits on threads and make their cards, in order."""
+    common = common_settings(edits)
+    with ThreadPoolExecutor(READERS) as pool:
+        yield from work_ahead(pool, lambda edit: make_edit_card(edit, common), edits, ahead=2 * READERS)
+
+
+def make_edit_card(edit: Edit, common: Mapping[str, Any]) -> EditCard:
+    """Make the card of one edit.
+
+    Args:
+        common: settings that need not be told, since all edits of the page have them.
+    """
+    inputs = read_inputs(edit)
+    source = _show(inputs.source, INPUT_PX)
+    guidance = tuple(dict.fromkeys(picture.guidance for picture in edit.pictures))
+    seeds = dict.fromkeys(picture.seed for picture in edit.pictures)
+    by_place = {(picture.seed, picture.guidance): picture for picture in edit.pictures}
+    return EditCard(
+        edit=edit,
+        source=source,
+        outline=mask_outline(inputs.mask, source.width, source.height) if inputs.mask is not None and source else "",
+        exemplar=_show(inputs.exemplar, INPUT_PX),
+        guidance=guidance,
+        rows=tuple((seed, tuple(_read(edit, by_place.get((seed, scale))) for scale in guidance)) for seed in seeds),
+        own_settings=tuple(f"{name} {value}" for name, value in settings_of(edit).items() if name not in common),
+        problems=_problems(inputs),
+    )
+
+
+def settings_of(edit: Edit) -> dict[str, Any]:
+    """List what an edit's pictures were made with, the weights as a few words."""
+    if edit.record is None:
+        return {}
+    return {**edit.record.settings, "weights": str(edit.checkpoint)}
+
+
+def common_settings(edits: Sequence[Edit]) -> dict[str, Any]:
+    """List the settings that all edits have in common; empty where of one nothing is known."""
+    first, *others = [settings_of(edit) for edit in edits] or [{}]
+    return {
+        name: value for name, value in first.items() if all(name in more and more[name] == value for more in others)
+    }
+
+
+def mask_outline(mask: Hole, width: int, height: int) -> str:
+    """Trace a mask's pieces and holes as an SVG path, in px of a picture of that size.
+
+    Args:
+        mask: [h, w] bool, True = repaint.
+    """
+    size = (width * FINER, height * FINER)
+    fine = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    contours, _ = cv2.findContours(fine, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    rings = [cv2.approxPolyDP(contour, 1, True)[:, 0] for contour in contours]
+    return "".join(f"M{' '.join(f'{value / FINER:g}' for value in ring.ravel().tolist())}Z" for ring in rings)
+
+
+def _read(edit: Edit, picture: EditedPicture | None) -> ShownPicture | None:
+    """Read a picture that the model made."""
+    if picture is None:
+        return None
+    try:
+        return _show(read_picture(f"{edit.folder.url.rstrip('/')}/{picture.name}", "picture"), RESULT_PX)
+    except InputError as error:
+        return ShownPicture(problem=str(error))
+
+
+def _show(pixels: Any, width: int) -> ShownPicture | None:
+    if pixels is None:
+        return None
+    shown = min(width, pixels.shape[1])
+    height = max(1, round(pixels.shape[0] * shown / pixels.shape[1]))
+    return ShownPicture(webp_uri(pixels, width=width, quality=QUALITY), shown, height)
+
+
+def _problems(inputs: EditInputs) -> tuple[str, ...]:
+    """Say why inputs are not shown, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for what, reason in inputs.absent.items():
+        reasons.setdefault(reason, []).append(what)
+    return tuple(f"{', '.join(what)}: {reason}" for reason, what in reasons.items())
