@@ -37,7 +37,7 @@ def test_where_and_limit_choose_and_the_last_line_says_how_to_see_more(
     assert main([str(finished), *flags]) == 0
     said = capsys.readouterr().out
     assert said.startswith("2 of 6 that match, of 14 samples, ")
-    assert "--limit 8 shows more" in said
+    assert "--limit 6 shows more" in said
     html = page.read_text()
     assert html.count("<article ") == 2
     assert "<code>split=train</code> and <code>mask_share&lt;0.3</code>" in html
