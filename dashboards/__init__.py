@@ -4,6 +4,8 @@ Files in the order of the flow:
 
     browse        the command
     config        its flags
+    kinds         a folder -> what it holds: a dataset, a training, or edits
+    names         a folder's URL -> the stable name of its FiftyOne dataset
     conditions    --where -> an expression over the columns of a sample
     rows          a dataset, finished or not -> the samples to look at
     quality       index rows -> areas, cover, border, squash, strength of augmentation
@@ -14,6 +16,9 @@ Files in the order of the flow:
     fates         rows, drops and index -> what became of each box
     training_run  a training's folder -> losses, grids, validation losses by sample
     edits         a folder of edits -> cases with pictures, by guidance, seed and checkpoint
+    loading       flags and a folder -> all that is to be shown, before FiftyOne is started
+    console       what a command does -> lines, and a bar for what takes long
+    places        where a page or a table is to be written -> refused at once, or written
     sheet/        samples or edits -> one HTML file
     app/          FiftyOne as a machine: its database, documents in bulk, its App served by us
     views/        what is on disk -> documents, saved views and pictures for the App

@@ -82,13 +82,13 @@ def read_box_rows(
     return BoxRows(_numbered(_below(pa.concat_tables(kept), bound)), rows, everything, nameless)
 
 
-def read_rotations(tables: Sequence[str], image_ids: pa.Array, *, anonymous: bool = False) -> dict[str, float]:
+def read_rotations(tables: Sequence[str], image_ids: Sequence[str], *, anonymous: bool = False) -> dict[str, float]:
     """Read the Rotation column of some photos, in degrees counter-clockwise; a photo without a number is left out."""
     rotations: dict[str, float] = {}
     for url in tables:
         columns = {ID_COLUMN: pa.string(), "Rotation": pa.string()}
         for block in stream_columns(url, columns, TableDigest(), anonymous=anonymous):
-            for row in block.filter(pc.is_in(block[ID_COLUMN], value_set=image_ids)).to_pylist():
+            for row in block.filter(pc.is_in(block[ID_COLUMN], value_set=pa.array(image_ids, pa.string()))).to_pylist():
                 degrees = _number(row["Rotation"])
                 if degrees is not None:
                     rotations.setdefault(row[ID_COLUMN], degrees)

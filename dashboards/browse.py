@@ -1,32 +1,25 @@
 #!/usr/bin/env python3
-"""Browse: a dataset, or a folder of edits -> something to look at.
+"""Browse: a dataset, a training, or a folder of edits -> something to look at.
 
-    python dashboards/browse.py DATASET --sheet page.html
+    python dashboards/browse.py DATASET|RUN                                  # in FiftyOne, until Ctrl-C
+    python dashboards/browse.py DATASET|RUN --sheet page.html
     python dashboards/browse.py DATASET --sheet small.html --where "mask_share<0.1" --where split=train
+    python dashboards/browse.py DATASET --tagged bad.csv
 
 The sheet is one file with all pictures inside: any browser opens it, also without network.
 """
 
-import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import tyro
-from tqdm import tqdm
 
-from dashboards.conditions import parse_condition
 from dashboards.config import BrowseConfig
-from dashboards.rows import choose_rows, is_dataset, open_rows
+from dashboards.kinds import Kind, find_kind
+from dashboards.places import refuse_bad_place
 from pipeline.command import guard, stop_on_sigterm
-from pipeline.errors import InputError
-from pipeline.shards.manifest import RECIPE
 from pipeline.storage.folder import Folder
-from pipeline.storage.retries import with_retries
-from pipeline.storage.urls import absolute, filesystem, is_local
-from pipeline.storage.whole_files import write_aside
-from pipeline.storage.writable import refuse_unwritable
-from schemas.shards import MANIFEST
+from pipeline.storage.urls import absolute
 
 
 def main(arguments: list[str]) -> int:
@@ -37,107 +30,47 @@ def main(arguments: list[str]) -> int:
 def _browse(arguments: list[str]) -> int:
     config = tyro.cli(BrowseConfig, args=arguments, prog="python dashboards/browse.py")
     config = replace(config, dataset=absolute(config.dataset))
-    if not config.sheet:
-        raise InputError(f"browse {config.dataset}: give --sheet page.html")
-    refuse_bad_place(config.sheet)
     folder = Folder(config.dataset, config.anonymous)
-    refuse_no_folder(folder)
-    if is_dataset(folder) or folder.read_if_there(RECIPE) is not None:
+    if config.forget or config.tagged:
+        return _ask_fiftyone(folder, config)
+    kind = find_kind(folder)
+    if config.sheet:
+        refuse_bad_place("--sheet", config.sheet)
+        return _write_sheet(kind, folder, config)
+    return _show(kind, folder, config)
+
+
+# Each imports what only it needs: FiftyOne takes four seconds, pictures half a second.
+
+
+def _write_sheet(kind: Kind, folder: Folder, config: BrowseConfig) -> int:
+    from dashboards.sheet.writing import sheet_of_dataset, sheet_of_edits
+
+    if kind is Kind.DATASET:
         return sheet_of_dataset(folder, config)
     return sheet_of_edits(config)
 
 
-def sheet_of_dataset(folder: Folder, config: BrowseConfig) -> int:
-    """Write the sheet of a dataset; return the exit code."""
-    conditions = [parse_condition(text) for text in config.where]
-    dataset = open_rows(folder)
-    # Pictures bring OpenCV and safetensors: what is refused above does without.
-    from dashboards.origins import open_reader
-    from dashboards.sheet.page import DEFAULT_SAMPLES, make_sheet
+def _show(kind: Kind, folder: Folder, config: BrowseConfig) -> int:
+    from dashboards.views.session import refuse_no_fiftyone, show
 
-    with tqdm(desc="indexes", total=len(dataset.shards), unit=" shards", leave=False, delay=1) as bar:
-        limit = config.limit or DEFAULT_SAMPLES
-        chosen = choose_rows(dataset, conditions, limit=limit, progress=lambda read: bar.update(read - bar.n))
-    reader = open_reader(dataset, config)
-    with tqdm(desc="pictures", total=len(chosen.table), unit=" samples", leave=False, delay=1) as bar:
-        sheet = make_sheet(dataset, chosen, reader, where=config.where, progress=lambda made: bar.update(made - bar.n))
-    write_page(config.sheet, sheet.html)
-    matched = f"{chosen.matched:,} that match, of " if conditions else ""
-    print(f"{sheet.shown:,} of {matched}{dataset.samples:,} samples, {len(sheet.html) / 2**20:.1f} MiB")
-    if sheet.failed:
-        print(f"{sheet.failed:,} of them cannot be shown: their shards are gone or damaged; their cards say which")
-    for line in chosen.missing:
-        print(f"left out: {line}")
-    more = f"; --limit {min(4 * sheet.shown, chosen.matched)} shows more" if sheet.shown < chosen.matched else ""
-    print(f"sheet: {config.sheet}  (open it in a browser{more})")
-    return 0
+    refuse_no_fiftyone()
+    from dashboards.loading import load_dataset, load_edits, load_training
+
+    if kind is Kind.DATASET:
+        return show(folder, load_dataset(folder, config), config)
+    if kind is Kind.TRAINING:
+        return show(folder, load_training(folder, config), config)
+    return show(folder, load_edits(folder), config)
 
 
-def sheet_of_edits(config: BrowseConfig) -> int:
-    """Write the sheet of a folder of edits; return the exit code.
+def _ask_fiftyone(folder: Folder, config: BrowseConfig) -> int:
+    from dashboards.views.session import forget, list_tagged, refuse_no_fiftyone
 
-    Raises:
-        InputError: there are none in it.
-    """
-    from dashboards.edits import read_edits
-    from dashboards.sheet.edits_page import DEFAULT_EDITS, make_edits_sheet
-
-    try:
-        edits = read_edits(config.dataset)
-    except InputError as error:
-        raise InputError(
-            f"{config.dataset}: nothing to look at; give the folder of a dataset (with {MANIFEST} or {RECIPE} in it), "
-            "or one that `python -m pbe.edit --out` wrote"
-        ) from error
-    if config.where:
-        raise InputError("--where: chooses samples of a dataset; leave it out for a folder of edits")
-    with tqdm(desc="edits", total=len(edits.edits), unit=" edits", leave=False, delay=1) as bar:
-        limit = config.limit or DEFAULT_EDITS
-        sheet = make_edits_sheet(edits, limit=limit, progress=lambda made: bar.update(made - bar.n))
-    write_page(config.sheet, sheet.html)
-    print(f"{sheet.shown:,} of {len(edits.edits):,} edits, {len(sheet.html) / 2**20:.1f} MiB")
-    if sheet.failed:
-        print(f"{sheet.failed:,} pictures cannot be shown; the page says why at their place")
-    for line in edits.notes:
-        print(f"left out: {line}")
-    print(f"sheet: {config.sheet}  (open it in a browser)")
-    return 0
-
-
-def refuse_no_folder(folder: Folder) -> None:
-    """Refuse a local path that is no folder.
-
-    Raises:
-        InputError: saying what it is.
-    """
-    if folder.local and not Path(folder.path("")).is_dir():
-        what = "is a file" if Path(folder.url).exists() else "no such folder"
-        raise InputError(f"{folder.url}: {what}; give the folder of a dataset")
-
-
-def refuse_bad_place(page: str) -> None:
-    """Refuse a local place where the page cannot be written, before any work is done.
-
-    Raises:
-        InputError: naming what is in the way.
-    """
-    if not is_local(page):
-        return
-    path = Path(absolute(page))
-    if path.is_dir():
-        raise InputError(f"--sheet {page}: is a folder; give the name of a page, such as {page.rstrip('/')}/page.html")
-    if not path.parent.exists():
-        raise InputError(f"--sheet {page}: there is no folder {path.parent}; make it, or give another place")
-    refuse_unwritable(f"--sheet {page}", path.parent)
-
-
-def write_page(page: str, html: bytes) -> None:
-    """Write the page, complete or not at all."""
-    if is_local(page):
-        write_aside(Path(absolute(page)), html, writer=str(os.getpid()))
-    else:
-        fs, path = filesystem(page)
-        with_retries(lambda: fs.pipe_file(path, html))
+    if config.tagged:
+        refuse_bad_place("--tagged", config.tagged)
+    refuse_no_fiftyone()
+    return forget(folder) if config.forget else list_tagged(folder, config)
 
 
 if __name__ == "__main__":

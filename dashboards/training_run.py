@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pbe.training.run_folder import GRIDS, METRICS, RECORD, STEP, Row, list_checkpoints, read_rows, validation_tables
 from pipeline.errors import InputError
 from schemas.validation import VALIDATION
 
+LOSSES = ("loss", "loss_inside", "loss_outside", "loss_ema", "loss_inside_ema", "loss_outside_ema")
 _GRID = re.compile(r"step-(\d{8,})\.png")
 
 
@@ -123,3 +125,22 @@ def _grids(folder: Path) -> dict[int, Path]:
 
 def _is_step(name: str) -> bool:
     return name.removeprefix(STEP).isdecimal()
+
+
+def losses_by_key(run: TrainingRun) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Read the losses of the newest validation, the worst first: its step, and fields by sample.
+
+    A loss that is not finite comes before all others, as `loss_not_finite`: the App knows no such number.
+    """
+    step = max(run.tables)
+    table = run.losses(step)
+    bad = pc.invert(pc.fill_null(pc.is_finite(table["loss"]), True))
+    order = pc.sort_indices(
+        pa.table({"bad": bad.cast(pa.int8()), "loss": table["loss"], "key": table["key"]}),
+        sort_keys=[("bad", "descending"), ("loss", "descending"), ("key", "ascending")],
+    )
+    fields = {}
+    for row in table.append_column("loss_not_finite", bad).take(order).to_pylist():
+        losses = {name: row[name] for name in LOSSES}
+        fields[row["key"]] = {**losses, "timestep": row["timestep"], "loss_not_finite": row["loss_not_finite"]}
+    return step, fields

@@ -9,6 +9,7 @@ Files in the order of the flow:
     page        cards and charts -> HTML
     edit_cards  edits -> what the page shows of each
     edits_page  edit cards -> HTML
+    writing     a folder and flags -> its sheet on disk
 
 The pages themselves, their style and their script lie in templates/.
 """

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from dashboards.pictures import PictureReader, SampleError, SamplePictures
-from pipeline.arrays import Pixels
+from pipeline.arrays import Hole, Mask, Pixels
 from pipeline.draws.raster import reduce_mask
 from pipeline.photos.jpeg import encode_jpeg
 from pipeline.shards.samples import Row
@@ -114,10 +114,15 @@ def encode_picture(sample: SamplePictures, kind: str, *, factor: int) -> Media |
     if kind == "augmented":
         return encode_jpeg(sample.augmented), JPEG
     if kind == "mask":
-        return _png(sample.mask * np.uint8(255)), PNG
+        return encode_mask(sample.mask), PNG
     if kind == "latent_mask":
         return _png(np.rint(reduce_mask(sample.mask, factor) * 255).astype(np.uint8)), PNG
     return None
+
+
+def encode_mask(mask: Mask | Hole) -> bytes:
+    """Encode a mask, [h, w], as PNG: 255 = repaint."""
+    return _png(mask.astype(np.uint8) * np.uint8(255))
 
 
 def explain(text: str) -> Media:

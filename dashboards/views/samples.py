@@ -32,32 +32,39 @@ PLAIN = [
 Place = Callable[[str, str], str]  # kind and key -> where the picture lies
 
 
-def build_samples(name: str, rows: pa.Table, *, resolution: int, place: Place) -> Any:
+def build_samples(
+    name: str, rows: pa.Table, *, resolution: int, place: Place, more: Mapping[str, Mapping[str, Any]] = {}
+) -> Any:
     """Write samples into the FiftyOne dataset of that name, anew, with saved views; tags stay.
 
     Args:
         rows: INDEX and QUALITY.
         resolution: of the sources, in px.
         place: names a picture, see `media_name`.
+        more: further fields by key.
 
     Returns:
         The `fiftyone.Dataset`.
     """
     dataset = open_named(name, default_slice=SLICES[0])
-    write_samples(dataset, sample_rows(rows, resolution=resolution, place=place), labels=LABELS)
+    write_samples(dataset, sample_rows(rows, resolution=resolution, place=place, more=more), labels=LABELS)
     set_up_samples(dataset)
     return dataset
 
 
-def sample_rows(rows: pa.Table, *, resolution: int, place: Place) -> Iterator[Row]:
+def sample_rows(
+    rows: pa.Table, *, resolution: int, place: Place, more: Mapping[str, Mapping[str, Any]] = {}
+) -> Iterator[Row]:
     """Describe samples, see `build_samples`."""
     for batch in rows.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
-            yield Row(row["key"], dict(_slices(row, resolution, place)))
+            fields = {**_fields(row), **{name: _plain(value) for name, value in more.get(row["key"], {}).items()}}
+            yield Row(row["key"], dict(_slices(row, fields, resolution, place)))
 
 
-def _slices(row: Mapping[str, Any], resolution: int, place: Place) -> Iterator[tuple[str, dict[str, Any]]]:
-    fields = _fields(row)
+def _slices(
+    row: Mapping[str, Any], fields: Mapping[str, Any], resolution: int, place: Place
+) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in SLICES:
         side = resolution if name in ("source", "masked") else EXEMPLAR_PX
         labels = _labels(row, place) if name == "source" else {}

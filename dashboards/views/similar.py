@@ -5,22 +5,20 @@ The vectors are those that the trainer sees, of augmented exemplars. Nothing is 
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from dashboards.app.documents import sample_id
+from dashboards.config import MapKind
 from dashboards.pictures import SampleError, read_vector
 from dashboards.rows import READERS, Progress
-from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 
 SEARCH, MAP, DUPLICATES = "exemplar_similarity", "exemplar_map", "near-duplicate exemplars"
 NEAR = 0.02  # cosine distance
-MOST_TSNE = 5000
-MapKind = Literal["pca", "tsne"]
 
 
 def read_vectors(
@@ -51,16 +49,6 @@ def read_vectors(
                 vectors.append(vector)
             progress(place + 1)
     return places, np.array(vectors, np.float32), faults
-
-
-def check_map(kind: MapKind | None, samples: int) -> None:
-    """Refuse a map that would take too long.
-
-    Raises:
-        InputError: t-SNE of more than MOST_TSNE samples.
-    """
-    if kind == "tsne" and samples > MOST_TSNE:
-        raise InputError(f"--map tsne of {samples:,} samples: at most {MOST_TSNE:,}; give --limit, or --map pca")
 
 
 def add_similarity(dataset: Any, keys: Sequence[str], vectors: NDArray[np.float32], *, kind: MapKind) -> int:

@@ -14,8 +14,8 @@ from schemas.tagged import TAG_SEPARATOR, TAGGED_BOX_ID, TAGGED_COLUMNS, TAGGED_
 Entry = dict[str, Any]
 
 
-def tagged_boxes(dataset: Any) -> list[Entry]:
-    """List what was tagged in a dataset of samples or of photos, by image and box.
+def tagged_boxes(datasets: Iterable[Any]) -> list[Entry]:
+    """List what was tagged in datasets of samples and of photos, by image and box.
 
     A tag on any picture of a sample, or on a label drawn over it, is a tag of the sample's box. A tag on a photo of the
     dropped view is one of the photo: a row without a box.
@@ -24,7 +24,8 @@ def tagged_boxes(dataset: Any) -> list[Entry]:
         Rows by TAGGED_COLUMNS, a box once, with all its tags.
     """
     merged: dict[tuple[str, int | None], Entry] = {}
-    for entry, tags in _entries(tagged_documents(dataset)):
+    documents = (document for dataset in datasets for document in tagged_documents(dataset))
+    for entry, tags in _entries(documents):
         place = (entry[TAGGED_ID], entry[TAGGED_BOX_ID])
         kept = merged.setdefault(place, {**entry, "tags": set(), "key": set()})
         kept["tags"] |= set(tags)
@@ -47,6 +48,8 @@ def to_csv(rows: Iterable[Entry]) -> bytes:
 
 def _entries(documents: Iterable[Entry]) -> Iterator[tuple[Entry, list[str]]]:
     for document in documents:
+        if TAGGED_ID not in document:  # of edits and sample grids, which have no box
+            continue
         if "boxes" not in document:  # a sample: its box is the one that it was drawn from
             tags = [*document["tags"], *(tag for label in labels_of(document) for tag in label["tags"])]
             yield _entry(document, document["label"], document["box_source"], document["key"]), tags

@@ -132,7 +132,7 @@ def test_tags_come_back_as_boxes_and_outlive_a_rebuild_and_a_narrower_look(fifty
     sources.match({"key": second["key"], "group.name": "source"}).tag_labels("wrong box", label_fields="box")
     _samples(folder, limit=1)
     samples, _ = _samples(folder)
-    found = {(row["image_id"], row["box_id"]): row for row in tagged_boxes(samples)}
+    found = {(row["image_id"], row["box_id"]): row for row in tagged_boxes([samples])}
     assert {place: row["tags"] for place, row in found.items()} == {
         (first["image_id"], first["box_id"]): "blurred",
         (second["image_id"], second["box_id"]): "wrong box",
@@ -153,7 +153,7 @@ def test_a_tagged_box_of_the_dropped_view_is_a_row_and_a_tagged_photo_is_one_wit
     photo["boxes"].detections[1].tags.append("not a dog")
     photo.save()
     dropped, _ = _dropped(folder)
-    whole, box = tagged_boxes(dropped)
+    whole, box = tagged_boxes([dropped])
     assert (whole["image_id"], whole["box_id"], whole["tags"]) == (photo["image_id"], None, "bad photo")
     assert (box["box_id"], box["tags"]) == (photo["boxes"].detections[1]["box_id"], "not a dog")
     assert box["label"].startswith("/m/")

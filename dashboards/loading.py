@@ -1,0 +1,198 @@
+"""Loading: flags and a folder -> all that is to be shown of it, read and checked before FiftyOne is started."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dashboards.box_rows import read_box_rows, read_rotations
+from dashboards.conditions import parse_condition
+from dashboards.config import MOST_TSNE, BrowseConfig
+from dashboards.console import progress, say
+from dashboards.edits import Edits, read_edits
+from dashboards.fates import Fates, differences, find_fates
+from dashboards.inputs import Inputs, find_inputs
+from dashboards.origins import open_reader
+from dashboards.pictures import Photos, PictureReader
+from dashboards.rows import OpenedDataset, choose_rows, open_rows
+from dashboards.training_run import TrainingRun, losses_by_key, read_training
+from pipeline.errors import InputError
+from pipeline.storage.folder import Folder
+
+DEFAULT_SAMPLES = DEFAULT_PHOTOS = 2000
+
+
+@dataclass(frozen=True)
+class LoadedSamples:
+    """Samples to show: INDEX and QUALITY, and where their pictures come from."""
+
+    dataset: OpenedDataset
+    table: pa.Table
+    reader: PictureReader
+
+
+@dataclass(frozen=True)
+class LoadedFates:
+    """Photos with what became of their boxes.
+
+    Args:
+        rotations: of the image-info tables, of photos of which no sample says how they turn.
+        class_names: label -> name.
+    """
+
+    fates: Fates
+    photos: Photos
+    rotations: dict[str, float]
+    class_names: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LoadedDataset:
+    """A dataset; `dropped` is None where its tables or photos are not there."""
+
+    samples: LoadedSamples
+    dropped: LoadedFates | None
+
+
+@dataclass(frozen=True)
+class LoadedTraining:
+    """A training; its validation samples, the worst first, with their losses at a step, where there are any."""
+
+    run: TrainingRun
+    validation: LoadedSamples | None
+    losses: dict[str, dict[str, Any]]
+    step: int
+
+
+Loaded = LoadedDataset | LoadedTraining | Edits
+
+
+def load_dataset(folder: Folder, config: BrowseConfig) -> LoadedDataset:
+    """Load samples and, where tables and photos are there, what became of all boxes.
+
+    Raises:
+        InputError: a flag is wrong, or the dataset cannot be read.
+    """
+    dataset = open_rows(folder)
+    say(f"{folder.url}: {dataset.state}")
+    conditions = [parse_condition(text) for text in config.where]
+    with progress("indexes", "files") as tick:
+        limit = config.limit or DEFAULT_SAMPLES
+        chosen = choose_rows(dataset, conditions, limit=limit, progress=tick)
+    for line in chosen.missing:
+        say(f"left out: {line}")
+    count = len(chosen.table)
+    if not count:
+        raise InputError(f"{folder.url}: no sample{' that matches ' + ' '.join(config.where) if conditions else ''}")
+    if config.similar and config.map == "tsne" and count > MOST_TSNE:
+        raise InputError(f"--map tsne of {count:,} samples: at most {MOST_TSNE:,}; give --limit, or --map pca")
+    cut = "" if count == chosen.matched else ", a seeded choice; --limit takes more"
+    say(f"{count:,} of {chosen.matched:,} samples{' that match' if conditions else ''}{cut}")
+    samples = LoadedSamples(dataset, chosen.table, open_reader(dataset, config))
+    return LoadedDataset(samples, _load_fates(dataset, config) if config.dropped else None)
+
+
+def load_training(folder: Folder, config: BrowseConfig) -> LoadedTraining:
+    """Load a training's log and grids and, where its dataset is still there, its validation samples.
+
+    Raises:
+        InputError: there is nothing to show yet.
+    """
+    run = read_training(folder.url)
+    say(f"{folder.url}: step {run.rows[-1]['step'] if run.rows else 0:,}, newest checkpoint {run.checkpoint or 'none'}")
+    step, losses = losses_by_key(run) if run.tables else (0, {})
+    validation = _load_validation(run, losses, config) if losses else None
+    if not run.grids and validation is None:
+        raise InputError(
+            f"{folder.url}: neither sample grids nor validation losses yet; see --grid-every and --eval-every of "
+            "pbe/train.py"
+        )
+    return LoadedTraining(run, validation, losses, step)
+
+
+def load_edits(folder: Folder) -> Edits:
+    """Load a folder of edits.
+
+    Raises:
+        InputError: there is no edit in it.
+    """
+    edits = read_edits(folder.url)
+    for line in edits.notes:
+        say(f"left out: {line}")
+    return edits
+
+
+def _load_validation(run: TrainingRun, losses: dict[str, dict[str, Any]], config: BrowseConfig) -> LoadedSamples | None:
+    """Load the samples of which there are losses, in the order of these."""
+    data = Folder(str(run.config["data"]), bool(run.config.get("anonymous")))
+    try:
+        dataset = open_rows(data)
+    except (InputError, OSError) as error:
+        say(f"validation samples are not shown: their dataset cannot be read ({error})")
+        return None
+    conditions = [parse_condition(text) for text in (*config.where, "split=validation", "draw=0")]
+    with progress("indexes", "files") as tick:
+        table = choose_rows(dataset, conditions, limit=0, progress=tick).table
+    order = pc.index_in(table["key"], value_set=pa.array(losses, pa.string()))
+    table = table.append_column("order", order).filter(pc.is_valid(order)).sort_by("order").drop_columns(["order"])
+    if not len(table):
+        say("validation samples are not shown: none of them is in the dataset any more, or matches --where")
+        return None
+    table = table.slice(0, config.limit or DEFAULT_SAMPLES).combine_chunks()
+    return LoadedSamples(dataset, table, open_reader(dataset, config))
+
+
+def _load_fates(dataset: OpenedDataset, config: BrowseConfig) -> LoadedFates | None:
+    """Load what became of all boxes; without flags, where the run's tables and photos are still there."""
+    inputs = find_inputs(
+        dataset.folder,
+        boxes=config.boxes,
+        images=config.images,
+        image_info=config.image_info,
+        classes=config.classes,
+        anonymous=config.anonymous,
+    )
+    if not inputs.tables or inputs.store is None:
+        why = f" ({'; '.join(inputs.absent)})" if inputs.absent else ""
+        say(f"dropped boxes are not shown: their tables or photos are not known{why}; give --boxes and --images")
+        return None
+    try:
+        fates = _find_fates(dataset, inputs, config)
+    except InputError as error:
+        if config.boxes:
+            raise
+        say(f"dropped boxes are not shown: {error}")
+        return None
+    _report(fates, dataset)
+    unknown = [photo.image_id for photo in fates.photos if photo.orientation is None]
+    rotations = read_rotations(inputs.image_info, unknown, anonymous=config.anonymous) if unknown else {}
+    return LoadedFates(fates, Photos(inputs.store, dataset.recipe), rotations, inputs.class_names)
+
+
+def _find_fates(dataset: OpenedDataset, inputs: Inputs, config: BrowseConfig) -> Fates:
+    with progress("box rows", "rows") as tick:
+        rows = read_box_rows(
+            inputs.tables,
+            inputs=dataset.recipe["inputs"],
+            limit=config.limit or DEFAULT_PHOTOS,
+            anonymous=config.anonymous,
+            progress=tick,
+        )
+    with progress("drops and indexes", "files") as tick:
+        return find_fates(dataset, rows, progress=tick)
+
+
+def _report(fates: Fates, dataset: OpenedDataset) -> None:
+    """Print the boxes by fate, and whether they are those of the manifest."""
+    for fate, count in fates.counts.most_common():
+        say(f"  {count:>12,}  {fate}")
+    if fates.nameless:
+        say(f"  {fates.nameless:>12,}  rows that belong to no photo, not shown")
+    for line in fates.missing:
+        say(f"left out: {line}")
+    if not fates.everything:
+        say(f"these are the boxes of {len(fates.photos):,} photos, a seeded choice; --limit takes more")
+    elif dataset.manifest:
+        off = differences(fates, dataset.manifest["totals"])
+        say("the manifest counts the same" if not off else f"the manifest counts otherwise: {'; '.join(off)}")

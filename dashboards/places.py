@@ -1,0 +1,35 @@
+"""Places: where a page or a table is to be written -> refused at once, or written complete."""
+
+import os
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.storage.retries import with_retries
+from pipeline.storage.urls import absolute, filesystem, is_local
+from pipeline.storage.whole_files import write_aside
+from pipeline.storage.writable import refuse_unwritable
+
+
+def refuse_bad_place(flag: str, file: str) -> None:
+    """Refuse a local place where a file cannot be written, before any work is done.
+
+    Raises:
+        InputError: naming what is in the way.
+    """
+    if not is_local(file):
+        return
+    path = Path(absolute(file))
+    if path.is_dir():
+        raise InputError(f"{flag} {file}: is a folder; give the name of a page, such as {file.rstrip('/')}/page.html")
+    if not path.parent.exists():
+        raise InputError(f"{flag} {file}: there is no folder {path.parent}; make it, or give another place")
+    refuse_unwritable(f"{flag} {file}", path.parent)
+
+
+def write_file(file: str, content: bytes) -> None:
+    """Write a page or table, complete or not at all."""
+    if is_local(file):
+        write_aside(Path(absolute(file)), content, writer=str(os.getpid()))
+    else:
+        fs, path = filesystem(file)
+        with_retries(lambda: fs.pipe_file(path, content))

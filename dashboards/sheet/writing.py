@@ -1,0 +1,61 @@
+"""Writing: a folder and flags -> its sheet, complete on disk, and what is said of it."""
+
+from tqdm import tqdm
+
+from dashboards.conditions import parse_condition
+from dashboards.config import BrowseConfig
+from dashboards.places import write_file
+from dashboards.rows import choose_rows, open_rows
+from pipeline.errors import InputError
+from pipeline.storage.folder import Folder
+
+
+def sheet_of_dataset(folder: Folder, config: BrowseConfig) -> int:
+    """Write the sheet of a dataset; return the exit code."""
+    conditions = [parse_condition(text) for text in config.where]
+    dataset = open_rows(folder)
+    # Pictures bring OpenCV and safetensors: what is refused above does without.
+    from dashboards.origins import open_reader
+    from dashboards.sheet.page import DEFAULT_SAMPLES, make_sheet
+
+    with tqdm(desc="indexes", total=len(dataset.shards), unit=" shards", leave=False, delay=1) as bar:
+        limit = config.limit or DEFAULT_SAMPLES
+        chosen = choose_rows(dataset, conditions, limit=limit, progress=lambda read: bar.update(read - bar.n))
+    reader = open_reader(dataset, config)
+    with tqdm(desc="pictures", total=len(chosen.table), unit=" samples", leave=False, delay=1) as bar:
+        sheet = make_sheet(dataset, chosen, reader, where=config.where, progress=lambda made: bar.update(made - bar.n))
+    write_file(config.sheet, sheet.html)
+    matched = f"{chosen.matched:,} that match, of " if conditions else ""
+    print(f"{sheet.shown:,} of {matched}{dataset.samples:,} samples, {len(sheet.html) / 2**20:.1f} MiB")
+    if sheet.failed:
+        print(f"{sheet.failed:,} of them cannot be shown: their shards are gone or damaged; their cards say which")
+    for line in chosen.missing:
+        print(f"left out: {line}")
+    more = f"; --limit {min(4 * sheet.shown, chosen.matched)} shows more" if sheet.shown < chosen.matched else ""
+    print(f"sheet: {config.sheet}  (open it in a browser{more})")
+    return 0
+
+
+def sheet_of_edits(config: BrowseConfig) -> int:
+    """Write the sheet of a folder of edits; return the exit code.
+
+    Raises:
+        InputError: there are none in it.
+    """
+    from dashboards.edits import read_edits
+    from dashboards.sheet.edits_page import DEFAULT_EDITS, make_edits_sheet
+
+    edits = read_edits(config.dataset)
+    if config.where:
+        raise InputError("--where: chooses samples of a dataset; leave it out for a folder of edits")
+    with tqdm(desc="edits", total=len(edits.edits), unit=" edits", leave=False, delay=1) as bar:
+        limit = config.limit or DEFAULT_EDITS
+        sheet = make_edits_sheet(edits, limit=limit, progress=lambda made: bar.update(made - bar.n))
+    write_file(config.sheet, sheet.html)
+    print(f"{sheet.shown:,} of {len(edits.edits):,} edits, {len(sheet.html) / 2**20:.1f} MiB")
+    if sheet.failed:
+        print(f"{sheet.failed:,} pictures cannot be shown; the page says why at their place")
+    for line in edits.notes:
+        print(f"left out: {line}")
+    print(f"sheet: {config.sheet}  (open it in a browser)")
+    return 0

@@ -1,0 +1,126 @@
+"""Session: flags and a folder -> its FiftyOne datasets: built and served until Ctrl-C, read back, or forgotten."""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dashboards.app.database import check_database, open_database
+from dashboards.config import BrowseConfig
+from dashboards.console import say
+from dashboards.loading import Loaded
+from dashboards.names import dataset_name
+from pipeline.errors import InputError
+from pipeline.storage.folder import Folder
+from pipeline.storage.urls import absolute, filesystem
+
+PANELS = Path(__file__).parent.parent / "panels"
+PLUGINS = "FIFTYONE_PLUGINS_DIR"
+
+
+def refuse_no_fiftyone() -> None:
+    """Refuse at once where FiftyOne or its database is missing.
+
+    Raises:
+        InputError: with the one command that installs it, or the page that does without.
+    """
+    if importlib.util.find_spec("fiftyone") is None:
+        raise InputError(
+            "FiftyOne is not installed: pip install 'pbe-pretrain[dashboards]'; or give --sheet page.html, one HTML "
+            "file that needs nothing"
+        )
+    check_database()
+
+
+def show(folder: Folder, loaded: Loaded, config: BrowseConfig) -> int:
+    """Build a folder's datasets and serve them until Ctrl-C; with --extract, write their pictures instead.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        InputError: the port is taken, or there is no database.
+    """
+    from dashboards.app.server import bind_port, serve
+
+    name = dataset_name(folder.url)
+    if config.extract:
+        with _fiftyone():
+            from dashboards.views.building import build
+
+            build(name, loaded, config)
+        say(f"pictures: {config.extract}; in stock FiftyOne: fiftyone app launch {name}")
+        return 0
+    with bind_port(config.port) as listener, _fiftyone():
+        from dashboards.views.building import build
+
+        shown = build(name, loaded, config)
+        for dataset, what in shown.datasets.items():
+            say(f"  {dataset}: {what}")
+        serve(listener, shown, first=next(iter(shown.datasets)))
+    return 0
+
+
+def list_tagged(folder: Folder, config: BrowseConfig) -> int:
+    """Write the tagged boxes of a folder's datasets as CSV; return the exit code.
+
+    Raises:
+        InputError: FiftyOne holds nothing of this folder, or nothing in it is tagged.
+    """
+    with _fiftyone():
+        from dashboards.views.tagged import tagged_boxes, to_csv
+
+        rows = tagged_boxes(_datasets(folder))
+    if not rows:
+        raise InputError(f"{folder.url}: nothing in it is tagged; tag samples or boxes in FiftyOne first")
+    fs, path = filesystem(absolute(config.tagged))
+    fs.pipe_file(path, to_csv(rows))
+    say(f"{len(rows):,} tagged boxes and photos: {config.tagged}")
+    say(f"for a dataset without them: ray_jobs/shard_openimages.py ... --deny {config.tagged} --out ANOTHER")
+    return 0
+
+
+def forget(folder: Folder) -> int:
+    """Remove a folder's datasets from FiftyOne; return the exit code.
+
+    Raises:
+        InputError: it holds none.
+    """
+    with _fiftyone():
+        from dashboards.app.named import forget as forget_named
+
+        names = [dataset.name for dataset in _datasets(folder)]
+        for name in names:
+            forget_named(name)
+    say(f"forgotten: {', '.join(names)}")
+    return 0
+
+
+@contextmanager
+def _fiftyone() -> Iterator[None]:
+    """Open the database that FiftyOne is to use, before it is imported."""
+    check_database()
+    os.environ.setdefault(PLUGINS, str(PANELS))
+    with open_database() as database:
+        say(f"starting FiftyOne; {database}")
+        yield
+
+
+def _datasets(folder: Folder) -> list[Any]:
+    """Load what FiftyOne holds of a folder.
+
+    Raises:
+        InputError: nothing.
+    """
+    import fiftyone as fo
+
+    from dashboards.app.named import names
+    from dashboards.views.building import ENDINGS
+
+    wanted = [dataset_name(folder.url) + ending for ending in ENDINGS]
+    found = [fo.load_dataset(name) for name in names() if name in wanted]
+    if not found:
+        raise InputError(f"{folder.url}: FiftyOne holds nothing of it; look at it first: browse.py {folder.url}")
+    return found
