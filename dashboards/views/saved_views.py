@@ -51,7 +51,7 @@ def _colours() -> Any:
     repaint = [{"intTarget": REPAINT, "color": MASK_COLOUR}]
     return fo.ColorScheme(
         color_by="field",
-        opacity=0.35,
+        opacity=0.7,
         fields=[
             {"path": "box", "fieldColor": BOX_COLOUR},
             {"path": "mask_outline", "fieldColor": MASK_COLOUR},

@@ -53,13 +53,13 @@ def show(folder: Folder, loaded: Loaded, config: BrowseConfig) -> int:
             build(name, loaded, config)
         say(f"pictures: {config.extract}; in stock FiftyOne: fiftyone app launch {name}")
         return 0
-    with bind_port(config.port) as listener, _fiftyone():
+    with bind_port(config.port or None) as listener, _fiftyone():
         from dashboards.views.building import build
 
         shown = build(name, loaded, config)
         for dataset, what in shown.datasets.items():
             say(f"  {dataset}: {what}")
-        serve(listener, shown, first=next(iter(shown.datasets)))
+        serve(listener, shown, path=f"/datasets/{next(iter(shown.datasets))}", say=say)
     return 0
 
 

@@ -1,17 +1,9 @@
 """Shown: what is to be looked at: FiftyOne datasets, and where their pictures come from."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from dashboards.app.media import Pictures
 from dashboards.views.sample_media import Media
-
-
-class Pictures(Protocol):
-    """Pictures by the names that documents hold."""
-
-    def picture(self, name: str) -> Media | None:
-        """Make the picture of a name; None: no such name."""
-        ...
 
 
 @dataclass
