@@ -42,6 +42,9 @@ class ShardConfig:
     filters: tuple[str, ...] = ("area",)
     """Box filters, in order. Presets: `area` (the paper's: relative area in [0.02, 0.8]) and `clean`. Rules:
     area=LOW:HIGH, aspect=MAX, group_of, depiction, inside, truncated, occluded, allow=LABEL+LABEL, deny=LABEL+LABEL."""
+    deny: str = ""
+    """CSV of boxes that no draw may take, as `dashboards/browse.py --tagged` writes it: image_id, box_id (empty: all
+    boxes of the photo), label, XMin, YMin, XMax, YMax. It is the last filter; the reason is `denied`."""
     boxes_frame: Literal["stored", "exif"] = "stored"
     """Where no Rotation is given: boxes were drawn on the stored pixels (`stored`: EXIF turns photo and boxes) or on
     the upright photo (`exif`: EXIF turns the photo only)."""

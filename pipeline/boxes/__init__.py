@@ -7,5 +7,6 @@ Files in the order of the flow:
     malformed     BOXES -> why a row cannot be a box
     tables        tables -> BOXES, streamed: all of the above
     filters       BOXES -> the first rule that drops each row
+    denied        the CSV of --deny -> boxes, and photos, to be taken out
     class_names   a table of labels -> label -> name
 """

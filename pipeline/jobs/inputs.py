@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.boxes.class_names import read_class_names
+from pipeline.boxes.denied import DeniedBoxes, read_denied
 from pipeline.boxes.filters import Rule, parse_filters
 from pipeline.boxes.tables import check_tables, list_tables
 from pipeline.config import SAMPLE_PHOTOS, ShardConfig
@@ -28,10 +29,16 @@ class CheckedInputs:
 
     config: ShardConfig  # all paths absolute
     rules: tuple[Rule, ...]
+    denied: DeniedBoxes | None
     tables: list[str]
     image_info: list[str]
     class_names: dict[str, str]
     store: PhotoStore
+
+    @property
+    def rule_specs(self) -> list[str]:
+        """All rules that drop boxes, in order, as a recipe holds them."""
+        return [*(rule.spec for rule in self.rules), *([self.denied.spec] if self.denied else [])]
 
     @property
     def work_paths(self) -> list[str]:
@@ -60,6 +67,7 @@ def check_inputs(config: ShardConfig, *, store: PhotoStore | None = None) -> Che
     return CheckedInputs(
         config=config,
         rules=rules,
+        denied=read_denied(config.deny) if config.deny else None,
         tables=tables,
         image_info=list_tables(config.image_info, anonymous=config.anonymous),
         class_names=read_class_names(config.classes, anonymous=config.anonymous) if config.classes else {},
@@ -103,6 +111,7 @@ def _with_absolute_paths(config: ShardConfig) -> ShardConfig:
         images=tuple(map(absolute, config.images)),
         image_info=tuple(map(absolute, config.image_info)),
         classes=absolute(config.classes) if config.classes else "",
+        deny=absolute(config.deny) if config.deny else "",
         vae=absolute(config.vae) if Path(config.vae).exists() else config.vae,
         clip=absolute(config.clip) if Path(config.clip).exists() else config.clip,
     )

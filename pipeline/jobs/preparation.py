@@ -5,12 +5,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
+from pipeline.boxes.denied import DENIED_RULE, DeniedBoxes
 from pipeline.config import ShardConfig
 from pipeline.encoders.facts import EncoderFacts
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
 from pipeline.jobs.inputs import CheckedInputs, probe_photos, stamp
 from pipeline.photos.store import PhotoStore
+from pipeline.planning.denials import ABSENT, IDLE, USED
 from pipeline.planning.plan import PlanDraft, draft_plan
 from pipeline.planning.plan_files import PLAN, read_units
 from pipeline.planning.row_counts import Plan, PlanInputs
@@ -84,7 +86,7 @@ def prepare(
     recipe = make_recipe(
         config,
         device=device,
-        rules=[rule.spec for rule in checked.rules],
+        rules=checked.rule_specs,
         vae=asdict(encoders.vae),
         clip=asdict(encoders.clip),
         class_names=checked.class_names,
@@ -92,7 +94,7 @@ def prepare(
     # Whatever the tables hold, another recipe is refused before they are read.
     anew = _refuse_differences(config, out, _differences(config, out, finished, recipe))
     inputs = _plan_inputs(checked)
-    key = _plan_key(inputs, checked.store)
+    key = _plan_key(inputs, checked)
     plan = None if anew else _earlier_plan(out, key)
     if plan:
         say("taking up the plan of the earlier run")
@@ -100,6 +102,8 @@ def prepare(
         say(f"planning from {len(inputs.tables)} box table{'s' if len(inputs.tables) > 1 else ''}")
         plan, finished = _plan_anew(checked, out, inputs, recipe=recipe, finished=finished, progress=progress)
         out.write(f"{PLAN}/key", key.encode())
+    if checked.denied:
+        say(_describe_denials(checked.denied, plan))
     recipe["inputs"] = plan.inputs
     probe_photos(checked.store, out, config)
     if not finished:
@@ -172,11 +176,20 @@ def _refuse_differences(config: ShardConfig, out: Folder, differences: list[str]
     return bool(differences)
 
 
-def _refuse_empty(draft: PlanDraft, recipe: Json) -> None:
+def _describe_denials(denied: DeniedBoxes, plan: Plan) -> str:
+    used, idle, absent = (plan.deny_rows.get(use, 0) for use in (USED, IDLE, ABSENT))
+    return (
+        f"--deny {denied.url}: {plan.filtered.get(DENIED_RULE, 0):,} boxes denied by {used:,} of {len(denied.rows):,} "
+        f"rows (dropped already: {idle:,}; not in the tables: {absent:,})"
+    )
+
+
+def _refuse_empty(draft: PlanDraft, checked: CheckedInputs) -> None:
     plan = draft.plan
     if not plan.units:
+        deny = " and --deny" if checked.denied else ""
         raise InputError(
-            f"--filters {' '.join(recipe['filters'])}: keep none of the {plan.rows} boxes "
+            f"--filters {' '.join(rule.spec for rule in checked.rules)}{deny}: keep none of the {plan.rows} boxes "
             f"(malformed {plan.malformed}, filtered {plan.filtered}); loosen them"
         )
 
@@ -199,7 +212,7 @@ def _plan_anew(
         InputError: no box is left, or the output holds the work of other tables.
     """
     with draft_plan(inputs, places=checked.store.places(), out=out, progress=progress) as draft:
-        _refuse_empty(draft, recipe)
+        _refuse_empty(draft, checked)
         differences = _differences(checked.config, out, finished, {**recipe, "inputs": draft.plan.inputs})
         if _refuse_differences(checked.config, out, differences):
             for name in OUTPUTS:
@@ -214,6 +227,7 @@ def _plan_inputs(checked: CheckedInputs) -> PlanInputs:
         tables=tuple(checked.tables),
         image_info=tuple(checked.image_info),
         rules=checked.rules,
+        denied=checked.denied,
         seed=config.seed,
         split_shares=config.split_shares,
         photos_per_unit=config.photos_per_unit,
@@ -222,16 +236,13 @@ def _plan_inputs(checked: CheckedInputs) -> PlanInputs:
     )
 
 
-def _plan_key(inputs: PlanInputs, store: PhotoStore) -> str:
-    """Digest all that a plan depends on; files by their stamps."""
-    return digest_of(
-        {
-            **asdict(replace(inputs, rules=())),
-            "rules": [rule.spec for rule in inputs.rules],
-            "archives": store.archives,
-            "files": [stamp(url, inputs.anonymous) for url in (*inputs.tables, *inputs.image_info, *store.archives)],
-        }
-    )
+def _plan_key(inputs: PlanInputs, checked: CheckedInputs) -> str:
+    """Digest all that a plan depends on; files by their stamps, --deny by its content."""
+    plain = asdict(replace(inputs, rules=(), denied=None))
+    del plain["denied"]  # which `rules` names
+    archives = checked.store.archives
+    files = [stamp(url, inputs.anonymous) for url in (*inputs.tables, *inputs.image_info, *archives)]
+    return digest_of({**plain, "rules": checked.rule_specs, "archives": archives, "files": files})
 
 
 def _earlier_plan(out: Folder, key: str) -> Plan | None:

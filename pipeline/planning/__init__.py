@@ -5,7 +5,8 @@ Files in the order of the flow:
     row_counts      what a plan is made from, and what became of every row
     hashing         a column of ids -> 64-bit hashes
     spill           a stream of tables -> partitions by hash on local disk
-    spilled_tables  box, image-info and tar tables -> such partitions
+    spilled_tables  box, image-info and tar tables, and --deny -> such partitions
+    denials         a partition of boxes and of --deny -> which boxes are denied
     box_fates       a partition of boxes -> kept boxes, drops, counts
     photo_order     kept boxes -> the order of photos and draws, and their splits
     plan_files      photos in that order -> units on disk, and back

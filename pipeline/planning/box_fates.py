@@ -1,4 +1,4 @@
-"""Box fates: the boxes of a partition -> kept boxes, drops and counts."""
+"""Box fates: the boxes of a partition, and denials -> kept boxes, drops and counts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,9 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.boxes.denied import DENIED_RULE
 from pipeline.boxes.filters import first_rule_position
 from pipeline.boxes.malformed import MALFORMED, malformed_position
 from pipeline.errors import InputError
+from pipeline.planning.denials import find_denied
 from pipeline.planning.hashing import U64
 from pipeline.planning.row_counts import Judged, PlanInputs
 from pipeline.planning.spill import HASH_COLUMN
@@ -20,14 +22,15 @@ from schemas.boxes import COORDINATE_COLUMNS, FLAG_COLUMNS, ID_COLUMN, LABEL_COL
 from schemas.drops import DROPS, Drop
 
 
-def judge(rows: pa.Table, inputs: PlanInputs) -> Judged:
+def judge(rows: pa.Table, denied: pa.Table, inputs: PlanInputs) -> Judged:
     """Number each photo's boxes, and part the rows into kept boxes and DROPS.
 
     Args:
         rows: a partition of BOXES with their hashes, sorted by hash.
+        denied: the same partition of DENIED.
 
     Raises:
-        InputError: two image ids have the same hash.
+        InputError: two image ids have the same hash, or a row of --deny has another box than its table.
     """
     # In rows sorted by the hash of their image id, each photo is one run: `photo` numbers the runs, and `box_id` the
     # rows within each, in input order and before any box is dropped.
@@ -42,6 +45,12 @@ def judge(rows: pa.Table, inputs: PlanInputs) -> Judged:
     filtered = np.where(malformed < 0, first_rule_position(rows, list(inputs.rules)), -1)
     keep = (malformed < 0) & (filtered < 0)
 
+    # Denial is the last rule: it takes out what the others have kept.
+    url = inputs.denied.url if inputs.denied else ""
+    denials = find_denied(rows, denied, photo=photo, malformed=malformed >= 0, kept=keep, url=url)
+    filtered[keep & denials.boxes] = len(inputs.rules)
+    keep &= ~denials.boxes
+
     # Rows without an image id form a run, but belong to no photo, and get no box id.
     nameless = malformed == MALFORMED.index("no_image_id")
     is_photo = ~nameless[first_row]
@@ -51,7 +60,7 @@ def judge(rows: pa.Table, inputs: PlanInputs) -> Judged:
 
     rows = rows.append_column("box_id", pa.array(box_id, mask=nameless)).append_column("photo", pa.array(photo))
     dropped = ~keep
-    rule_names = [rule.name for rule in inputs.rules]
+    rule_names = [*(rule.name for rule in inputs.rules), DENIED_RULE]
     box_drops = _box_drops(
         rows.filter(pa.array(dropped)),
         malformed=_names_at(malformed[dropped], MALFORMED),
@@ -64,6 +73,7 @@ def judge(rows: pa.Table, inputs: PlanInputs) -> Judged:
         filtered=_count(filtered, rule_names),
         photos=int(is_photo.sum()),
         photos_without_kept_box=len(photos_without_kept_box),
+        deny_rows=denials.uses,
     )
 
 

@@ -21,7 +21,7 @@ from pipeline.planning.hashing import hash_strings
 from pipeline.planning.photo_order import cut_at_limit, photos_in_order
 from pipeline.planning.plan_files import PLAN, PhotosIntoUnits
 from pipeline.planning.row_counts import Judged, Plan, PlanInputs
-from pipeline.planning.spilled_tables import spill_boxes, spill_places, spill_rotations
+from pipeline.planning.spilled_tables import spill_boxes, spill_denied, spill_places, spill_rotations
 from pipeline.rng import seed_for
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import filesystem
@@ -83,21 +83,22 @@ def draft_plan(
         progress: called with the number of rows read so far.
 
     Raises:
-        InputError: a table turns out unreadable.
+        InputError: a table turns out unreadable, or a row of --deny has another box than the tables.
     """
     plan = Plan()
     partitions = max(1, min(4096, sum(_size(url, inputs.anonymous) for url in inputs.tables) // PARTITION_BYTES))
     with tempfile.TemporaryDirectory(prefix="pbe-plan-") as scratch, out.scratch() as built:
-        # Boxes, rotations and places are cut at the same hashes: all that is known of a photo meets in one partition.
+        # All tables are cut at the same hashes: what is known of a photo meets in one partition.
         folder = Path(scratch)
         hash_ids = functools.partial(hash_strings, salt=seed_for(inputs.seed, "plan"))
         boxes, wrong_width = spill_boxes(inputs, plan, folder / "boxes", hash_ids, partitions, progress)
         rotations = spill_rotations(inputs, plan, folder / "rotations", hash_ids, partitions)
+        denied = spill_denied(inputs, folder / "denied", hash_ids, partitions)
         archived = spill_places(places, folder / "places", hash_ids, partitions)
         drops = [built / f"drops-{part}.parquet" for part in range(partitions)]
 
         def judge_part(part: int) -> Judged:
-            judged = judge(boxes.read(part), inputs)
+            judged = judge(boxes.read(part), denied.read(part), inputs)
             write_drops(judged.drops, wrong_width if part == 0 else [], drops[part])
             kept = photos_in_order(judged.kept, rotations.read(part), archived.read(part), inputs)
             return replace(judged, kept=kept)

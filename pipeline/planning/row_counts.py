@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.boxes.denied import DeniedBoxes
 from pipeline.boxes.filters import Rule
 
 
@@ -26,6 +27,7 @@ class Plan:
     units: int = 0
     inputs: list[dict[str, Any]] = field(default_factory=list)  # role, bytes, rows, sha256 of each table
     box_drop_files: int = 0
+    deny_rows: dict[str, int] = field(default_factory=dict)  # rows of --deny, by their use
 
     def add(self, judged: "Judged") -> None:
         """Take the counts of one partition."""
@@ -34,6 +36,7 @@ class Plan:
         self.kept += len(judged.kept)
         self.photos += judged.photos
         self.photos_without_kept_box += judged.photos_without_kept_box
+        self.deny_rows = dict(Counter(self.deny_rows) + judged.deny_rows)
 
     def check(self) -> None:
         """Check that no row is lost.
@@ -59,6 +62,7 @@ class PlanInputs:
     photos_per_unit: int
     limit: int
     anonymous: bool
+    denied: DeniedBoxes | None = None
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,4 @@ class Judged:
     filtered: Counter[str]
     photos: int
     photos_without_kept_box: int
+    deny_rows: Counter[str]

@@ -1,4 +1,4 @@
-"""Spilled tables: box tables, image-info tables and PLACES -> partitions on local disk, by hash of the photo."""
+"""Spilled tables: box and image-info tables, DENIED and PLACES -> partitions on local disk, by hash of the photo."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.ahead import work_ahead
+from pipeline.boxes.denied import DENIED
 from pipeline.boxes.hashed_files import TableDigest
 from pipeline.boxes.tables import stream_boxes, stream_columns
 from pipeline.errors import InputError
@@ -20,6 +21,7 @@ from pipeline.planning.spill import Spill, partitioned
 from schemas.boxes import BOXES, ID_COLUMN
 from schemas.drops import Drop
 from schemas.plan import PLACES
+from schemas.tagged import TAGGED_ID
 
 ROTATIONS = pa.schema([pa.field("image_id", pa.string()), pa.field("rotation", pa.float32())])
 
@@ -83,6 +85,16 @@ def spill_rotations(
         if not digest.rows:
             raise InputError(f"{url}: no rows; give an image-info table with {ID_COLUMN} and Rotation")
         plan.inputs.append({"role": "image_info", **_digest_fields(digest)})
+    spill.close()
+    return spill
+
+
+def spill_denied(inputs: PlanInputs, folder: Path, hash_ids: Callable[[pa.Array], U64], partitions: int) -> Spill:
+    """Spill the rows of --deny, if it is given."""
+    spill = Spill(folder, DENIED, partitions=partitions)
+    if inputs.denied:
+        rows = inputs.denied.rows
+        spill.add(*partitioned(rows, hash_ids(rows[TAGGED_ID].combine_chunks()), partitions=partitions))
     spill.close()
     return spill
 

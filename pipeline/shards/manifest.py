@@ -204,4 +204,4 @@ def refuse_other_version(out: Folder, version: Any) -> None:
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= 200 else f"{text[:197]}..."  # a preset of filters and the digest of --deny fit

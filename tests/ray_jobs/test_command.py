@@ -10,7 +10,7 @@ from ray_jobs.command import parse_shard_config
 
 FLAGS = [
     *("boxes", "images", "image-info", "classes", "out", "draws", "resolution", "photos-per-unit", "split-shares"),
-    *("vae", "clip", "filters", "boxes-frame", "keep-source", "device", "dtype", "encode-batch", "encoders"),
+    *("vae", "clip", "filters", "deny", "boxes-frame", "keep-source", "device", "dtype", "encode-batch", "encoders"),
     *("cpus-per-gpu", "seed", "limit", "max-photo-failures", "overwrite"),
 ]
 ROOT = Path(__file__).parent.parent.parent

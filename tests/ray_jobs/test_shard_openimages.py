@@ -1,3 +1,4 @@
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from tests.ray_jobs.conftest import Run
 from tests.ray_jobs.head import ROOT, Head
 from tests.ray_jobs.killing import hashes
+from tests.tagged import read_index, write_tagged
 
 SMALL = ("--resolution", "64", "--draws", "1", "--encoders", "1")
 
@@ -214,3 +216,25 @@ def test_a_shipped_working_dir_needs_an_absolute_output_and_runs_the_shipped_cod
     assert done.returncode == 0, done.stdout + done.stderr
     assert "working_dir_files" in next(line for line in done.stdout.splitlines() if line.startswith("code: "))
     assert hashes(tmp_path / "d") == hashes(dataset)
+
+
+def test_denied_boxes_leave_the_next_dataset_and_a_list_of_other_tables_is_refused(
+    drive: Run, dataset: Path, tmp_path: Path
+) -> None:
+    first, *others = read_index(dataset)
+    photo = next(row["image_id"] for row in others if row["image_id"] != first["image_id"])
+    tagged = tmp_path / "tagged.csv"
+    write_tagged(tagged, [first, {"image_id": photo}, {"image_id": "none"}])
+    flags = ("--out", tmp_path / "d", *SMALL, "--deny", tagged)
+    done = drive("shard_openimages.py", *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = rf"--deny {tagged}: \d+ boxes denied by 2 of 3 rows \(dropped already: 0; not in the tables: 1\)"
+    assert re.search(said, done.stdout), done.stdout
+    left = {(row["image_id"], row["box_id"]) for row in read_index(tmp_path / "d")}
+    assert (first["image_id"], first["box_id"]) not in left and photo not in {image_id for image_id, _ in left}
+    assert drive("verify_shards.py", tmp_path / "d").returncode == 0
+    assert "nothing to do" in drive("shard_openimages.py", *flags).stdout
+    write_tagged(tagged, [{**first, "box_source": [0.25, 0.25, 0.5, 0.5]}])
+    for out, said in ((tmp_path / "d", "began with another recipe (filters: "), (tmp_path / "e", "line 2: box ")):
+        refused = drive("shard_openimages.py", "--out", out, *SMALL, "--deny", tagged)
+        assert refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr
