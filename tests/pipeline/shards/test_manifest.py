@@ -9,6 +9,7 @@ from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from tests.pipeline.conftest import problems
+from tests.tagged import read_index, write_tagged
 
 Make = Callable[..., PreparedJob]
 
@@ -78,8 +79,10 @@ def test_fewer_draws_than_there_are_is_refused(make: Make, dataset: Path) -> Non
         make(dataset, draws=1)
 
 
-def test_overwrite_with_a_mistake_removes_nothing(make: Make, dataset: Path) -> None:
-    for mistake in ({"filters": ("big",)}, {"vae": "/none"}, {"boxes": ("/none.csv",)}):
+def test_overwrite_with_a_mistake_removes_nothing(make: Make, dataset: Path, tmp_path: Path) -> None:
+    write_tagged(tmp_path / "other.csv", [{**read_index(dataset)[0], "box_source": [0.0, 0.0, 1.0, 1.0]}])
+    denials = ({"deny": "/none.csv"}, {"deny": str(tmp_path / "other.csv")})
+    for mistake in ({"filters": ("big",)}, {"vae": "/none"}, {"boxes": ("/none.csv",)}, *denials):
         with pytest.raises(InputError):
             make(dataset, overwrite=True, **mistake)
         assert problems(dataset) == []
