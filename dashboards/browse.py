@@ -44,10 +44,12 @@ def _browse(arguments: list[str]) -> int:
 
 
 def _write_sheet(kind: Kind, folder: Folder, config: BrowseConfig) -> int:
-    from dashboards.sheet.writing import sheet_of_dataset, sheet_of_edits
+    from dashboards.sheet.writing import sheet_of_dataset, sheet_of_edits, sheet_of_training
 
     if kind is Kind.DATASET:
         return sheet_of_dataset(folder, config)
+    if kind is Kind.TRAINING:
+        return sheet_of_training(config)
     return sheet_of_edits(config)
 
 

@@ -35,6 +35,8 @@ class BrowseConfig:
     """Image-info CSV, whose Rotation turns photos. Default: as for --images."""
     classes: str = ""
     """Class names CSV. Default: as for --images."""
+    beside: tuple[str, ...] = ()
+    """Further trainings, whose losses a training's sheet draws in the same figure."""
     vae: str = ""
     """The VAE that the dataset was encoded with, to decode sources that are neither stored nor found: a diffusers
     folder or hub id, or `untrained`."""

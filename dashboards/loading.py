@@ -102,7 +102,7 @@ def load_training(folder: Folder, config: BrowseConfig) -> LoadedTraining:
     run = read_training(folder.url)
     say(f"{folder.url}: step {run.rows[-1]['step'] if run.rows else 0:,}, newest checkpoint {run.checkpoint or 'none'}")
     step, losses = losses_by_key(run) if run.tables else (0, {})
-    validation = _load_validation(run, losses, config) if losses else None
+    validation = load_validation(run, losses, config) if losses else None
     if not run.grids and validation is None:
         raise InputError(
             f"{folder.url}: neither sample grids nor validation losses yet; see --grid-every and --eval-every of "
@@ -123,7 +123,7 @@ def load_edits(folder: Folder) -> Edits:
     return edits
 
 
-def _load_validation(run: TrainingRun, losses: dict[str, dict[str, Any]], config: BrowseConfig) -> LoadedSamples | None:
+def load_validation(run: TrainingRun, losses: dict[str, dict[str, Any]], config: BrowseConfig) -> LoadedSamples | None:
     """Load the samples of which there are losses, in the order of these."""
     data = Folder(str(run.config["data"]), bool(run.config.get("anonymous")))
     try:

@@ -2,14 +2,15 @@
 
 Files in the order of the flow:
 
-    thumbnails  pixels -> small pictures as data URIs
-    cards       index rows -> what the page shows of each sample
-    charts      totals and rows -> bars and histograms
-    curves      the logs of trainings -> their losses as SVG
-    page        cards and charts -> HTML
-    edit_cards  edits -> what the page shows of each
-    edits_page  edit cards -> HTML
-    writing     a folder and flags -> its sheet on disk
+    thumbnails     pixels -> small pictures as data URIs
+    cards          index rows -> what the page shows of each sample
+    charts         totals and rows -> bars and histograms
+    curves         the logs of trainings -> their losses as SVG
+    page           cards and charts -> HTML
+    edit_cards     edits -> what the page shows of each
+    edits_page     edit cards -> HTML
+    training_page  log, grids and worst validation samples -> HTML
+    writing        a folder and flags -> its sheet on disk
 
 The pages themselves, their style and their script lie in templates/.
 """

@@ -66,7 +66,7 @@ def make_sheet(
         cards=cards,
         failed=failed,
         origins=_count_origins(cards),
-        filters=_filters(cards),
+        filters=card_filters(cards),
         grid=GRID,
         funnel=funnel_bars(dataset),
         classes=class_bars(chosen.table),
@@ -92,6 +92,23 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.1f}%" if abs(share) < 0.0995 else f"{100 * share:.0f}%"
 
 
+def card_filters(cards: Sequence[Card]) -> list[Filter]:
+    """List what there is to choose from; what all samples have in common is no choice."""
+    values = {
+        ("label", "class"): [card.row["label_name"] for card in cards],
+        ("split", "split"): [card.row["split"] for card in cards],
+        ("shape", "mask"): [card.row["mask_shape"] for card in cards],
+        ("fit", "fit"): [card.row["fit"] for card in cards],
+        ("source", "source"): [card.pictures.origin if card.pictures else "none" for card in cards],
+        ("exemplar", "exemplar"): [card.exemplar for card in cards],
+    }
+    return [
+        Filter(name, title, tuple(sorted(Counter(map(str, found)).items())))
+        for (name, title), found in values.items()
+        if len(set(found)) > 1
+    ]
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -115,20 +132,3 @@ def _count_origins(cards: Sequence[Card]) -> list[tuple[str, int]]:
     """Say where the sources come from, and how many from where."""
     counts = Counter(card.pictures.origin for card in cards if card.pictures)
     return [(words, counts[origin]) for origin, words in ORIGINS.items() if counts[origin]]
-
-
-def _filters(cards: Sequence[Card]) -> list[Filter]:
-    """List what there is to choose from; what all samples have in common is no choice."""
-    values = {
-        ("label", "class"): [card.row["label_name"] for card in cards],
-        ("split", "split"): [card.row["split"] for card in cards],
-        ("shape", "mask"): [card.row["mask_shape"] for card in cards],
-        ("fit", "fit"): [card.row["fit"] for card in cards],
-        ("source", "source"): [card.pictures.origin if card.pictures else "none" for card in cards],
-        ("exemplar", "exemplar"): [card.exemplar for card in cards],
-    }
-    return [
-        Filter(name, title, tuple(sorted(Counter(map(str, found)).items())))
-        for (name, title), found in values.items()
-        if len(set(found)) > 1
-    ]

@@ -1,5 +1,7 @@
 """Writing: a folder and flags -> its sheet, complete on disk, and what is said of it."""
 
+from dataclasses import replace
+
 from tqdm import tqdm
 
 from dashboards.conditions import parse_condition
@@ -33,6 +35,32 @@ def sheet_of_dataset(folder: Folder, config: BrowseConfig) -> int:
         print(f"left out: {line}")
     more = f"; --limit {min(4 * sheet.shown, chosen.matched)} shows more" if sheet.shown < chosen.matched else ""
     print(f"sheet: {config.sheet}  (open it in a browser{more})")
+    return 0
+
+
+def sheet_of_training(config: BrowseConfig) -> int:
+    """Write the sheet of a training; return the exit code.
+
+    Raises:
+        InputError: it has nothing to show yet, or is damaged; or so is one that is to stand beside it.
+    """
+    from dashboards.loading import load_validation
+    from dashboards.sheet.training_page import DEFAULT_WORST, WorstSamples, make_training_sheet
+    from dashboards.training_run import losses_by_key, read_training
+
+    run, *others = [read_training(url) for url in (config.dataset, *config.beside)]
+    step, losses = losses_by_key(run) if run.tables else (0, {})
+    limited = replace(config, limit=config.limit or DEFAULT_WORST)
+    samples = load_validation(run, losses, limited) if losses else None
+    worst = WorstSamples(samples.table.to_pylist(), losses, step, samples.reader) if samples else None
+    with tqdm(desc="pictures", total=len(worst.rows) if worst else 0, unit=" samples", leave=False, delay=1) as bar:
+        sheet = make_training_sheet(run, worst, beside=others, progress=lambda made: bar.update(made - bar.n))
+    write_file(config.sheet, sheet.html)
+    shown = f", the worst {sheet.shown:,} validation samples of step {step:,}" if sheet.shown else ""
+    print(f"{len(run.rows):,} steps, {len(run.grids):,} grids{shown}, {len(sheet.html) / 2**20:.1f} MiB")
+    if sheet.failed:
+        print(f"{sheet.failed:,} of them cannot be shown: their shards are gone or damaged; their cards say which")
+    print(f"sheet: {config.sheet}  (open it in a browser)")
     return 0
 
 
