@@ -35,6 +35,7 @@ class MeanMask(foo.Panel):  # type: ignore[misc]
         panel.plot(
             "heat_map",
             label=ctx.panel.get_state("title"),
+            height=560,
             layout={
                 "xaxis": {"visible": False, "constrain": "domain"},
                 "yaxis": {"visible": False, "autorange": "reversed", "scaleanchor": "x"},

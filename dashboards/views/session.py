@@ -2,8 +2,6 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,9 @@ from dashboards.config import BrowseConfig
 from dashboards.console import say
 from dashboards.loading import Loaded
 from dashboards.names import dataset_name
+from dashboards.places import write_file
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
-from pipeline.storage.urls import absolute, filesystem
 
 PANELS = Path(__file__).parent.parent / "panels"
 PLUGINS = "FIFTYONE_PLUGINS_DIR"
@@ -46,20 +44,16 @@ def show(folder: Folder, loaded: Loaded, config: BrowseConfig) -> int:
     from dashboards.app.server import bind_port, serve
 
     name = dataset_name(folder.url)
-    if config.extract:
-        with _fiftyone():
-            from dashboards.views.building import build
+    listener = None if config.extract else bind_port(config.port or None)
+    _start_fiftyone()
+    from dashboards.views.building import build
 
-            build(name, loaded, config)
-        say(f"pictures: {config.extract}; in stock FiftyOne: fiftyone app launch {name}")
-        return 0
-    with bind_port(config.port or None) as listener, _fiftyone():
-        from dashboards.views.building import build
-
-        shown = build(name, loaded, config)
-        for dataset, what in shown.datasets.items():
-            say(f"  {dataset}: {what}")
+    shown = build(name, loaded, config)
+    for dataset, what in shown.datasets.items():
+        say(f"  {dataset}: {what}")
+    if listener:
         serve(listener, shown, path=f"/datasets/{next(iter(shown.datasets))}", say=say)
+    say(f"pictures: {config.extract}; in stock FiftyOne: fiftyone app launch {name}")
     return 0
 
 
@@ -69,14 +63,13 @@ def list_tagged(folder: Folder, config: BrowseConfig) -> int:
     Raises:
         InputError: FiftyOne holds nothing of this folder, or nothing in it is tagged.
     """
-    with _fiftyone():
-        from dashboards.views.tagged import tagged_boxes, to_csv
+    _start_fiftyone()
+    from dashboards.views.tagged import tagged_boxes, to_csv
 
-        rows = tagged_boxes(_datasets(folder))
+    rows = tagged_boxes(_datasets(folder))
     if not rows:
         raise InputError(f"{folder.url}: nothing in it is tagged; tag samples or boxes in FiftyOne first")
-    fs, path = filesystem(absolute(config.tagged))
-    fs.pipe_file(path, to_csv(rows))
+    write_file(config.tagged, to_csv(rows))
     say(f"{len(rows):,} tagged boxes and photos: {config.tagged}")
     say(f"for a dataset without them: ray_jobs/shard_openimages.py ... --deny {config.tagged} --out ANOTHER")
     return 0
@@ -88,24 +81,20 @@ def forget(folder: Folder) -> int:
     Raises:
         InputError: it holds none.
     """
-    with _fiftyone():
-        from dashboards.app.named import forget as forget_named
+    _start_fiftyone()
+    from dashboards.app.named import forget as forget_named
 
-        names = [dataset.name for dataset in _datasets(folder)]
-        for name in names:
-            forget_named(name)
+    names = [dataset.name for dataset in _datasets(folder)]
+    for name in names:
+        forget_named(name)
     say(f"forgotten: {', '.join(names)}")
     return 0
 
 
-@contextmanager
-def _fiftyone() -> Iterator[None]:
+def _start_fiftyone() -> None:
     """Open the database that FiftyOne is to use, before it is imported."""
-    check_database()
     os.environ.setdefault(PLUGINS, str(PANELS))
-    with open_database() as database:
-        say(f"starting FiftyOne; {database}")
-        yield
+    say(f"starting FiftyOne; {open_database()}")
 
 
 def _datasets(folder: Folder) -> list[Any]:
