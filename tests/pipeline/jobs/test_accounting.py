@@ -18,6 +18,7 @@ from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.storage.folder import Folder
 from tests.pipeline.conftest import problems
+from tests.tagged import write_tagged
 
 Make = Callable[..., PreparedJob]
 Place = tuple[str, int]  # image_id, ordinal of the row within its photo, in input order
@@ -256,16 +257,25 @@ def test_every_row_of_any_table_ends_in_exactly_one_place(
     assert problems(folder / "d") == []
 
 
-def test_every_row_of_a_real_table_ends_in_exactly_one_place(make: Make, real_data: Path, tmp_path: Path) -> None:
-    folder = real_data / "openimages_v6_train100"
+def test_every_row_of_a_real_table_ends_in_exactly_one_place_and_denied_ones_in_no_sample(
+    make: Make, real_data: Path, tmp_path: Path
+) -> None:
+    folder, out = real_data / "openimages_v6_train100", tmp_path / "d"
     table = folder / "oidv6-train-annotations-bbox.csv"
+    denied = list(read_rows([table]).boxes.items())[::9]
+    photo = denied[0][0][0]
+    boxes = [{**row, "image_id": name, "box_id": box_id, "label": row["LabelName"]} for (name, box_id), row in denied]
+    write_tagged(tmp_path / "tagged.csv", [*boxes, {"image_id": photo}])
     inputs = {"boxes": (str(table),), "images": (str(folder / "train"),), "image_info": ()}
-    classes = str(folder / "class-descriptions-boxable.csv")
-    make(tmp_path, draws=2, photos_per_unit=20, filters=("clean",), limit=60, classes=classes, **inputs)
-    _, ends, totals = check_accounts(tmp_path, [table], draws=2)
+    inputs |= {"classes": str(folder / "class-descriptions-boxable.csv"), "deny": str(tmp_path / "tagged.csv")}
+    make(out, draws=2, photos_per_unit=20, filters=("clean",), limit=60, **inputs)
+    _, ends, totals = check_accounts(out, [table], draws=2)
     assert totals["rows"] == 948
     assert totals["boxes_beyond_limit"] > 0 and len(ends.samples) > 100
-    assert problems(tmp_path) == []
+    assert totals["filtered"]["denied"] > 10
+    taken = {(image_id, box_id) for image_id, box_id, _ in ends.samples}
+    assert not taken & dict(denied).keys() and photo not in {image_id for image_id, _ in taken}
+    assert problems(out) == []
 
 
 def test_a_lost_box_drop_stops_the_job_before_its_manifest(make: Make, tmp_path: Path) -> None:
