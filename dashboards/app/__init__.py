@@ -8,4 +8,7 @@ Files in the order of the flow:
     named          a stable name -> a FiftyOne dataset of ours
     kept_tags      tags given in the App -> the same tags, on documents written anew
     documents      rows of plain values -> FiftyOne's samples, in bulk
+    media          a request for a picture by name -> the picture, or a refusal
+    guard          a request -> FiftyOne's App, our pictures, or a refusal
+    server         a port, pictures -> the App on 127.0.0.1 until it is interrupted
 """

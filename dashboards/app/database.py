@@ -4,6 +4,7 @@ FiftyOne's own service attaches to any other FiftyOne's mongod on this machine, 
 seem to come and go. Here is a mongod of our own instead, at an address that FiftyOne is told. Several browses share it.
 """
 
+import atexit
 import json
 import os
 import socket
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ QUIET = {
     "FIFTYONE_DO_NOT_TRACK": "true",
     "FIFTYONE_EXECUTION_STORE_NOTIFICATION_SERVICE_DISABLED": "true",
     "FIFTYONE_LOGGING_LEVEL": "ERROR",
+    "FIFTYONE_PLUGINS_DIR": str(Path(__file__).parent.parent / "panels"),  # ours alone: others may read any file
     "FIFTYONE_SHOW_PROGRESS_BARS": "false",
 }
 
@@ -67,9 +69,10 @@ def check_database() -> None:
         probe_mongod(find_mongod())
 
 
-@contextmanager
-def open_database() -> Iterator[Database]:
+def open_database() -> Database:
     """Lead this process's FiftyOne, which must not be imported yet, to the user's MongoDB or to one of our own.
+
+    It stays open until this process ends, since FiftyOne still tidies up at its exit.
 
     Raises:
         InputError: there is none, and how to get one.
@@ -77,16 +80,13 @@ def open_database() -> Iterator[Database]:
     check_database()
     os.environ.update(QUIET)
     if os.environ.get(URI):
-        yield Database(os.environ[URI], None)
-        return
+        return Database(os.environ[URI], None)
     if "fiftyone" in sys.modules:
         raise RuntimeError("fiftyone was imported before its database was open")
-    with run_mongod(find_mongod(), database_folder()) as uri:
-        os.environ[URI] = uri
-        try:
-            yield Database(uri, database_folder())
-        finally:
-            del os.environ[URI]
+    held = ExitStack()
+    os.environ[URI] = held.enter_context(run_mongod(find_mongod(), database_folder()))
+    atexit.register(held.close)  # before FiftyOne's own, and so after it
+    return Database(os.environ[URI], database_folder())
 
 
 def database_folder() -> Path:

@@ -1,8 +1,6 @@
 """Session: flags and a folder -> its FiftyOne datasets: built and served until Ctrl-C, read back, or forgotten."""
 
 import importlib.util
-import os
-from pathlib import Path
 from typing import Any
 
 from dashboards.app.database import check_database, open_database
@@ -13,9 +11,6 @@ from dashboards.names import dataset_name
 from dashboards.places import write_file
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
-
-PANELS = Path(__file__).parent.parent / "panels"
-PLUGINS = "FIFTYONE_PLUGINS_DIR"
 
 
 def refuse_no_fiftyone() -> None:
@@ -93,7 +88,6 @@ def forget(folder: Folder) -> int:
 
 def _start_fiftyone() -> None:
     """Open the database that FiftyOne is to use, before it is imported."""
-    os.environ.setdefault(PLUGINS, str(PANELS))
     say(f"starting FiftyOne; {open_database()}")
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from pipeline.jobs.preparation import PreparedJob
 from schemas.shards import MANIFEST
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
+
+    from dashboards.app.media import Pictures
 
 CHROMIUM = "/usr/bin/chromium"
 REQUIRED = "PBE_REQUIRE_BROWSER"  # set by CI, where what is missing must not be skipped
@@ -72,3 +75,40 @@ def chromium() -> Iterator["Browser"]:
         skip(f"there is no {CHROMIUM}: apt install chromium")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@dataclass
+class App:
+    """FiftyOne's App as we serve it, for all tests of this process; each adds the pictures of its datasets."""
+
+    port: int = 0
+    sources: "list[Pictures]" = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def picture(self, name: str) -> tuple[bytes, str] | None:
+        return next((made for source in self.sources if (made := source.picture(name))), None)
+
+
+@pytest.fixture(scope="session")
+def app(fiftyone_database: str) -> Iterator[App]:
+    """The App, in this process and on its database."""
+    from dashboards.app.server import bind_port, serving
+
+    served = App()
+    with serving(bind_port(None), served) as server:
+        served.port = server.port
+        yield served
+
+
+@pytest.fixture
+def page(app: App, chromium: "Browser") -> Iterator["Page"]:
+    """A new visitor of the App, who has seen its advertisement."""
+    with chromium.new_context(viewport={"width": 1280, "height": 900}) as visitor:
+        visitor.add_init_script("localStorage.setItem('fiftyone-enterprise-tooltip-seen', 'true')")
+        # The page asks fonts.googleapis.com for its font, and waits where nothing answers.
+        visitor.route(lambda url: not url.startswith(app.url), lambda route: route.abort())
+        visitor.set_default_timeout(60_000)
+        yield visitor.new_page()

@@ -15,11 +15,10 @@ from dashboards.app.mongo import URI, find_mongod, ping
 from pipeline.errors import InputError
 
 WAIT = """
-import os, sys
+import sys
 from dashboards.app.database import open_database
-with open_database() as database:
-    print(database.uri, database, flush=True)
-    sys.stdin.read()
+print(open_database().uri, flush=True)
+sys.stdin.read()
 """
 SECONDS = 5.0
 pytestmark = pytest.mark.usefixtures("fiftyone_database")  # skips where mongod is absent

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def test_a_fiftyone_without_mongod_names_the_one_command(tmp_path: Path, monkeyp
     (tmp_path / "fiftyone").mkdir()
     (tmp_path / "fiftyone" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "fiftyone", raising=False)
     with pytest.raises(InputError) as refused:
         find_mongod()
     assert f"without its database, {tmp_path}/fiftyone/db/bin/mongod" in str(refused.value)

@@ -1,0 +1,151 @@
+"""Server: a port, pictures by name -> FiftyOne's App on 127.0.0.1, in this process, until it is interrupted.
+
+No session: nothing that one visitor does shows to another, except what is saved in a dataset.
+"""
+
+import asyncio
+import errno
+import http.client
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.config import Config
+
+from dashboards.app.guard import Guard
+from dashboards.app.media import Media, Pictures
+from pipeline.errors import InputError
+
+FIRST_PORT, LAST_PORT = 5151, 5250
+START_SECONDS = 60.0
+END_SECONDS = 5.0
+REFUSED_OPERATORS = ("@voxel51/operators/list_files",)  # lists any folder of this machine
+
+
+def bind_port(port: int | None) -> socket.socket:
+    """Take a port of 127.0.0.1, before anything slow; nobody is answered yet.
+
+    Args:
+        port: that one; None: the first free one from 5151 on.
+
+    Raises:
+        InputError: the port is taken, or none is free.
+    """
+    for number in [port] if port else range(FIRST_PORT, LAST_PORT + 1):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that ended just now does not count
+        try:
+            listener.bind(("127.0.0.1", number))
+            listener.listen()
+            return listener
+        except OSError as error:
+            listener.close()
+            if port and error.errno == errno.EADDRINUSE:
+                raise InputError(
+                    f"--port {port}: another program listens there; end it, give another, or leave --port out: the "
+                    f"next free one from {FIRST_PORT} on is taken then"
+                ) from error
+            if port:
+                raise InputError(f"--port {port}: {error.strerror}; give one from 1024 to 65535") from error
+    raise InputError(f"--port: all from {FIRST_PORT} to {LAST_PORT} are taken; give another")
+
+
+def serve(
+    listener: socket.socket, pictures: Pictures, *, path: str = "/", say: Callable[[str], None] = print
+) -> NoReturn:
+    """Serve FiftyOne's App and our pictures until this process is interrupted.
+
+    Args:
+        listener: as `bind_port` gives it; it is closed in the end.
+        pictures: answer `/media`.
+        path: of the page to name, such as `/datasets/NAME`; its dataset must be complete.
+        say: takes the lines that tell where the page is, once it answers.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted, which is how it ends.
+        InputError: it does not answer, or ended by itself.
+    """
+    with serving(listener, pictures) as server:
+        port = server.port
+        say(f"FiftyOne: http://127.0.0.1:{port}{path}  (Ctrl-C ends it)")
+        say(f"from another machine: ssh -N -L {port}:127.0.0.1:{port} {socket.gethostname()}, then the same address")
+        while server.is_alive():
+            server.join(1.0)
+    raise InputError("the server ended by itself; run the same command again")
+
+
+@contextmanager
+def serving(listener: socket.socket, pictures: Pictures) -> Iterator["Server"]:
+    """Serve beside what this thread does; the page answers when the block begins."""
+    port = listener.getsockname()[1]
+    server = Server(listener, Guard(_fiftyone_app(port), Media(pictures), port=port))
+    server.start()
+    try:
+        _wait_for_page(port)
+        yield server
+    finally:
+        server.stop()
+
+
+class Server(threading.Thread):
+    """Runs an ASGI application in an event loop of its own; this process's signals stay with its main thread."""
+
+    def __init__(self, listener: socket.socket, app: Any) -> None:
+        super().__init__(name="FiftyOne", daemon=True)
+        self.port: int = listener.getsockname()[1]
+        self._listener, self._app = listener, app
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+
+    def run(self) -> None:
+        config = Config()
+        config.bind = [f"fd://{self._listener.detach()}"]
+        config.loglevel = "ERROR"
+        config.graceful_timeout = 0.2  # an open page holds one connection for ever
+        self._loop.run_until_complete(serve_asgi(self._app, config, shutdown_trigger=self._stopping.wait))
+        for task in (left := asyncio.all_tasks(self._loop)):  # streams of pages that are still open
+            task.cancel()
+        if left:
+            self._loop.run_until_complete(asyncio.wait(left))
+        self._loop.close()
+
+    def stop(self) -> None:
+        """End within 5 s."""
+        if self.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self.join(END_SECONDS)
+
+
+def _fiftyone_app(port: int) -> Any:
+    """FiftyOne's ASGI application, without operators that read this machine's folders."""
+    os.environ["FIFTYONE_SERVER"] = "1"
+    from fiftyone.operators.registry import OperatorRegistry
+    from fiftyone.server.app import app
+    from fiftyone.server.events import set_port
+
+    listed = OperatorRegistry.list_operators
+
+    def list_operators(registry: Any, *arguments: Any, **options: Any) -> list[Any]:
+        return [found for found in listed(registry, *arguments, **options) if found.uri not in REFUSED_OPERATORS]
+
+    OperatorRegistry.list_operators = list_operators  # what is not listed cannot be executed either
+    set_port(port)
+    return app
+
+
+def _wait_for_page(port: int) -> None:
+    """Ask for the page until it comes."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
+    try:
+        connection.request("GET", "/")
+        status = connection.getresponse().status
+    except OSError as error:
+        raise InputError(f"the server does not answer: {error}") from error
+    finally:
+        connection.close()
+    if status != http.client.OK:
+        raise InputError(f"FiftyOne's page answers with {status}; install fiftyone>=1.22,<1.23")
