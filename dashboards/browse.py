@@ -3,6 +3,7 @@
 
     python dashboards/browse.py DATASET|RUN                                  # in FiftyOne, until Ctrl-C
     python dashboards/browse.py DATASET|RUN --sheet page.html
+    python dashboards/browse.py RUN --sheet losses.html --beside OTHER_RUN
     python dashboards/browse.py DATASET --sheet small.html --where "mask_share<0.1" --where split=train
     python dashboards/browse.py DATASET --tagged bad.csv
 

@@ -20,7 +20,7 @@ from pipeline.shards.samples import Row
 DEFAULT_WORST = 100
 MOST_GRIDS, GRID_PX, GRID_QUALITY = 8, 1000, 70
 SHOWN_FLAGS = ("model", "steps", "batch_size", "lr", "dtype", "ema", "seed")
-SHOWN_LOSSES = {"loss": "all", "loss_inside": "in the hole", "loss_outside": "around it", "loss_ema": "EMA"}
+SHOWN_LOSSES = {"loss": "", "loss_inside": "hole", "loss_outside": "around", "loss_ema": "EMA"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def describe_losses(losses: Mapping[str, Any]) -> str:
     """Name the losses of a sample that there are, and its timestep."""
     known = [(title, losses[name]) for name, title in SHOWN_LOSSES.items() if losses[name] is not None]
     written = [f"{title} {loss:.3f}" if math.isfinite(loss) else f"{title} not finite" for title, loss in known]
-    return ", ".join([*written, f"timestep {losses['timestep']}"])
+    return ", ".join([*written, f"timestep {losses['timestep']}"]).strip()
 
 
 def _read_grid(step: int, run: TrainingRun) -> GridPicture:

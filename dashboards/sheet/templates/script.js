@@ -23,11 +23,14 @@ if (form) {
     return [...cards].sort((a, b) => isNaN(value(a)) - isNaN(value(b)) || sign * (value(a) - value(b)) || 0);
   };
 
+  let sorted = "";
   const show = () => {
     const words = form.elements.q.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const card of cards) shown += !(card.hidden = !meets(card, words));
-    list.append(...order(form.elements.sort?.value));
+    const sort = form.elements.sort?.value ?? "";
+    if (sort !== sorted) list.append(...order(sort));
+    sorted = sort;
     list.classList.toggle("plain", form.elements.plain.checked);
     document.querySelector("#shown").textContent = numbers.format(shown);
     document.querySelector("#none").hidden = shown > 0;

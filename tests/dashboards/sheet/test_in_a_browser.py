@@ -44,7 +44,7 @@ def page(chromium: Browser, request: pytest.FixtureRequest) -> Page:
 
 def _shown(page: Page) -> list[str]:
     """The keys of the cards that can be seen, in order."""
-    keys = page.locator(".card:visible header code").all_inner_texts()
+    keys = page.locator(".card:visible header code").all_text_contents()
     assert page.locator("#shown").inner_text() == str(len(keys))
     return keys
 

@@ -74,7 +74,7 @@ def test_losses_grids_and_the_worst_samples_stand_on_one_page(
     assert re.findall(r"<figcaption>Step (\d+)</figcaption>", html) == ["1", "3", "4", "6", "7", "9", "10", "12"]
     shown = re.findall(r"<header><h2>.*?</h2><code>(.*?)</code>", html)
     assert shown == validated[::-1]
-    assert f"<dd>all {len(validated):.3f}, in the hole 0.500, around it 0.500, timestep 7</dd>" in html
+    assert f"<dd>{len(validated):.3f}, hole 0.500, around 0.500, timestep 7</dd>" in html
 
 
 def test_without_its_dataset_or_any_validation_the_rest_is_shown(
