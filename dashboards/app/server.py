@@ -127,6 +127,8 @@ def _fiftyone_app(port: int) -> Any:
     from fiftyone.server.app import app
     from fiftyone.server.events import set_port
 
+    from dashboards.app.pages import part_pages
+
     listed = OperatorRegistry.list_operators
 
     def list_operators(registry: Any, *arguments: Any, **options: Any) -> list[Any]:
@@ -134,6 +136,7 @@ def _fiftyone_app(port: int) -> Any:
 
     OperatorRegistry.list_operators = list_operators  # what is not listed cannot be executed either
     set_port(port)
+    part_pages()
     return app
 
 

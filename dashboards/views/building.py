@@ -45,6 +45,7 @@ def _build_samples(name: str, samples: LoadedSamples, config: BrowseConfig, show
     place = _extract(media, Path(config.extract).absolute()) if config.extract else _served(name)
     built = build_samples(name, samples.table, resolution=recipe["resolution"], place=place)
     shown.add(name, media, f"{len(samples.table):,} samples, four pictures each")
+    media.picture(media_name(name, "augmented", samples.table["key"][0].as_py()))  # what it imports takes seconds
     if not config.similar:
         return
     with progress("vectors", "samples") as tick:
