@@ -57,6 +57,7 @@ if (form) {
   form.addEventListener("reset", () => setTimeout(() => { show(); remember(); }));
   form.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", restore);
+  list.classList.toggle("many", cards.length > 100);
   form.hidden = false;
   restore();
 }
