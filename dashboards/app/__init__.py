@@ -10,6 +10,7 @@ Files in the order of the flow:
     documents      rows of plain values -> FiftyOne's samples, in bulk
     media          a request for a picture by name -> the picture, or a refusal
     guard          a request -> FiftyOne's App, our pictures, or a refusal
+    confined       what a request may have FiftyOne run -> its own view stages, aggregations and operators
     pages          a state of its own for each page
     server         a port, pictures -> the App on 127.0.0.1 until it is interrupted
 """

@@ -23,7 +23,6 @@ from pipeline.errors import InputError
 FIRST_PORT, LAST_PORT = 5151, 5250
 START_SECONDS = 60.0
 END_SECONDS = 5.0
-REFUSED_OPERATORS = ("@voxel51/operators/list_files",)  # lists any folder of this machine
 
 
 def bind_port(port: int | None) -> socket.socket:
@@ -121,22 +120,17 @@ class Server(threading.Thread):
 
 
 def _fiftyone_app(port: int) -> Any:
-    """FiftyOne's ASGI application, without operators that read this machine's folders."""
+    """FiftyOne's ASGI application, confined, with pages that do not move each other."""
     os.environ["FIFTYONE_SERVER"] = "1"
-    from fiftyone.operators.registry import OperatorRegistry
     from fiftyone.server.app import app
     from fiftyone.server.events import set_port
 
+    from dashboards.app.confined import confine
     from dashboards.app.pages import part_pages
 
-    listed = OperatorRegistry.list_operators
-
-    def list_operators(registry: Any, *arguments: Any, **options: Any) -> list[Any]:
-        return [found for found in listed(registry, *arguments, **options) if found.uri not in REFUSED_OPERATORS]
-
-    OperatorRegistry.list_operators = list_operators  # what is not listed cannot be executed either
-    set_port(port)
+    confine()
     part_pages()
+    set_port(port)
     return app
 
 

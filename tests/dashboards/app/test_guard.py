@@ -92,12 +92,3 @@ def test_websockets_are_refused(app: App) -> None:
 def test_no_file_is_reached_through_the_apps_own_files(app: App, prefix: str, up: str) -> None:
     status, _, content = ask(app.port, prefix + up + str(HERE).lstrip("/"))
     assert status in (307, 404) and len(content) < 100
-
-
-@pytest.mark.parametrize(
-    "route", ["/operators/execute", "/operators/execute/generator", "/operators/subscribe-execution-store"]
-)
-def test_no_operator_lists_folders(app: App, route: str) -> None:
-    order = {"operator_uri": "@voxel51/operators/list_files", "params": {"path": str(HERE.parent)}}
-    status, _, content = ask(app.port, route, method="POST", body=json.dumps(order))
-    assert status >= 400 and HERE.name.encode() not in content
