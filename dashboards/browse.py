@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Browse: a dataset, a training, or a folder of edits -> something to look at.
+"""Browse: a dataset, trainings, or a folder of edits -> something to look at.
 
     python dashboards/browse.py DATASET|RUN                                  # in FiftyOne, until Ctrl-C
     python dashboards/browse.py DATASET|RUN --sheet page.html
-    python dashboards/browse.py RUN --sheet losses.html --beside OTHER_RUN
     python dashboards/browse.py DATASET --sheet small.html --where "mask_share<0.1" --where split=train
+    python dashboards/browse.py RUN OTHER --sheet runs.html                  # trainings, compared
     python dashboards/browse.py DATASET --tagged bad.csv
 
 The sheet is one file with all pictures inside: any browser opens it, also without network.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import tyro
@@ -19,6 +20,7 @@ from dashboards.config import BrowseConfig
 from dashboards.kinds import Kind, find_kind
 from dashboards.places import refuse_bad_place
 from pipeline.command import guard, stop_on_sigterm
+from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import absolute
 
@@ -30,28 +32,29 @@ def main(arguments: list[str]) -> int:
 
 def _browse(arguments: list[str]) -> int:
     config = tyro.cli(BrowseConfig, args=arguments, prog="python dashboards/browse.py")
-    config = replace(config, dataset=absolute(config.dataset))
-    folder = Folder(config.dataset, config.anonymous)
+    config = replace(config, paths=tuple(dict.fromkeys(absolute(path) for path in config.paths)))
+    folders = [Folder(path, config.anonymous) for path in config.paths]
     if config.forget or config.tagged:
-        return _ask_fiftyone(folder, config)
-    kind = find_kind(folder)
+        return _ask_fiftyone(folders[0], config)
+    kinds = [find_kind(folder) for folder in folders]
     if config.sheet:
         refuse_bad_place("--sheet", config.sheet)
-        return _write_sheet(kind, folder, config)
-    return _show(kind, folder, config)
+        return _write_sheet(kinds, folders, config)
+    return _show(kinds[0], folders[0], config)
 
 
 # Each imports what only it needs: FiftyOne takes four seconds, pictures half a second.
 
 
-def _write_sheet(kind: Kind, folder: Folder, config: BrowseConfig) -> int:
-    from dashboards.sheet.writing import sheet_of_dataset, sheet_of_edits, sheet_of_training
+def _write_sheet(kinds: Sequence[Kind], folders: Sequence[Folder], config: BrowseConfig) -> int:
+    if len(folders) > 1 and set(kinds) != {Kind.TRAINING}:
+        given = ", ".join(f"{folder.url} ({kind.value})" for folder, kind in zip(folders, kinds, strict=True))
+        raise InputError(f"{given}: several go into one page only where all are trainings; give one folder")
+    from dashboards.sheet.writing import sheet_of_dataset, sheet_of_edits, sheet_of_trainings
 
-    if kind is Kind.DATASET:
-        return sheet_of_dataset(folder, config)
-    if kind is Kind.TRAINING:
-        return sheet_of_training(config)
-    return sheet_of_edits(config)
+    if kinds[0] is Kind.TRAINING:
+        return sheet_of_trainings(folders, config)
+    return sheet_of_dataset(folders[0], config) if kinds[0] is Kind.DATASET else sheet_of_edits(folders[0], config)
 
 
 def _show(kind: Kind, folder: Folder, config: BrowseConfig) -> int:

@@ -13,11 +13,11 @@ MOST_TSNE = 5000
 
 @dataclass(frozen=True)
 class BrowseConfig:
-    """Look at a dataset, finished or not, at a training, or at a folder of edits: in FiftyOne, or as one HTML file."""
+    """Look at a dataset, finished or not, at trainings, or at a folder of edits: in FiftyOne, or as one HTML file."""
 
-    dataset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
+    paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DATASET|RUN [RUN ...]")]
     """What to look at: the folder of a dataset, of a training, or of edits (`pbe.edit --cases`); a dataset may lie at
-    any fsspec URL."""
+    any fsspec URL. Several trainings go into one --sheet."""
     sheet: str = ""
     """Write one HTML file with all pictures inside, which any browser opens, also without network."""
     where: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -25,7 +25,7 @@ class BrowseConfig:
     times, all must hold."""
     limit: int = 0
     """At most that many samples, a seeded random choice; a higher limit shows the same and more. 0: 500 in a
-    sheet, 2,000 in FiftyOne."""
+    sheet, 2,000 in FiftyOne. Of a training the worst and the best; 0: 24 in a sheet."""
     images: tuple[str, ...] = ()
     """Where the photos are, for a dataset that stores no sources: folders or tar files. Default: those that the
     dataset was made from, where they are still there."""
@@ -35,8 +35,6 @@ class BrowseConfig:
     """Image-info CSV, whose Rotation turns photos. Default: as for --images."""
     classes: str = ""
     """Class names CSV. Default: as for --images."""
-    beside: tuple[str, ...] = ()
-    """Further trainings, whose losses a training's sheet draws in the same figure."""
     vae: str = ""
     """The VAE that the dataset was encoded with, to decode sources that are neither stored nor found: a diffusers
     folder or hub id, or `untrained`."""
@@ -63,8 +61,10 @@ class BrowseConfig:
         Raises:
             InputError: naming the flag, the value and what is allowed.
         """
-        if not self.dataset:
-            raise InputError("DATASET: is empty; give the folder of a dataset")
+        if not self.paths or not all(self.paths):
+            raise InputError(f"DATASET: {'is empty' if self.paths else 'is missing'}; give the folder of a dataset")
+        if len(self.paths) > 1 and not self.sheet:
+            raise InputError(f"{' and '.join(self.paths)}: give one folder, or --sheet page.html for several trainings")
         if self.limit < 0:
             raise InputError(f"--limit {self.limit}: give a whole number from 1, or 0 for the default")
         if not 0 <= self.port <= 65535:

@@ -1,6 +1,7 @@
 """Loading: flags and a folder -> all that is to be shown of it, read and checked before FiftyOne is started."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +18,10 @@ from dashboards.origins import open_reader
 from dashboards.pictures import Photos, PictureReader
 from dashboards.rows import OpenedDataset, choose_rows, open_rows
 from dashboards.training_run import TrainingRun, losses_by_key, read_training
+from pbe.feed.dataset import dataset_digest
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
+from pipeline.storage.redaction import redact
 
 DEFAULT_SAMPLES = DEFAULT_PHOTOS = 2000
 
@@ -57,12 +60,17 @@ class LoadedDataset:
 
 @dataclass(frozen=True)
 class LoadedTraining:
-    """A training; its validation samples, the worst first, with their losses at a step, where there are any."""
+    """A training; its validation samples, the worst first, with their losses at a step, where there are any.
+
+    Args:
+        notes: why samples are missing, or may not be those of the training.
+    """
 
     run: TrainingRun
     validation: LoadedSamples | None
     losses: dict[str, dict[str, Any]]
     step: int
+    notes: tuple[str, ...] = ()
 
 
 Loaded = LoadedDataset | LoadedTraining | Edits
@@ -99,16 +107,44 @@ def load_training(folder: Folder, config: BrowseConfig) -> LoadedTraining:
     Raises:
         InputError: there is nothing to show yet.
     """
-    run = read_training(folder.url)
+    loaded = read_all(folder, config)
+    run, validation = loaded.run, loaded.validation
     say(f"{folder.url}: step {run.rows[-1]['step'] if run.rows else 0:,}, newest checkpoint {run.checkpoint or 'none'}")
-    step, losses = losses_by_key(run) if run.tables else (0, {})
-    validation = load_validation(run, losses, config) if losses else None
+    for note in loaded.notes:
+        say(note)
     if not run.grids and validation is None:
         raise InputError(
             f"{folder.url}: neither sample grids nor validation losses yet; see --grid-every and --eval-every of "
             "pbe/train.py"
         )
-    return LoadedTraining(run, validation, losses, step)
+    if validation:
+        table = validation.table.slice(0, config.limit or DEFAULT_SAMPLES).combine_chunks()
+        loaded = replace(loaded, validation=replace(validation, table=table))
+    return loaded
+
+
+def read_all(folder: Folder, config: BrowseConfig) -> LoadedTraining:
+    """Read a training's folder and, where its dataset is still there, the rows of all samples that have losses.
+
+    Raises:
+        InputError: it has not ended its first step, or a file of it is damaged.
+    """
+    run = read_training(folder.url)
+    step, losses = losses_by_key(run) if run.tables else (0, {})
+    if not losses:
+        return LoadedTraining(run, None, losses, step)
+    try:
+        dataset = _open_data(run)
+    except (InputError, OSError) as error:
+        note = f"validation samples are not shown: their dataset cannot be read ({redact(str(error))})"
+        return LoadedTraining(run, None, losses, step, (note,))
+    validation, notes = _load_validation(dataset, losses, config)
+    if dataset.manifest is not None and dataset_digest(dataset.manifest) != run.record.get("dataset_digest"):
+        url = redact(dataset.folder.url)
+        notes.append(
+            f"the dataset {url} has changed since the training began: its samples may not be those of the losses"
+        )
+    return LoadedTraining(run, validation, losses, step, tuple(notes))
 
 
 def load_edits(folder: Folder) -> Edits:
@@ -123,24 +159,36 @@ def load_edits(folder: Folder) -> Edits:
     return edits
 
 
-def load_validation(run: TrainingRun, losses: dict[str, dict[str, Any]], config: BrowseConfig) -> LoadedSamples | None:
-    """Load the samples of which there are losses, in the order of these."""
-    data = Folder(str(run.config["data"]), bool(run.config.get("anonymous")))
-    try:
-        dataset = open_rows(data)
-    except (InputError, OSError) as error:
-        say(f"validation samples are not shown: their dataset cannot be read ({error})")
-        return None
+def _open_data(run: TrainingRun) -> OpenedDataset:
+    """Open the dataset of a training.
+
+    Raises:
+        InputError: it is gone, or its record does not name it.
+        OSError: storage failed.
+    """
+    data = run.config.get("data")
+    if not isinstance(data, str):
+        raise InputError("its record does not name it")
+    folder = Folder(data, bool(run.config.get("anonymous")))
+    if folder.local and not Path(folder.path("")).is_dir():
+        raise InputError(f"{data}: no such folder")
+    return open_rows(folder)
+
+
+def _load_validation(
+    dataset: OpenedDataset, losses: dict[str, dict[str, Any]], config: BrowseConfig
+) -> tuple[LoadedSamples | None, list[str]]:
+    """Load the samples of which there are losses, in the order of these; and say how many are missing."""
     conditions = [parse_condition(text) for text in (*config.where, "split=validation", "draw=0")]
     with progress("indexes", "files") as tick:
         table = choose_rows(dataset, conditions, limit=0, progress=tick).table
     order = pc.index_in(table["key"], value_set=pa.array(losses, pa.string()))
     table = table.append_column("order", order).filter(pc.is_valid(order)).sort_by("order").drop_columns(["order"])
+    missing = len(losses) - len(table)
     if not len(table):
-        say("validation samples are not shown: none of them is in the dataset any more, or matches --where")
-        return None
-    table = table.slice(0, config.limit or DEFAULT_SAMPLES).combine_chunks()
-    return LoadedSamples(dataset, table, open_reader(dataset, config))
+        return None, ["validation samples are not shown: none of them is in the dataset any more, or matches --where"]
+    notes = [f"{missing:,} of {len(losses):,} validation samples are not in the dataset any more"] if missing else []
+    return LoadedSamples(dataset, table, open_reader(dataset, config)), [] if config.where else notes
 
 
 def _load_fates(dataset: OpenedDataset, config: BrowseConfig) -> LoadedFates | None:

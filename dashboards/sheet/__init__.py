@@ -1,16 +1,17 @@
-"""Sheet: rows -> one HTML file that anybody can open, with all pictures inside.
+"""Sheet: samples, edits or trainings -> one HTML file that anybody can open, with all pictures inside.
 
 Files in the order of the flow:
 
-    thumbnails     pixels -> small pictures as data URIs
-    cards          index rows -> what the page shows of each sample
-    charts         totals and rows -> bars and histograms
-    curves         the logs of trainings -> their losses as SVG
-    page           cards and charts -> HTML
-    edit_cards     edits -> what the page shows of each
-    edits_page     edit cards -> HTML
-    training_page  log, grids and worst validation samples -> HTML
-    writing        a folder and flags -> its sheet on disk
+    thumbnails  pixels -> small pictures as data URIs
+    cards       index rows -> what the page shows of each sample
+    charts      totals and rows -> bars and histograms
+    curves      the logs of trainings -> their losses as SVG
+    page        cards and charts -> HTML
+    edit_cards  edits -> what the page shows of each
+    edits_page  edit cards -> HTML
+    run_cards   a training -> what the page shows of it: sample grids, worst and best samples
+    run_page    run cards and curves -> HTML
+    writing     a folder and flags -> its sheet on disk
 
 The pages themselves, their style and their script lie in templates/.
 """

@@ -12,7 +12,7 @@ from dashboards.edits import Edit, EditedPicture, EditInputs, read_inputs
 from dashboards.sheet.thumbnails import webp_uri
 from pbe.editing.inputs import read_picture
 from pipeline.ahead import work_ahead
-from pipeline.arrays import Hole
+from pipeline.arrays import Hole, Pixels
 from pipeline.errors import InputError
 
 READERS = 4
@@ -71,7 +71,9 @@ def make_edit_card(edit: Edit, common: Mapping[str, Any]) -> EditCard:
         common: settings that need not be told, since all edits of the page have them.
     """
     inputs = read_inputs(edit)
-    source = _show(inputs.source, INPUT_PX)
+    source, exemplar = (
+        None if pixels is None else show_picture(pixels, INPUT_PX) for pixels in (inputs.source, inputs.exemplar)
+    )
     guidance = tuple(dict.fromkeys(picture.guidance for picture in edit.pictures))
     seeds = dict.fromkeys(picture.seed for picture in edit.pictures)
     by_place = {(picture.seed, picture.guidance): picture for picture in edit.pictures}
@@ -79,7 +81,7 @@ def make_edit_card(edit: Edit, common: Mapping[str, Any]) -> EditCard:
         edit=edit,
         source=source,
         outline=mask_outline(inputs.mask, source.width, source.height) if inputs.mask is not None and source else "",
-        exemplar=_show(inputs.exemplar, INPUT_PX),
+        exemplar=exemplar,
         guidance=guidance,
         rows=tuple((seed, tuple(_read(edit, by_place.get((seed, scale))) for scale in guidance)) for seed in seeds),
         own_settings=tuple(f"{name} {value}" for name, value in settings_of(edit).items() if name not in common),
@@ -120,14 +122,13 @@ def _read(edit: Edit, picture: EditedPicture | None) -> ShownPicture | None:
     if picture is None:
         return None
     try:
-        return _show(read_picture(f"{edit.folder.url.rstrip('/')}/{picture.name}", "picture"), RESULT_PX)
+        return show_picture(read_picture(f"{edit.folder.url.rstrip('/')}/{picture.name}", "picture"), RESULT_PX)
     except InputError as error:
         return ShownPicture(problem=str(error))
 
 
-def _show(pixels: Any, width: int) -> ShownPicture | None:
-    if pixels is None:
-        return None
+def show_picture(pixels: Pixels, width: int) -> ShownPicture:
+    """Shrink a picture [h, w, 3] uint8 RGB to a width at most."""
     shown = min(width, pixels.shape[1])
     height = max(1, round(pixels.shape[0] * shown / pixels.shape[1]))
     return ShownPicture(webp_uri(pixels, width=width, quality=QUALITY), shown, height)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,13 @@ def card_filters(cards: Sequence[Card]) -> list[Filter]:
     ]
 
 
+def loss_text(loss: float | None) -> str:
+    """Write a loss to four digits; a dash where there is none, and in words where it is not finite."""
+    if loss is None:
+        return "\N{EN DASH}"
+    return f"{loss:.4g}" if math.isfinite(loss) else "not finite"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -120,6 +128,7 @@ def _environment() -> Environment:
     )
     environment.filters["percent"] = percent
     environment.filters["count"] = "{:,}".format
+    environment.filters["loss"] = loss_text
     return environment
 
 

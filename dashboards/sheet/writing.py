@@ -1,6 +1,6 @@
 """Writing: a folder and flags -> its sheet, complete on disk, and what is said of it."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
@@ -38,33 +38,33 @@ def sheet_of_dataset(folder: Folder, config: BrowseConfig) -> int:
     return 0
 
 
-def sheet_of_training(config: BrowseConfig) -> int:
-    """Write the sheet of a training; return the exit code.
+def sheet_of_trainings(folders: Sequence[Folder], config: BrowseConfig) -> int:
+    """Write the sheet of one training or several; return the exit code.
 
     Raises:
-        InputError: it has nothing to show yet, or is damaged; or so is one that is to stand beside it.
+        InputError: one has not ended its first step, or a file of it is damaged.
     """
-    from dashboards.loading import load_validation
-    from dashboards.sheet.training_page import DEFAULT_WORST, WorstSamples, make_training_sheet
-    from dashboards.training_run import losses_by_key, read_training
+    from dashboards.loading import read_all
+    from dashboards.sheet.run_cards import DEFAULT_SAMPLES
+    from dashboards.sheet.run_page import make_runs_sheet
 
-    run, *others = [read_training(url) for url in (config.dataset, *config.beside)]
-    step, losses = losses_by_key(run) if run.tables else (0, {})
-    limited = replace(config, limit=config.limit or DEFAULT_WORST)
-    samples = load_validation(run, losses, limited) if losses else None
-    worst = WorstSamples(samples.table.to_pylist(), losses, step, samples.reader) if samples else None
-    with tqdm(desc="pictures", total=len(worst.rows) if worst else 0, unit=" samples", leave=False, delay=1) as bar:
-        sheet = make_training_sheet(run, worst, beside=others, progress=lambda made: bar.update(made - bar.n))
+    trainings = [read_all(folder, config) for folder in folders]
+    with tqdm(desc="trainings", total=len(trainings), unit=" trainings", leave=False, delay=1) as bar:
+        limit = config.limit or DEFAULT_SAMPLES
+        sheet = make_runs_sheet(trainings, limit=limit, progress=lambda made: bar.update(made - bar.n))
     write_file(config.sheet, sheet.html)
-    shown = f", the worst {sheet.shown:,} validation samples of step {step:,}" if sheet.shown else ""
-    print(f"{len(run.rows):,} steps, {len(run.grids):,} grids{shown}, {len(sheet.html) / 2**20:.1f} MiB")
+    what = f"{len(trainings):,} trainings" if len(trainings) > 1 else "1 training"
+    print(f"{what}, {sheet.shown:,} sample grids and validation samples, {len(sheet.html) / 2**20:.1f} MiB")
     if sheet.failed:
-        print(f"{sheet.failed:,} of them cannot be shown: their shards are gone or damaged; their cards say which")
+        print(f"{sheet.failed:,} pictures cannot be shown; the page says why at their place")
+    for loaded in trainings:
+        for note in loaded.notes:
+            print(f"{loaded.run.name}: {note}")
     print(f"sheet: {config.sheet}  (open it in a browser)")
     return 0
 
 
-def sheet_of_edits(config: BrowseConfig) -> int:
+def sheet_of_edits(folder: Folder, config: BrowseConfig) -> int:
     """Write the sheet of a folder of edits; return the exit code.
 
     Raises:
@@ -73,7 +73,7 @@ def sheet_of_edits(config: BrowseConfig) -> int:
     from dashboards.edits import read_edits
     from dashboards.sheet.edits_page import DEFAULT_EDITS, make_edits_sheet
 
-    edits = read_edits(config.dataset)
+    edits = read_edits(folder.url)
     if config.where:
         raise InputError("--where: chooses samples of a dataset; leave it out for a folder of edits")
     with tqdm(desc="edits", total=len(edits.edits), unit=" edits", leave=False, delay=1) as bar:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
+from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
 from schemas.shards import MANIFEST, SHARDS_TABLE, index_path
@@ -103,6 +104,11 @@ class Dataset:
         return [[shard.samples for shard in shards] for shards in self.shards]
 
 
+def dataset_digest(manifest: Json) -> str:
+    """Digest recipe and shards of a finished dataset: those with equal digests have equal samples."""
+    return hashlib.sha256(f"{manifest['recipe_digest']} {manifest['files'][SHARDS_TABLE]}".encode()).hexdigest()
+
+
 def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonymous: bool = False) -> Dataset:
     """Open a finished dataset; reads its manifest and shards table only.
 
@@ -131,7 +137,7 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     return Dataset(
         folder=folder,
         split=split,
-        digest=hashlib.sha256(f"{manifest['recipe_digest']} {manifest['files'][SHARDS_TABLE]}".encode()).hexdigest(),
+        digest=dataset_digest(manifest),
         shards=by_draw,
         resolution=recipe["resolution"],
         factor=recipe["vae"]["factor"],

@@ -112,6 +112,8 @@ def test_each_mistake_is_refused_at_once_with_value_place_and_remedy(finished: P
         "a file": (["file", "--sheet", "page.html"], ["is a file; give the folder"]),
         "nothing there": (["empty", "--sheet", "page.html"], ["empty: nothing to look at", MANIFEST]),
         "no name": (["", "--sheet", "page.html"], ["DATASET: is empty"]),
+        "nothing given": (["--sheet", "page.html"], ["DATASET: is missing"]),
+        "two in FiftyOne": ([data, "empty"], [f"{data} and empty: give one folder, or --sheet"]),
         "a folder": ([data, "--sheet", "empty"], ["--sheet empty: is a folder", "empty/page.html"]),
         "no place": ([data, "--sheet", "gone/page.html"], ["--sheet gone/page.html: there is no folder"]),
         "below a file": ([data, "--sheet", "file/page.html"], ["--sheet file/page.html: ", "file is a file"]),
