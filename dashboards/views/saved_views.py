@@ -98,6 +98,7 @@ def _views(dataset: Any) -> dict[str, tuple[Any, str]]:
         ),
         "per class": (sources.group_by("label_name"), "one stack a class"),
         "draws of a photo": (sources.group_by("image_id", order_by="draw"), "one stack a photo, its draws in order"),
+        "boxes, cut out": (sources.to_patches("box"), "the box of each sample by itself"),
         "all pictures in rows": (
             everything.sort_by([("key", 1), ("group.name", -1)]),
             "source, masked source, exemplar and augmented exemplar of each sample, side by side",

@@ -66,7 +66,8 @@ def list_tagged(folder: Folder, config: BrowseConfig) -> int:
         raise InputError(f"{folder.url}: nothing in it is tagged; tag samples or boxes in FiftyOne first")
     write_file(config.tagged, to_csv(rows))
     say(f"{len(rows):,} tagged boxes and photos: {config.tagged}")
-    say(f"for a dataset without them: ray_jobs/shard_openimages.py ... --deny {config.tagged} --out ANOTHER")
+    say(f"for a dataset without them: give --deny {config.tagged} to shard_openimages.py, with another --out; of pairs")
+    say("of your own, leave these out")
     return 0
 
 

@@ -1,0 +1,150 @@
+"""What people see in FiftyOne's App, in a real browser: grid, group, rows, patches, dropped boxes, edits, mean mask."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dashboards.config import BrowseConfig
+from dashboards.loading import load_dataset, load_edits
+from dashboards.views.sample_media import SLICES
+from pipeline.jobs.preparation import PreparedJob
+from pipeline.shards.manifest import read_manifest
+from pipeline.shards.records import read_records
+from pipeline.shards.totals import sums_off
+from pipeline.storage.folder import Folder
+from tests.dashboards.conftest import App
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+LOOKERS = "document.querySelectorAll('[data-cy=looker]').length"
+TAG = "order => fetch('/tag', {method: 'POST', body: JSON.stringify(order)})"  # as the App's tag button does
+
+
+@pytest.fixture(scope="module")
+def folder(make: Callable[..., PreparedJob], tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A dataset of the sample photos, with the config of the run that made it."""
+    job = make(tmp_path_factory.mktemp("shown") / "out")
+    inputs = {name: getattr(job.config, name) for name in ("boxes", "images", "image_info", "classes")}
+    job.out.write_json("run/config.json", inputs)
+    return job.out
+
+
+@pytest.fixture(scope="module")
+def shown(app: App, folder: Folder) -> Iterator[str]:
+    """The dataset, built as `browse` builds it; yields the name of its samples."""
+    from dashboards.views.building import build
+
+    config = BrowseConfig(folder.url)
+    built = build("shown", load_dataset(folder, config), config)
+    app.sources[:] = built.sources
+    assert list(built.datasets) == ["shown", "shown-dropped"]
+    yield "shown"
+
+
+def _open(page: "Page", app: App, path: str, *, lookers: int) -> list[str]:
+    """Open a page, wait for its pictures, and return the answers that failed."""
+    failed: list[str] = []
+    page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+    page.goto(f"{app.url}/datasets/{path}")
+    page.wait_for_function(f"{LOOKERS} == {lookers}")
+    page.wait_for_load_state("networkidle" if not lookers else "load")
+    return failed
+
+
+def test_the_grid_shows_a_source_a_group_and_the_mean_mask_follows_the_view(app: App, page: "Page", shown: str) -> None:
+    assert _open(page, app, shown, lookers=14) == []
+    page.click("[data-cy=new-panel-btn]")
+    page.get_by_text("Mean mask").first.click()
+    page.get_by_text("Mean mask of 14 samples").wait_for()
+    page.wait_for_function("document.querySelector('.js-plotly-plot .heatmaplayer image') !== null")
+    page.goto(f"{app.url}/datasets/{shown}?view=squashed")
+    page.wait_for_function(f"{LOOKERS} == 1")
+    page.click("[data-cy=new-panel-btn]")
+    page.get_by_text("Mean mask").first.click()
+    page.get_by_text("Mean mask of 1 samples").wait_for()
+
+
+def test_a_group_shows_every_slice_and_another_visitor_does_not_see_it(
+    app: App, page: "Page", shown: str, folder: Folder
+) -> None:
+    from dashboards.app.documents import group_id
+
+    key = load_dataset(folder, BrowseConfig(folder.url, dropped=False)).samples.table["key"][0].as_py()
+    asked: list[str] = []
+    page.on("response", lambda answer: asked.append(f"{answer.status} {answer.url}") if "media" in answer.url else None)
+    page.goto(f"{app.url}/datasets/{shown}?groupId={group_id(shown, key)}&slice=source")
+    page.wait_for_selector("[data-cy=modal] [data-cy=looker]")
+    page.wait_for_function(f"document.querySelectorAll('[data-cy=modal] [data-cy=looker]').length >= {len(SLICES)}")
+    wanted = {f"200 {app.url}/media?filepath=%2F{shown}%2F{name}%2F{key}.jpg" for name in SLICES}
+    for _ in range(100):
+        if wanted <= set(asked):
+            break
+        page.wait_for_timeout(100)
+    assert wanted <= set(asked)
+    other = page.context.new_page()
+    _open(other, app, shown, lookers=14)
+    assert other.locator("[data-cy=modal]").count() == 0
+    assert "groupId" not in other.url
+
+
+@pytest.mark.parametrize(("view", "lookers"), [("all-pictures-in-rows", 56), ("boxes-cut-out", 14)])
+def test_flat_rows_and_patches_show_all_their_pictures(
+    app: App, page: "Page", shown: str, view: str, lookers: int
+) -> None:
+    page.set_viewport_size({"width": 1600, "height": 2400})
+    assert _open(page, app, f"{shown}?view={view}", lookers=lookers) == []
+
+
+def test_the_dropped_view_shows_every_photo_and_a_fate_as_a_view(app: App, page: "Page", shown: str) -> None:
+    import fiftyone as fo
+
+    photos = len(fo.load_dataset(f"{shown}-dropped").load_saved_view("filter: area"))
+    assert 0 < photos < 7
+    assert _open(page, app, f"{shown}-dropped", lookers=7) == []
+    assert _open(page, app, f"{shown}-dropped?view=filter-area", lookers=photos) == []
+
+
+def test_a_box_that_was_tagged_in_the_app_leaves_the_next_dataset(
+    app: App, page: "Page", shown: str, folder: Folder, make: Callable[..., PreparedJob], tmp_path: Path
+) -> None:
+    import fiftyone as fo
+
+    from dashboards.app.documents import sample_id
+    from dashboards.views.tagged import tagged_boxes, to_csv
+
+    sample = fo.load_dataset(shown).first()
+    page.goto(f"{app.url}/datasets/{shown}")
+    identity = sample_id(shown, sample["key"], "source")
+    page.evaluate(TAG, {"dataset": shown, "sample_ids": [identity], "changes": {"bad": True}})
+    rows = tagged_boxes([fo.load_dataset(shown)])
+    assert [(row["image_id"], row["box_id"], row["tags"]) for row in rows] == [
+        (sample["image_id"], sample["box_id"], "bad")
+    ]
+    (tmp_path / "tagged.csv").write_bytes(to_csv(rows))
+    make(tmp_path / "next", deny=str(tmp_path / "tagged.csv"))
+    cleaned = Folder(str(tmp_path / "next"))
+    totals = read_manifest(cleaned)["totals"]
+    assert totals["filtered"]["denied"] == 1
+    assert sums_off(totals, read_records(cleaned)) == []
+    left = load_dataset(cleaned, BrowseConfig(cleaned.url, dropped=False)).samples.table.to_pylist()
+    assert (sample["image_id"], sample["box_id"]) not in {(row["image_id"], row["box_id"]) for row in left}
+
+
+def test_edits_stand_beside_their_inputs(app: App, page: "Page", tmp_path: Path) -> None:
+    from dashboards.views.building import build
+
+    for guidance in (1, 5):
+        pixels = np.full((48, 64, 3), 40 * guidance, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"cat-g{guidance}-s0.png")
+        shutil.copy(tmp_path / f"cat-g{guidance}-s0.png", tmp_path / f"dog-g{guidance}-s0.png")
+    built = build("edits", load_edits(Folder(str(tmp_path))), BrowseConfig(str(tmp_path)))
+    app.sources += built.sources
+    _open(page, app, "edits", lookers=2)
+    page.set_viewport_size({"width": 1600, "height": 1200})
+    assert _open(page, app, "edits?view=side-by-side-in-rows", lookers=8) == []
