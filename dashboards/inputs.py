@@ -9,6 +9,8 @@ from pathlib import Path
 from pipeline.boxes.class_names import read_class_names
 from pipeline.boxes.tables import list_tables
 from pipeline.errors import InputError
+from pipeline.pairing.store import PairStore
+from pipeline.pairing.table import read_kept
 from pipeline.photos.store import PhotoStore
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
@@ -61,7 +63,7 @@ def find_inputs(
     return Inputs(
         tables=tuple(list_tables(tables, anonymous=anonymous)),
         image_info=tuple(list_tables(info, anonymous=anonymous)),
-        store=_open_store(roots, given=bool(images), anonymous=anonymous, absent=absent),
+        store=_open_store(folder, roots, given=bool(images), anonymous=anonymous, absent=absent),
         class_names=read_class_names(names[0], anonymous=anonymous) if names else {},
         absent=tuple(absent),
     )
@@ -100,10 +102,15 @@ def _matches(path: str) -> bool:
     return place.exists() or any(place.parent.glob(place.name))
 
 
-def _open_store(roots: list[str], *, given: bool, anonymous: bool, absent: list[str]) -> PhotoStore | None:
+def _open_store(
+    folder: Folder, roots: list[str], *, given: bool, anonymous: bool, absent: list[str]
+) -> PhotoStore | None:
     if not roots:
         return None
     try:
+        pairs = read_kept(folder)
+        if pairs is not None:  # beside a photo there may be a mask and an exemplar of its name
+            return PairStore(Folder(roots[0], anonymous), pairs)
         return PhotoStore(tuple(roots), anonymous=anonymous)
     except InputError as error:
         if given:

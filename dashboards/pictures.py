@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Where a source comes from, the best first, and how a page says so.
 ORIGINS = {
     "stored": "sources as stored in the shards",
-    "cut": "sources cut anew from the photos of --images",
+    "cut": "sources cut anew from the photos",
     "decoded": "sources decoded from their latents by --vae",
     "placed": "no sources: they are not stored, so that the exemplar is shown at its place, on grey",
 }

@@ -64,15 +64,18 @@ def keep_table(out: Folder, table: pa.Table) -> str:
     return f"{out.url}/{name}"
 
 
-def describe_changes(out: Folder, table: pa.Table) -> str:
-    """Describe how the pairs differ from those that an output began with; empty where that is not known."""
+def read_kept(out: Folder) -> pa.Table | None:
+    """Read the PAIRS that an output began with; None where it was not made of pairs, or they are not known."""
     recipe = read_recipe(out)
     tables = (recipe or {}).get("inputs") or [{"sha256": ""}]
     kept = out.read_if_there(KEPT.format(digest=tables[0]["sha256"]))
-    if kept is None:
-        return ""
-    before = pq.read_table(io.BytesIO(kept), schema=PAIRS)
-    if before.equals(table):
+    return pq.read_table(io.BytesIO(kept), schema=PAIRS) if kept is not None else None
+
+
+def describe_changes(out: Folder, table: pa.Table) -> str:
+    """Describe how the pairs differ from those that an output began with; empty where that is not known."""
+    before = read_kept(out)
+    if before is None or before.equals(table):
         return ""
     then, now = _files_of(before), _files_of(table)
     changed = sum(then[pair] != now[pair] for pair in then.keys() & now.keys())

@@ -99,7 +99,7 @@ def test_sources_that_are_not_stored_come_from_the_photos_where_these_are_given(
     placed = page.read_bytes()
     assert b"they are not stored, so that the exemplar is shown at its place" in placed
     assert main([str(tmp_path / "data"), "--sheet", str(page), "--images", str(sample_folder / "train")]) == 0
-    assert b"sources cut anew from the photos of --images" in page.read_bytes()
+    assert b"sources cut anew from the photos" in page.read_bytes()
 
 
 @pytest.mark.processes

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from dashboards.inputs import find_inputs
 from dashboards.pictures import Photos, PictureReader, SampleError, rotation_of
 from dashboards.rows import choose_rows, open_rows
 from pipeline.draws.draw import blank
@@ -24,6 +25,8 @@ from pipeline.shards.recipe import Json
 from pipeline.shards.samples import Row, read_sample
 from pipeline.storage.folder import Folder
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT
+from tests.pipeline.pairing.own_pairs import make as make_pairs
+from tests.pipeline.pairing.own_pairs import write_pairs
 
 Make = Callable[..., PreparedJob]
 
@@ -114,6 +117,22 @@ def test_a_photo_that_is_not_the_one_drawn_from_is_not_shown(
     shown = PictureReader(folder, recipe, photos=photos).read(rows[0])
     assert shown.origin == "placed"
     assert rows[0]["image_id"] in shown.note and said in shown.note
+
+
+def test_the_photos_of_pairs_are_found_beside_masks_and_exemplars_of_their_names(
+    tmp_path: Path, jpeg: Callable[..., bytes]
+) -> None:
+    own = write_pairs(tmp_path / "own", jpeg, names=("a", "b"))
+    (own / "exemplars").mkdir()
+    (own / "exemplars/a.jpg").write_bytes(jpeg((90, 80)))
+    assert make_pairs(own, tmp_path / "out") == 0
+    dataset = open_rows(Folder(str(tmp_path / "out")))
+    rows = choose_rows(dataset, limit=0).table.to_pylist()
+    for flags in ((), (str(own),)):
+        store = find_inputs(dataset.folder, images=flags).store
+        assert store is not None
+        reader = PictureReader(dataset.folder, dataset.recipe, photos=Photos(store, dataset.recipe))
+        assert {(reader.read(row).origin, reader.read(row).note) for row in rows} == {("cut", "")}
 
 
 def _fill(path: Path) -> None:
