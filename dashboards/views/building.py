@@ -41,11 +41,10 @@ def build(name: str, loaded: Loaded, config: BrowseConfig) -> Shown:
 
 def _build_samples(name: str, samples: LoadedSamples, config: BrowseConfig, shown: Shown) -> None:
     recipe = samples.dataset.recipe
-    media = SampleMedia(name, samples.table, samples.reader, factor=recipe["vae"]["factor"])
+    media = _open_media(name, samples)
     place = _extract(media, Path(config.extract).absolute()) if config.extract else _served(name)
     built = build_samples(name, samples.table, resolution=recipe["resolution"], place=place)
     shown.add(name, media, f"{len(samples.table):,} samples, four pictures each")
-    media.picture(media_name(name, "augmented", samples.table["key"][0].as_py()))  # what it imports takes seconds
     if not config.similar:
         return
     with progress("vectors", "samples") as tick:
@@ -55,6 +54,13 @@ def _build_samples(name: str, samples: LoadedSamples, config: BrowseConfig, show
     keys = samples.table["key"].take(places).to_pylist()
     alike = add_similarity(built, keys, vectors, kind=config.map)
     say(f"{alike:,} samples have a near-duplicate exemplar; the map of the exemplars is by {config.map}")
+
+
+def _open_media(name: str, samples: LoadedSamples) -> SampleMedia:
+    """Open the pictures of samples, and make the first: what this imports takes seconds, and a page would wait."""
+    media = SampleMedia(name, samples.table, samples.reader, factor=samples.dataset.recipe["vae"]["factor"])
+    media.picture(media_name(name, "augmented", samples.table["key"][0].as_py()))
+    return media
 
 
 def _served(name: str) -> Place:
@@ -87,11 +93,9 @@ def _build_dropped(name: str, dropped: LoadedFates, shown: Shown) -> None:
 def _build_training(name: str, training: LoadedTraining, shown: Shown) -> None:
     run, validation = training.run, training.validation
     if validation:
-        own, recipe = name + VALIDATION, validation.dataset.recipe
-        media = SampleMedia(own, validation.table, validation.reader, factor=recipe["vae"]["factor"])
-        built = build_samples(
-            own, validation.table, resolution=recipe["resolution"], place=_served(own), more=training.losses
-        )
+        own, resolution = name + VALIDATION, validation.dataset.recipe["resolution"]
+        media = _open_media(own, validation)
+        built = build_samples(own, validation.table, resolution=resolution, place=_served(own), more=training.losses)
         save_worst_views(built, training.step)
         what = f"{len(validation.table):,} validation samples, the worst of step {training.step:,} first"
         shown.add(own, media, what)

@@ -23,7 +23,7 @@ def build_edited(name: str, edits: Edits, media: EditMedia) -> Any:
     dataset = open_named(name, default_slice=slices[-1])
     write_samples(dataset, _rows(edits, slices, media), labels=LABELS)
     dataset.default_mask_targets = {255: "repaint"}
-    dataset.app_config.active_fields = fo.ActiveFields(paths=["case", "mask"])
+    dataset.app_config.active_fields = fo.ActiveFields(paths=["case", "guidance", "seed", "mask"])
     dataset.app_config.color_scheme = fo.ColorScheme(opacity=0.35)
     dataset.save()
     everything = dataset.select_group_slices(slices)

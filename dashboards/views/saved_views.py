@@ -5,6 +5,7 @@ from typing import Any
 import fiftyone as fo
 from fiftyone import ViewField
 
+from dashboards.training_run import LOSSES
 from dashboards.views.sample_media import SLICES
 from schemas.shards import SPLITS
 
@@ -25,6 +26,7 @@ SIDEBAR = {
         "squashed",
         "augmentation_strength",
     ),
+    "losses in validation": (*LOSSES, "loss_not_finite", "timestep"),
     "augmentation": ("flip", "rotate_degrees", "blur_px", "affine_px"),
 }
 FOLDED = ("augmentation",)
@@ -64,11 +66,11 @@ def _colours() -> Any:
 def _sidebar(dataset: Any) -> list[Any]:
     """Group the fields by what they say; what remains comes last, folded."""
     schema = set(dataset.get_field_schema())
+    present = {name: [path for path in paths if path in schema] for name, paths in SIDEBAR.items()}
     groups = [
-        fo.SidebarGroupDocument(
-            name=name, paths=[path for path in paths if path in schema], expanded=name != "augmentation"
-        )
-        for name, paths in SIDEBAR.items()
+        fo.SidebarGroupDocument(name=name, paths=paths, expanded=name not in FOLDED)
+        for name, paths in present.items()
+        if paths
     ]
     named = {path for group in groups for path in group.paths}
     hidden = {"id", "filepath", "tags", "metadata", "group", "created_at", "last_modified_at"}
