@@ -15,7 +15,7 @@ pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "pipeline", "pbe", "ray_jobs", "dashboards")
-NOT_SHIPPED = (".md", ".pyc")
+NOT_SHIPPED = (".md", ".jpg", ".pyc")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -56,6 +56,8 @@ def test_a_wheel_has_every_room_and_shards_verifies_trains_and_edits_from_anothe
     flags = ("--resolution", "64", "--draws", "1", "--encoders", "1")
     run(python, "-m", "ray_jobs.shard_openimages", "tiny", "--out", "data", *flags, cwd=elsewhere)
     assert "ok: " in run(python, "-m", "ray_jobs.verify_shards", "data", cwd=elsewhere)
+    run(python, "-m", "dashboards.browse", "data", "--sheet", "data.html", cwd=elsewhere)
+    assert (elsewhere / "data.html").read_bytes().count(b"<article ") > 5
     train = ("tiny", "--data", "data", "--out", "train", "--steps", "2", "--batch-size", "2")
     run(python, "-m", "pbe.train", *train, cwd=elsewhere)
     photos = sorted((elsewhere / "data/run/sample_photos/train").glob("*.jpg"))

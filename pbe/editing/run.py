@@ -18,6 +18,7 @@ from pbe.editing.outputs import Outputs
 from pbe.editing.records import digest_inputs, settings_of_flags, unfinished, write_record
 from pbe.model.sampler import make_scheduler
 from pipeline.arrays import Pixels
+from pipeline.command import look_line
 from pipeline.errors import InputError
 from pipeline.storage.redaction import redact
 
@@ -228,6 +229,8 @@ def _summarise(cases: Sequence[Case], todo: Sequence[Case], failed: int, outputs
         [case] = cases
         place = outputs.place(outputs.figure_of(case))
         print(f"{case.pictures} pictures in {seconds:.0f} s, start-up included: {place}")
+        if outputs.figure:  # --out is a folder; another one may hold anything
+            print(look_line(outputs.folder.url))
         return
     print(
         f"{len(cases)} cases: {len(cases) - len(todo)} were finished, {len(todo) - failed} made, {failed} failed, in "
@@ -235,3 +238,5 @@ def _summarise(cases: Sequence[Case], todo: Sequence[Case], failed: int, outputs
     )
     if failed:
         print("fix what the messages name, and run the same command again: it makes those that are missing")
+    if failed < len(cases):
+        print(look_line(outputs.folder.url))

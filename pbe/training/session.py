@@ -34,6 +34,7 @@ from pbe.weights.building import initialise
 from pbe.weights.export import export_model
 from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.reading import read_weights
+from pipeline.command import look_line
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
@@ -74,6 +75,8 @@ def train(config: TrainConfig, *, began: float) -> int:
             draw_losses(run.out)
         trained, seconds = run.counts.step - first_step, time.monotonic() - began
         ranks.say(f"{trained:,} steps in {seconds:,.0f} s, start-up included")
+        if run.counts.step:
+            ranks.say(look_line(config.out))
         return EXIT_INTERRUPTED if signal.SIGINT in received else EXIT_DONE
 
 

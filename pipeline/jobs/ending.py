@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from pipeline.command import look_line
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
@@ -77,4 +78,5 @@ def sum_up(job: PreparedJob, totals: Json, *, seconds: Mapping[str, float], made
         print(f"thread time by stage for {made:,} draws made in this run: {stages}")
     if UNTRAINED in (job.config.vae, job.config.clip):
         print("the encoders are untrained: these latents and vectors serve to try the system, not to train a model")
-    print(f"dataset: {redact(job.out.url)}  (look at {redact(job.out.url)}/overview.png and funnel.png)")
+    print(f"dataset: {redact(job.out.url)}  (overview.png and funnel.png show it)")
+    print(look_line(job.out.url))

@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 import pipeline
-from pipeline.command import EXIT_FAILED
+from pipeline.command import EXIT_FAILED, look_line
 from pipeline.encoders.facts import EncoderFacts
 from pipeline.errors import InputError
 from pipeline.jobs.ending import end_dataset, is_complete, log_run, report_errors, sum_up
@@ -281,6 +281,7 @@ def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask]) -> R
     """
     if not tasks and is_complete(job):
         print("nothing to do: the dataset is complete")
+        print(look_line(job.out.url))
         return RunEnd(0, job)
     records = read_records(job.out)
     totals = count_totals(job.plan, records, job.config.draws)

@@ -293,6 +293,7 @@ def test_the_papers_switches_train_and_export_what_loads_again(place: Path, make
         assert build_model(read_weights(str(place / name / "model"))).config.bottleneck == note["bottleneck"]
         assert read_rows(place / name / METRICS)[-1]["validation_loss"] > 0
     assert "importing torch" in log(place) and "validation: " in log(place) and "start-up included" in log(place)
+    assert f"look at it: python -m dashboards.browse {place / 'all'} --sheet {place / 'all'}.html\n" in log(place)
     assert losses(place / "all")[0][2] == losses(place / "naive")[0][2]
     assert losses(place / "all")[0][1] == pytest.approx(losses(place / "offloaded")[0][1], abs=1e-5)
     assert (place / "all" / "loss.png").stat().st_size > 5000

@@ -1,5 +1,7 @@
 """One picture by command: what comes out."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dashboards.browse import main as browse
 from pbe.edit import main
 from tests.pbe.editing.commands import edit_flags
 from tests.pbe.editing.tiny_model import random_picture
@@ -52,10 +55,12 @@ def test_several_scales_and_seeds_give_pictures_and_one_figure(
     assert width > 5 * 200 and height > 2 * 200
     printed = capsys.readouterr().out
     assert printed.startswith(f"importing torch and diffusers\nloading {folder}\nmodel: ")
-    assert "6 pictures in " in printed and "start-up included: " in printed
+    assert "6 pictures in " in printed and "start-up included: " in printed and "look at it" not in printed
     folder_out = tmp_path / "folder"
     assert main(edit_flags(folder, pictures, folder_out, "--n", "2")) == 0
     assert {path.name for path in folder_out.iterdir()} == {"pictures.png", "edited-g5-s0.png", "edited-g5-s1.png"}
+    [command] = re.findall("look at it: python -m dashboards.browse (.*)", capsys.readouterr().out)
+    assert browse(shlex.split(command)) == 0 and (tmp_path / "folder.html").exists()
 
 
 def test_the_same_command_gives_the_same_bytes(folder: Path, pictures: dict[str, Path], tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 import json
+import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -6,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dashboards.browse import main as browse
 from pbe.edit import main as edit
 from pbe.feed.config import FeedConfig, MaskMode
 from pbe.feed.fixed_batches import fixed_batches
@@ -37,7 +40,12 @@ def test_a_folder_of_pairs_becomes_a_sound_dataset(
     assert len({tuple(row["crop"]) for row in rows}) > 5
     assert {"overview.png", "funnel.png", "card.md", "shards.parquet"} <= set(files_of(tmp_path / "out"))
     assert make(folder, tmp_path / "out") == 0
-    assert "nothing to do" in capsys.readouterr().out
+    again = capsys.readouterr().out
+    assert "nothing to do" in again
+    for printed in (said, again):
+        [command] = re.findall("look at it: python -m dashboards.browse (.*)", printed)
+        assert browse(shlex.split(command)) == 0
+    assert (tmp_path / "out.html").read_bytes().count(b"<article ") == 10
 
 
 @pytest.mark.processes

@@ -1,0 +1,42 @@
+"""The command that looks at what was made, as a job's last line names it."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.command import look_line
+
+NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+def look(line: str) -> tuple[str, str]:
+    """What a shell reads of a line: the folder to look at, and the page to write."""
+    said, _, command = line.partition(": ")
+    assert said == "look at it"
+    python, flag, module, folder, sheet, page = shlex.split(command)
+    assert (python, flag, module, sheet) == ("python", "-m", "dashboards.browse", "--sheet")
+    return folder, page
+
+
+@given(st.lists(NAMES.filter(lambda name: name not in (".", "..")), min_size=1, max_size=3), st.booleans())
+def test_a_shell_reads_the_folder_that_was_made_and_a_page_beside_it(names: list[str], here: bool) -> None:
+    out = str((Path.cwd() if here else Path("/data")).joinpath(*names))
+    folder, page = look(look_line(out))
+    assert Path.cwd() / folder == Path(out) and page == f"{folder}.html"
+    assert not folder.startswith("-")
+
+
+def test_the_line_is_short_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert look_line(str(tmp_path / "runs/a b")) == (
+        "look at it: python -m dashboards.browse 'runs/a b' --sheet 'runs/a b.html'"
+    )
+    assert look(look_line(str(Path.cwd()))) == (str(tmp_path), f"{tmp_path}.html")
+
+
+def test_of_a_url_the_page_lies_here_and_credentials_are_blanked() -> None:
+    assert look(look_line("s3://bucket/some/pbe")) == ("s3://bucket/some/pbe", "pbe.html")
+    assert "hidden" not in look_line("memory://user:hidden@bucket/pbe")
