@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dashboards.rows import CONFIG
 from pipeline.boxes.class_names import read_class_names
 from pipeline.boxes.tables import list_tables
 from pipeline.errors import InputError
@@ -15,8 +16,6 @@ from pipeline.photos.store import PhotoStore
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import absolute, is_local
-
-CONFIG = "run/config.json"
 
 
 @dataclass(frozen=True)

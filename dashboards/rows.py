@@ -1,5 +1,6 @@
 """Rows: a dataset, finished or not -> the samples to look at, with what the index and `quality` know of each."""
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dashboards.conditions import Condition, as_filter
 from dashboards.quality import NEEDED, QUALITY, measure
 from pipeline.ahead import work_ahead
 from pipeline.errors import InputError
+from pipeline.planning.plan_files import read_units
 from pipeline.rng import rng_for
 from pipeline.shards.manifest import read_manifest, read_recipe, refuse_other_version
 from pipeline.shards.recipe import Json, digest_of
@@ -21,6 +23,7 @@ from pipeline.storage.folder import Folder
 from schemas.samples import INDEX
 from schemas.shards import MANIFEST, RECORD_NAME, SHARDS, SHARDS_TABLE, UnitRecord, index_path
 
+CONFIG = "run/config.json"
 READERS = 8
 Say = Callable[[str], None]
 Progress = Callable[[int], Any]
@@ -43,6 +46,7 @@ class OpenedDataset:
         manifest: None while it is unfinished.
         records: of an unfinished dataset; of a finished one its table of shards says as much.
         shards: those that hold samples.
+        planned: of an unfinished dataset, how many records it will have; None: not known.
     """
 
     folder: Folder
@@ -50,6 +54,7 @@ class OpenedDataset:
     manifest: Json | None
     records: tuple[UnitRecord, ...]
     shards: tuple[ShardPlace, ...]
+    planned: int | None = None
 
     @property
     def samples(self) -> int:
@@ -65,6 +70,8 @@ class OpenedDataset:
         """How far it is, in words: `complete`, or how many shards there are so far."""
         if self.manifest is not None:
             return "complete"
+        if self.planned is not None:
+            return f"unfinished: {len(self.records):,} of {self.planned:,} shards so far"
         return f"unfinished: {len(self.records):,} finished shards so far, no {MANIFEST} yet"
 
 
@@ -113,7 +120,7 @@ def open_rows(folder: Folder) -> OpenedDataset:
             f"{folder.url}: unfinished, and without its recipe (run/recipe.json); run the command that makes it again"
         )
     filled = [ShardPlace(record.index.name, record.samples) for record in records if record.index]
-    return OpenedDataset(folder, recipe, None, tuple(records), tuple(filled))
+    return OpenedDataset(folder, recipe, None, tuple(records), tuple(filled), _count_planned(folder))
 
 
 def choose_rows(
@@ -218,6 +225,15 @@ def _with_quality(table: pa.Table, resolution: int) -> pa.Table:
     for name in QUALITY.names:
         table = table.append_column(QUALITY.field(name), quality[name])
     return table
+
+
+def _count_planned(folder: Folder) -> int | None:
+    """Count the shards of a job's plan; None where its plan or its draws are not there, or torn."""
+    try:
+        draws = json.loads(folder.read(CONFIG))["draws"]
+        return len(read_units(folder)) * int(draws)
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        return None
 
 
 def _read_shards(folder: Folder) -> pa.Table:

@@ -75,6 +75,10 @@ def test_an_unfinished_dataset_shows_what_is_there_and_says_how_far_it_is(make: 
     assert is_dataset(dataset.folder)
     assert dataset.state.startswith("unfinished: 1 finished shards so far")
     assert len(choose_rows(dataset, limit=0).table) == dataset.samples == 3
+    (tmp_path / "run/config.json").write_text('{"draws": 2}')
+    assert open_rows(dataset.folder).state == "unfinished: 1 of 6 shards so far"
+    (tmp_path / "run/config.json").write_text('{"draws": 2')
+    assert open_rows(dataset.folder).state.startswith("unfinished: 1 finished shards so far")
 
     next((tmp_path / "units").iterdir()).unlink()
     assert not is_dataset(dataset.folder)
