@@ -95,7 +95,7 @@ def load_dataset(folder: Folder, config: BrowseConfig) -> LoadedDataset:
         raise InputError(f"{folder.url}: no sample{' that matches ' + ' '.join(config.where) if conditions else ''}")
     if config.similar and config.map == "tsne" and count > MOST_TSNE:
         raise InputError(f"--map tsne of {count:,} samples: at most {MOST_TSNE:,}; give --limit, or --map pca")
-    cut = "" if count == chosen.matched else ", a seeded choice; --limit takes more"
+    cut = ", a seeded choice; --limit takes more" if chosen.cut else ""
     say(f"{count:,} of {chosen.matched:,} samples{' that match' if conditions else ''}{cut}")
     samples = LoadedSamples(dataset, chosen.table, open_reader(dataset, config))
     return LoadedDataset(samples, _load_fates(dataset, config) if config.dropped else None)

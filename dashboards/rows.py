@@ -81,13 +81,15 @@ class ChosenRows:
 
     Args:
         table: INDEX and QUALITY, in the order of units, draws and rows.
-        matched: samples that match all conditions; more than `table` has where a limit cut them.
+        matched: samples that match all conditions.
         missing: indexes that could not be read, each with why.
+        cut: a limit left some of them out.
     """
 
     table: pa.Table
     matched: int
     missing: tuple[str, ...]
+    cut: bool = False
 
 
 def is_dataset(folder: Folder) -> bool:
@@ -151,8 +153,8 @@ def choose_rows(
         missing += [rows for rows in found if isinstance(rows, str)]
     ends = np.cumsum([0, *map(len, rows_of)])
     matched = int(ends[-1])
-    chosen = np.arange(matched)
-    if 0 < limit < matched:
+    chosen, cut = np.arange(matched), 0 < limit < matched
+    if cut:
         chosen = np.sort(rng_for(seed, "browse").permutation(matched)[:limit])
     by_shard = np.split(chosen, np.searchsorted(chosen, ends[1:-1])) if len(shards) else []
     wanted = [
@@ -170,7 +172,7 @@ def choose_rows(
                 tables.append(part)
             progress(number)
     table = pa.concat_tables(tables).combine_chunks()
-    return ChosenRows(_with_quality(table, dataset.recipe["resolution"]), matched, tuple(dict.fromkeys(missing)))
+    return ChosenRows(_with_quality(table, dataset.recipe["resolution"]), matched, tuple(dict.fromkeys(missing)), cut)
 
 
 def _match(dataset: OpenedDataset, conditions: Sequence[Condition], progress: Progress) -> list[Any]:

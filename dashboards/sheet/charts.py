@@ -64,9 +64,9 @@ def funnel_bars(dataset: OpenedDataset) -> list[Bar]:
     """List what left at which stage; of an unfinished dataset, what its finished shards say."""
     if dataset.manifest is not None:
         rows = funnel_rows(dataset.manifest["totals"])
-        rows = [row for row in rows if row[2] or row[0] in ("box rows", "samples")]
     else:
         rows = _rows_so_far(sum_records(dataset.records))
+    rows = [row for row in rows if row[2] or row[0] in ("box rows", "samples")]
     return _bars([(f"{stage}: {reason}", count, is_loss(stage, reason)) for stage, reason, count in rows])
 
 
@@ -108,7 +108,7 @@ def draw_mean_mask(rows: pa.Table) -> MeanMask:
 
 def _rows_so_far(sums: Json) -> list[tuple[str, str, int]]:
     return [
-        ("photos", "in finished shards", sums["photos_planned"]),
+        ("photos", "finished", sums["photos_planned"]),
         ("photos", "lost", sums["photos_lost"]),
         ("boxes", "in lost photos", sums["boxes_in_lost_photos"]),
         ("boxes", "drawn", sums["boxes_drawn"]),

@@ -33,7 +33,7 @@ def sheet_of_dataset(folder: Folder, config: BrowseConfig) -> int:
         print(f"{sheet.failed:,} of them cannot be shown: their shards are gone or damaged; their cards say which")
     for line in chosen.missing:
         print(f"left out: {line}")
-    more = f"; --limit {min(4 * sheet.shown, chosen.matched)} shows more" if sheet.shown < chosen.matched else ""
+    more = f"; --limit {min(4 * sheet.shown, chosen.matched)} shows more" if chosen.cut else ""
     print(f"sheet: {config.sheet}  (open it in a browser{more})")
     return 0
 

@@ -60,6 +60,7 @@ def test_lost_shards_and_indexes_are_named_and_the_rest_is_shown(dataset: Path, 
     assert "3 of them cannot be shown" in said
     assert "left out: index/train/000001-d01.parquet: missing" in said
     html = page.read_text()
+    assert "seeded" not in html and "shows more" not in said
     assert html.count("shards/train/000000-d00.tar is gone") == 3
     assert "3 of these samples cannot be shown" in html and "index/train/000001-d01.parquet: missing" in html
 

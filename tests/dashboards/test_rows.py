@@ -64,6 +64,7 @@ def test_conditions_choose_what_filtering_all_rows_does(finished: Path, texts: l
         assert chosen.table == expected.combine_chunks()
     else:
         keys = chosen.table["key"].to_pylist()
+        assert chosen.cut == (limit < len(expected))
         assert len(keys) == min(limit, len(expected)) and set(keys) <= set(expected["key"].to_pylist())
 
 
