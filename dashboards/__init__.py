@@ -19,7 +19,7 @@ Files in the order of the flow:
     loading       flags and a folder -> all that is to be shown, before FiftyOne is started
     console       what a command does -> lines, and a bar for what takes long
     places        where a page or a table is to be written -> refused at once, or written
-    sheet/        samples or edits -> one HTML file
+    sheet/        samples, edits or trainings -> one HTML file
     app/          FiftyOne as a machine: its database, documents in bulk, its App served by us
     views/        what is on disk -> documents, saved views and pictures for the App
     panels/       the current view of the App -> the mean of its masks: a plugin
