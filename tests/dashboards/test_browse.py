@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from dashboards.browse import main
@@ -12,6 +13,7 @@ from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from schemas.shards import MANIFEST
+from tests.object_storage import Proxy
 from tests.pbe.refusals import assert_refused_at_once, refuse_all
 from tests.synthetic import write_manifest
 
@@ -27,6 +29,19 @@ def test_it_writes_the_sheet_and_ends_by_saying_what_is_in_it(finished: Path, tm
     assert said[1] == f"sheet: {page}  (open it in a browser)"
     assert page.read_bytes().count(b"<article ") == 14
     assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_dataset_on_object_storage_gives_the_same_page_there(finished: Path, tmp_path: Path, s3: Proxy) -> None:
+    page = tmp_path / "page.html"
+    assert main([str(finished), "--sheet", str(page)]) == 0
+    fs, _ = fsspec.core.url_to_fs("s3://bucket")
+    fs.put(str(finished), "bucket/d", recursive=True)
+    asked = len(s3.requests)
+    assert main(["s3://bucket/d", "--sheet", "s3://bucket/page.html"]) == 0
+    assert fs.cat("bucket/page.html") == page.read_bytes()
+    ranges = [path for method, path in s3.requests[asked:] if method == "GET" and path.split("?")[0].endswith(".tar")]
+    assert len(ranges) == 14  # one range request a sample
+    assert main(["s3://bucket/nothing", "--sheet", str(page)]) == EXIT_USAGE
 
 
 def test_where_and_limit_choose_and_the_last_line_says_how_to_see_more(

@@ -103,6 +103,20 @@ def test_pictures_and_overlays_are_drawn(page: Page, url: str) -> None:
     assert card.screenshot() != outlined
 
 
+def test_of_many_cards_those_out_of_sight_are_drawn_when_they_come_into_sight(
+    page: Page, finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "many.html").write_bytes(make_page(finished, times=8).html)
+    page.goto((tmp_path / "many.html").as_uri())
+    assert len(_shown(page)) == 8 * 14
+    page.get_by_label("Search").fill("saucer")
+    assert len(_shown(page)) == 8
+    last = page.locator(".card:visible").last
+    last.scroll_into_view_if_needed()
+    expect(last).to_be_in_viewport()
+    assert last.locator("h2").inner_text() == "Saucer"
+
+
 def test_without_script_and_in_print_every_sample_shows_and_no_controls(
     chromium: Browser, url: str, rows: list[Row]
 ) -> None:

@@ -21,11 +21,11 @@ MIB = 2**20
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">\"'&{{ 7*7 }}"
 
 
-def make_page(folder: Path, **changes: Any) -> Sheet:
-    """The page of a dataset, in all of whose rows some columns have another value."""
+def make_page(folder: Path, *, times: int = 1, **changes: Any) -> Sheet:
+    """The page of a dataset, each sample so many times, in all of whose rows some columns have another value."""
     dataset = open_rows(Folder(str(folder)))
     chosen = choose_rows(dataset, limit=0)
-    rows = [{**row, **changes} for row in chosen.table.to_pylist()]
+    rows = [{**row, **changes} for row in chosen.table.to_pylist() * times]
     table = pa.Table.from_pylist(rows, schema=chosen.table.schema)
     return make_sheet(dataset, ChosenRows(table, len(rows), ()), PictureReader(dataset.folder, dataset.recipe))
 
