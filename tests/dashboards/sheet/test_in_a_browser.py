@@ -114,7 +114,7 @@ def test_of_many_cards_those_out_of_sight_are_drawn_when_they_come_into_sight(
     last = page.locator(".card:visible").last
     last.scroll_into_view_if_needed()
     expect(last).to_be_in_viewport()
-    assert last.locator("h2").inner_text() == "Saucer"
+    expect(last.locator("h2")).to_have_text("Saucer", use_inner_text=True)
 
 
 def test_without_script_and_in_print_every_sample_shows_and_no_controls(
