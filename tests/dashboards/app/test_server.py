@@ -142,8 +142,7 @@ def test_a_dataset_is_seen_in_a_browser_and_a_tag_given_there_survives_a_rebuild
     page.on("response", lambda answer: asked.append((answer.url.removeprefix(app.url), answer.status)))
 
     page.goto(f"{app.url}/datasets/squares")
-    page.wait_for_selector("[data-cy=looker]")
-    page.wait_for_function("document.querySelectorAll('[data-cy=looker]').length == 3")
+    page.wait_for_function("document.querySelectorAll('[data-cy=looker] [canvas-loaded=true]').length == 3")
     red = Image.open(io.BytesIO(page.locator("[data-cy=looker]").first.screenshot())).convert("RGB")
     assert red.getpixel((red.width // 8, red.height // 2)) == (200, 30, 30)
 
