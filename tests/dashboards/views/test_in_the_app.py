@@ -40,7 +40,7 @@ def shown(app: App, folder: Folder) -> Iterator[str]:
     """The dataset, built as `browse` builds it; yields the name of its samples."""
     from dashboards.views.building import build
 
-    config = BrowseConfig(folder.url)
+    config = BrowseConfig((folder.url,))
     built = build("shown", load_dataset(folder, config), config)
     app.sources[:] = built.sources
     assert list(built.datasets) == ["shown", "shown-dropped"]
@@ -75,7 +75,7 @@ def test_a_group_shows_every_slice_and_another_visitor_does_not_see_it(
 ) -> None:
     from dashboards.app.documents import group_id
 
-    key = load_dataset(folder, BrowseConfig(folder.url, dropped=False)).samples.table["key"][0].as_py()
+    key = load_dataset(folder, BrowseConfig((folder.url,), dropped=False)).samples.table["key"][0].as_py()
     asked: list[str] = []
     page.on("response", lambda answer: asked.append(f"{answer.status} {answer.url}") if "media" in answer.url else None)
     page.goto(f"{app.url}/datasets/{shown}?groupId={group_id(shown, key)}&slice=source")
@@ -132,7 +132,7 @@ def test_a_box_that_was_tagged_in_the_app_leaves_the_next_dataset(
     totals = read_manifest(cleaned)["totals"]
     assert totals["filtered"]["denied"] == 1
     assert sums_off(totals, read_records(cleaned)) == []
-    left = load_dataset(cleaned, BrowseConfig(cleaned.url, dropped=False)).samples.table.to_pylist()
+    left = load_dataset(cleaned, BrowseConfig((cleaned.url,), dropped=False)).samples.table.to_pylist()
     assert (sample["image_id"], sample["box_id"]) not in {(row["image_id"], row["box_id"]) for row in left}
 
 
@@ -143,7 +143,7 @@ def test_edits_stand_beside_their_inputs(app: App, page: "Page", tmp_path: Path)
         pixels = np.full((48, 64, 3), 40 * guidance, np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"cat-g{guidance}-s0.png")
         shutil.copy(tmp_path / f"cat-g{guidance}-s0.png", tmp_path / f"dog-g{guidance}-s0.png")
-    built = build("edits", load_edits(Folder(str(tmp_path))), BrowseConfig(str(tmp_path)))
+    built = build("edits", load_edits(Folder(str(tmp_path))), BrowseConfig((str(tmp_path),)))
     app.sources += built.sources
     _open(page, app, "edits", lookers=2)
     page.set_viewport_size({"width": 1600, "height": 1200})
