@@ -54,7 +54,7 @@ def sheet_of_trainings(folders: Sequence[Folder], config: BrowseConfig) -> int:
         sheet = make_runs_sheet(trainings, limit=limit, progress=lambda made: bar.update(made - bar.n))
     write_file(config.sheet, sheet.html)
     what = f"{len(trainings):,} trainings" if len(trainings) > 1 else "1 training"
-    print(f"{what}, {sheet.shown:,} sample grids and validation samples, {len(sheet.html) / 2**20:.1f} MiB")
+    print(f"{what}; sample grids and validation samples: {sheet.shown:,}; {len(sheet.html) / 2**20:.1f} MiB")
     if sheet.failed:
         print(f"{sheet.failed:,} pictures cannot be shown; the page says why at their place")
     for loaded in trainings:

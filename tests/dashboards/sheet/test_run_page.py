@@ -128,7 +128,7 @@ def test_the_command_takes_several_trainings_and_only_trainings(
     runs, page = [str(train("first")), str(train("second"))], str(tmp_path / "page.html")
     assert main([*runs, "--sheet", page]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("2 trainings, ") and said[-1] == f"sheet: {page}  (open it in a browser)"
+    assert said[0].startswith("2 trainings; ") and said[-1] == f"sheet: {page}  (open it in a browser)"
     assert main([*runs, str(finished), "--sheet", page]) == 2
     assert f"{finished} (dataset): several go into one page only where all are trainings" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "second/grids")
