@@ -13,11 +13,14 @@ from typing import Any
 
 import fiftyone as fo
 from bson import ObjectId
+from pymongo.errors import BulkWriteError
 
 from dashboards.app.kept_tags import Document, KeptTags
 from dashboards.app.named import GROUP_FIELD
+from pipeline.errors import InputError
 
 BATCH = 2000
+DUPLICATE = 11000  # MongoDB's code for an id that is there
 FLAT = ""
 """The one slice of a row in a dataset without groups."""
 
@@ -60,6 +63,7 @@ def write_samples(dataset: Any, rows: Iterable[Row], *, labels: Mapping[str, str
     Raises:
         TypeError: a field holds values of two types.
         ValueError: a `filepath` is not such a name.
+        InputError: somebody else writes the same dataset.
     """
     kept = KeptTags(dataset)
     dataset.clear()
@@ -200,8 +204,16 @@ class _Template:
 
 def _insert(dataset: Any, documents: list[Document], kept: KeptTags) -> int:
     kept.restore(documents)
-    if documents:
-        dataset._sample_collection.insert_many(documents, ordered=False)
+    try:
+        if documents:
+            dataset._sample_collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        if any(fault["code"] != DUPLICATE for fault in error.details["writeErrors"]):
+            raise
+        raise InputError(
+            f"dataset {dataset.name!r}: another browse writes it at this moment, or two of its rows have one key; wait "
+            "until that one serves, and run the same command again"
+        ) from error
     return len(documents)
 
 

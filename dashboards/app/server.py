@@ -32,8 +32,10 @@ def bind_port(port: int | None) -> socket.socket:
         port: that one; None: the first free one from 5151 on.
 
     Raises:
-        InputError: the port is taken, or none is free.
+        InputError: the port is taken, or is none, or none is free.
     """
+    if port is not None and not 0 < port <= 65535:
+        raise InputError(f"--port {port}: give one from 1024 to 65535")
     for number in [port] if port else range(FIRST_PORT, LAST_PORT + 1):
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that ended just now does not count

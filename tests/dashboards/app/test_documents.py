@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import InputError
+
 CLOCKS_AND_CHANCE = ("_rand", "created_at", "last_modified_at", "_dataset_id")
 LABELS = {
     "box": "Detections",
@@ -204,3 +206,13 @@ def test_a_field_of_two_types_is_refused(documents: Any) -> None:
     rows = [documents.Row(str(value), {documents.FLAT: {"filepath": "/a.jpg", "share": value}}) for value in (0.5, "x")]
     with pytest.raises(TypeError, match=r"share holds float, and here str: 'x'"):
         documents.write_samples(_open("ours"), rows, labels={})
+
+
+def test_two_who_write_one_dataset_are_told(documents: Any) -> None:
+    def rows() -> Iterator[Any]:
+        row = _rows(documents, grouped=False, count=1)[0]
+        yield row
+        documents.write_samples(_open("ours"), [row], labels=LABELS)
+
+    with pytest.raises(InputError, match="dataset 'ours': another browse writes it at this moment"):
+        documents.write_samples(_open("ours"), rows(), labels=LABELS)

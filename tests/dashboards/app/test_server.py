@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
 from PIL import Image
 
 from dashboards.app.database import FOLDER
 from dashboards.app.mongo import URI
 from pipeline.command import EXIT_INTERRUPTED, EXIT_USAGE
+from pipeline.errors import InputError
 from tests.dashboards.app.requests import ask
 from tests.dashboards.conftest import App
 
@@ -109,6 +111,14 @@ def test_without_a_port_the_next_free_one_is_taken(app: App) -> None:
         ports = [listener.getsockname()[1] for listener in (first, second)]
         assert FIRST_PORT <= ports[0] < ports[1] <= LAST_PORT and app.port not in ports
         assert all(listener.getsockname()[0] == "127.0.0.1" for listener in (first, second))
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_is_none_is_refused(fiftyone_database: str, port: int) -> None:
+    from dashboards.app.server import bind_port
+
+    with pytest.raises(InputError, match=f"--port {port}: give one from 1024 to 65535"):
+        bind_port(port)
 
 
 class Squares:
