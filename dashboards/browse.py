@@ -67,7 +67,7 @@ def _show(kind: Kind, folder: Folder, config: BrowseConfig) -> int:
         return show(folder, load_dataset(folder, config), config)
     if kind is Kind.TRAINING:
         return show(folder, load_training(folder, config), config)
-    return show(folder, load_edits(folder), config)
+    return show(folder, load_edits(folder, config), config)
 
 
 def _ask_fiftyone(folder: Folder, config: BrowseConfig) -> int:

@@ -1,5 +1,6 @@
 """Loading: flags and a folder -> all that is to be shown of it, read and checked before FiftyOne is started."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,9 @@ def load_dataset(folder: Folder, config: BrowseConfig) -> LoadedDataset:
     Raises:
         InputError: a flag is wrong, or the dataset cannot be read.
     """
+    conditions = [parse_condition(text) for text in config.where]
     dataset = open_rows(folder)
     say(f"{folder.url}: {dataset.state}")
-    conditions = [parse_condition(text) for text in config.where]
     with progress("indexes", "files") as tick:
         limit = config.limit or DEFAULT_SAMPLES
         chosen = choose_rows(dataset, conditions, limit=limit, progress=tick)
@@ -147,12 +148,13 @@ def read_all(folder: Folder, config: BrowseConfig) -> LoadedTraining:
     return LoadedTraining(run, validation, losses, step, tuple(notes))
 
 
-def load_edits(folder: Folder) -> Edits:
+def load_edits(folder: Folder, config: BrowseConfig) -> Edits:
     """Load a folder of edits.
 
     Raises:
-        InputError: there is no edit in it.
+        InputError: there is no edit in it, or a flag is of samples.
     """
+    _refuse_flags("edits", {"--where": config.where, "--extract": config.extract})
     edits = read_edits(folder.url)
     for line in edits.notes:
         say(f"left out: {line}")
@@ -173,6 +175,11 @@ def _open_data(run: TrainingRun) -> OpenedDataset:
     if folder.local and not Path(folder.path("")).is_dir():
         raise InputError(f"{data}: no such folder")
     return open_rows(folder)
+
+
+def _refuse_flags(what: str, flags: Mapping[str, object]) -> None:
+    for flag in (flag for flag, value in flags.items() if value):
+        raise InputError(f"{flag}: is for samples of a dataset; leave it out for {what}")
 
 
 def _load_validation(

@@ -1,9 +1,10 @@
 """Session: flags and a folder -> its FiftyOne datasets: built and served until Ctrl-C, read back, or forgotten."""
 
 import importlib.util
+import shlex
 from typing import Any
 
-from dashboards.app.database import check_database, open_database
+from dashboards.app.database import Database, check_database, open_database
 from dashboards.config import BrowseConfig
 from dashboards.console import say
 from dashboards.loading import Loaded
@@ -40,7 +41,8 @@ def show(folder: Folder, loaded: Loaded, config: BrowseConfig) -> int:
 
     name = dataset_name(folder.url)
     listener = None if config.extract else bind_port(config.port or None)
-    _start_fiftyone()
+    database = _start_fiftyone()
+    say(str(database))
     from dashboards.views.building import build
 
     shown = build(name, loaded, config)
@@ -48,7 +50,8 @@ def show(folder: Folder, loaded: Loaded, config: BrowseConfig) -> int:
         say(f"  {dataset}: {what}")
     if listener:
         serve(listener, shown, path=f"/datasets/{next(iter(shown.datasets))}", say=say)
-    say(f"pictures: {config.extract}; in stock FiftyOne: fiftyone app launch {name}")
+    say(f"pictures: {config.extract}; stock FiftyOne shows them while it is given the same database:")
+    say(f"  {_environment(database)}fiftyone app launch {name}")
     return 0
 
 
@@ -87,9 +90,15 @@ def forget(folder: Folder) -> int:
     return 0
 
 
-def _start_fiftyone() -> None:
+def _start_fiftyone() -> Database:
     """Open the database that FiftyOne is to use, before it is imported."""
-    say(f"starting FiftyOne; {open_database()}")
+    say("starting FiftyOne")
+    return open_database()
+
+
+def _environment(database: Database) -> str:
+    """The setting by which another FiftyOne finds the same database once this process has ended."""
+    return f"FIFTYONE_DATABASE_DIR={shlex.quote(str(database.folder))} " if database.folder else ""
 
 
 def _datasets(folder: Folder) -> list[Any]:
