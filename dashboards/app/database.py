@@ -154,7 +154,9 @@ def _start(mongod: Path, folder: Path) -> tuple[int, int, "subprocess.Popen[byte
             [*command, *arguments, "--wiredTigerCacheSizeGB", "1"],
             pass_fds=[reading],
             start_new_session=True,  # Ctrl-C is for us alone
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,  # and whoever reads our output need not wait for another browse
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(reading)
         try:

@@ -63,7 +63,7 @@ def test_two_processes_share_a_mongod_that_ends_with_the_last_even_if_that_is_ki
     assert _address(second) == uri and uri.startswith("mongodb://127.0.0.1:")
     assert len(_mongods(tmp_path)) == 2
     first.kill()
-    first.wait()
+    first.communicate(timeout=SECONDS)  # its output ends with it
     time.sleep(0.5)
     ping(uri)
     second.kill()
