@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 LOOKERS = "document.querySelectorAll('[data-cy=looker]').length"
-TAG = "order => fetch('/tag', {method: 'POST', body: JSON.stringify(order)})"  # as the App's tag button does
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +114,15 @@ def test_a_box_that_was_tagged_in_the_app_leaves_the_next_dataset(
 ) -> None:
     import fiftyone as fo
 
-    from dashboards.app.documents import sample_id
     from dashboards.views.tagged import tagged_boxes, to_csv
 
-    sample = fo.load_dataset(shown).first()
-    page.goto(f"{app.url}/datasets/{shown}")
-    identity = sample_id(shown, sample["key"], "source")
-    page.evaluate(TAG, {"dataset": shown, "sample_ids": [identity], "changes": {"bad": True}})
+    [sample] = fo.load_dataset(shown).load_saved_view("squashed")
+    _open(page, app, f"{shown}?view=squashed", lookers=1)
+    page.locator("[data-cy=action-tag-sample-labels]").first.click()
+    page.locator("input[placeholder*='tag']").first.fill("bad")
+    page.keyboard.press("Enter")
+    with page.expect_response(f"{app.url}/tag"):
+        page.get_by_text("Apply").first.click()
     rows = tagged_boxes([fo.load_dataset(shown)])
     assert [(row["image_id"], row["box_id"], row["tags"]) for row in rows] == [
         (sample["image_id"], sample["box_id"], "bad")
