@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from dashboards.box_rows import BOX_ID, BoxRows
-from dashboards.rows import READERS, OpenedDataset
+from dashboards.rows import READERS, OpenedDataset, read_parquet
 from pipeline.ahead import work_ahead
 from pipeline.arrays import Box
 from pipeline.shards.recipe import Json
 from pipeline.shards.samples import Row
 from schemas.boxes import COORDINATE_COLUMNS, ID_COLUMN, LABEL_COLUMN
 from schemas.drops import DROPS
+from schemas.samples import INDEX
 
 # How a fate begins, in the order of the flow; after the colon stands the reason.
 DRAWN, NOT_DRAWN, UNREACHED, BEYOND = "drawn", "kept, not drawn", "not reached yet", "beyond --limit"
 MALFORMED, FILTERED, LOST, DRAW_DROPPED = "malformed: ", "filter: ", "lost photo: ", "draw dropped: "
-_SHOWN = ("image_id", "box_id", "key", "photo_width", "photo_height", "orientation")
+_SHOWN = pa.schema(
+    [INDEX.field(name) for name in ("image_id", "box_id", "key", "photo_width", "photo_height", "orientation")]
+)
 Progress = Callable[[int], None]
 
 
@@ -151,17 +153,19 @@ class _Reader:
         self.missing: list[str] = []
 
     def drops(self, names: Iterable[str]) -> list[Row]:
-        return self._read(names, DROPS.names)
+        return self._read(names, DROPS)
 
     def samples(self) -> list[Row]:
-        return self._read((shard.index for shard in self._dataset.shards), list(_SHOWN))
+        return self._read((shard.index for shard in self._dataset.shards), _SHOWN)
 
-    def _read(self, names: Iterable[str], columns: list[str]) -> list[Row]:
+    def _read(self, names: Iterable[str], schema: pa.Schema) -> list[Row]:
         def read(name: str) -> list[Row] | str:
             try:
-                table = pq.read_table(pa.BufferReader(self._dataset.folder.read(name)), columns=columns)
-            except (FileNotFoundError, pa.ArrowException, ValueError) as error:
-                return f"{name}: {type(error).__name__}"
+                table = read_parquet(self._dataset.folder, name, schema)
+            except FileNotFoundError:
+                return f"{name}: missing"
+            except ValueError as error:
+                return f"{name}: damaged ({error})"
             return list(table.filter(pc.is_in(table["image_id"], value_set=self._ids)).to_pylist())
 
         found: list[Row] = []

@@ -63,7 +63,7 @@ def find_inputs(
         tables=tuple(list_tables(tables, anonymous=anonymous)),
         image_info=tuple(list_tables(info, anonymous=anonymous)),
         store=_open_store(folder, roots, given=bool(images), anonymous=anonymous, absent=absent),
-        class_names=read_class_names(names[0], anonymous=anonymous) if names else {},
+        class_names=_read_names(names, given=bool(classes), anonymous=anonymous, absent=absent),
         absent=tuple(absent),
     )
 
@@ -83,7 +83,8 @@ def _absolute(urls: Sequence[str]) -> list[str]:
 def _recorded(config: Json, field: str, absent: list[str]) -> list[str]:
     """List the recorded paths of a field if all of them are there; else note the first that is not."""
     value = config.get(field) or []
-    urls = [value] if isinstance(value, str) else [url for url in value if isinstance(url, str)]
+    listed = value if isinstance(value, list) else [value]
+    urls = [url for url in listed if isinstance(url, str)]
     for url in urls:
         flag = f"--{field.replace('_', '-')}"
         if not is_local(url):
@@ -93,6 +94,17 @@ def _recorded(config: Json, field: str, absent: list[str]) -> list[str]:
             absent.append(f"{url} is not there any more: give {flag}")
             return []
     return urls
+
+
+def _read_names(names: list[str], *, given: bool, anonymous: bool, absent: list[str]) -> dict[str, str]:
+    """Read class names; those that nobody asked for may be damaged: labels do instead."""
+    try:
+        return read_class_names(names[0], anonymous=anonymous) if names else {}
+    except InputError as error:
+        if given:
+            raise
+        absent.append(str(error))
+        return {}
 
 
 def _matches(path: str) -> bool:

@@ -93,7 +93,9 @@ def load_dataset(folder: Folder, config: BrowseConfig) -> LoadedDataset:
         say(f"left out: {line}")
     count = len(chosen.table)
     if not count:
-        raise InputError(f"{folder.url}: no sample{' that matches ' + ' '.join(config.where) if conditions else ''}")
+        if conditions and not chosen.missing:
+            raise InputError(f"{folder.url}: none of {dataset.samples:,} samples matches {' and '.join(config.where)}")
+        raise InputError(f"{folder.url}: no sample to show; --sheet page.html shows what was dropped, and where")
     if config.similar and config.map == "tsne" and count > MOST_TSNE:
         raise InputError(f"--map tsne of {count:,} samples: at most {MOST_TSNE:,}; give --limit, or --map pca")
     cut = ", a seeded choice; --limit takes more" if chosen.cut else ""
@@ -214,14 +216,14 @@ def _load_fates(dataset: OpenedDataset, config: BrowseConfig) -> LoadedFates | N
         return None
     try:
         fates = _find_fates(dataset, inputs, config)
+        unknown = [photo.image_id for photo in fates.photos if photo.orientation is None]
+        rotations = read_rotations(inputs.image_info, unknown, anonymous=config.anonymous) if unknown else {}
     except InputError as error:
         if config.boxes:
             raise
         say(f"dropped boxes are not shown: {error}")
         return None
     _report(fates, dataset)
-    unknown = [photo.image_id for photo in fates.photos if photo.orientation is None]
-    rotations = read_rotations(inputs.image_info, unknown, anonymous=config.anonymous) if unknown else {}
     return LoadedFates(fates, Photos(inputs.store, dataset.recipe), rotations, inputs.class_names)
 
 

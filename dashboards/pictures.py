@@ -136,6 +136,8 @@ class PictureReader:
             source, origin, note = self._find_source(row, members, exemplar)
         except FileNotFoundError as error:
             raise SampleError(f"{row['shard']} is gone") from error
+        except (PermissionError, IsADirectoryError) as error:
+            raise SampleError(f"{row['shard']} cannot be read ({error.strerror or error})") from error
         except (ValueError, KeyError, safetensors.SafetensorError) as error:
             raise SampleError(f"{row['shard']}: sample {row['key']} is damaged ({error})") from error
         augmented, _ = augment_exemplar(exemplar, seed=self._recipe["seed"], image_id=row["image_id"], draw=row["draw"])
@@ -205,6 +207,8 @@ def read_vector(folder: Folder, row: Row) -> NDArray[np.float16]:
         return vector
     except FileNotFoundError as error:
         raise SampleError(f"{row['shard']} is gone") from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise SampleError(f"{row['shard']} cannot be read ({error.strerror or error})") from error
     except (ValueError, KeyError, safetensors.SafetensorError) as error:
         raise SampleError(f"{row['shard']}: sample {row['key']} is damaged ({error})") from error
 

@@ -175,6 +175,21 @@ def choose_rows(
     return ChosenRows(_with_quality(table, dataset.recipe["resolution"]), matched, tuple(dict.fromkeys(missing)), cut)
 
 
+def read_parquet(folder: Folder, name: str, schema: pa.Schema) -> pa.Table:
+    """Read the columns of a schema from a Parquet file of a dataset.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is damaged; how, in one line.
+        OSError: storage failed.
+    """
+    content = folder.read(name)
+    try:
+        return pq.read_table(pa.BufferReader(content), columns=schema.names).cast(schema)
+    except (pa.ArrowException, ValueError, OSError) as error:  # Arrow says OSError of bytes, too, that are no Parquet
+        raise ValueError(" ".join(str(error).split())[:100]) from error
+
+
 def _match(dataset: OpenedDataset, conditions: Sequence[Condition], progress: Progress) -> list[Any]:
     """Find the rows of each shard that match: [n] row numbers, or why the index cannot be read."""
     stored = [condition for condition in conditions if condition.column in INDEX.names]
@@ -211,12 +226,11 @@ def _take(folder: Folder, shard: ShardPlace, rows: Any) -> Any:
 def _read(folder: Folder, shard: ShardPlace, columns: Sequence[str]) -> Any:
     """Read columns of a shard's index, or say why not."""
     try:
-        table = pq.read_table(pa.BufferReader(folder.read(shard.index)), columns=list(columns))
-        table = table.cast(pa.schema([INDEX.field(name) for name in columns]))
+        table = read_parquet(folder, shard.index, pa.schema([INDEX.field(name) for name in columns]))
     except FileNotFoundError:
         return f"{shard.index}: missing"
-    except (pa.ArrowException, ValueError) as error:
-        return f"{shard.index}: damaged ({str(error).splitlines()[0][:100]})"
+    except ValueError as error:
+        return f"{shard.index}: damaged ({error})"
     if len(table) != shard.samples:
         return f"{shard.index}: {len(table)} rows, its record has {shard.samples}"
     return table
@@ -240,8 +254,9 @@ def _count_planned(folder: Folder) -> int | None:
 
 def _read_shards(folder: Folder) -> pa.Table:
     try:
-        return pq.read_table(pa.BufferReader(folder.read(SHARDS_TABLE))).cast(SHARDS)
-    except (FileNotFoundError, pa.ArrowException, ValueError) as error:
+        return read_parquet(folder, SHARDS_TABLE, SHARDS)
+    except (FileNotFoundError, ValueError) as error:
+        fault = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
         raise InputError(
-            f"{folder.url}/{SHARDS_TABLE}: cannot be read ({error}); run the shard job again, which writes it anew"
+            f"{folder.url}/{SHARDS_TABLE}: {fault}; remove {MANIFEST} and run the shard job again, which writes both"
         ) from error

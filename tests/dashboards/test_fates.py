@@ -156,3 +156,33 @@ def test_recorded_inputs_are_used_while_they_are_there_and_named_once_they_are_g
     assert gone.absent[0] == f"{hostile['images'][0]} is not there any more: give --images"
     with pytest.raises(InputError, match="--images"):
         find_inputs(job.out, images=hostile["images"])
+
+
+def test_a_damaged_record_of_inputs_says_what_it_can_and_a_damaged_flag_is_refused(
+    make: Make, hostile: dict[str, Any], tmp_path: Path
+) -> None:
+    job = make(tmp_path / "out", **hostile)
+    job.out.write_json("run/config.json", {"boxes": 5, "images": {"a": 1}, "image_info": [None], "classes": 7})
+    found = find_inputs(job.out)
+    assert (found.tables, found.store, found.class_names) == ((), None, {})
+    names = tmp_path / "names.csv"
+    names.write_bytes(b"\x88\xff")
+    job.out.write_json("run/config.json", {"boxes": hostile["boxes"], "classes": str(names)})
+    found = find_inputs(job.out)
+    assert found.tables == hostile["boxes"] and found.class_names == {}
+    assert str(names) in found.absent[0]
+    with pytest.raises(InputError, match="--classes"):
+        find_inputs(job.out, classes=str(names))
+
+
+def test_drops_that_cannot_be_read_are_named_and_the_counts_differ(
+    make: Make, hostile: dict[str, Any], tmp_path: Path
+) -> None:
+    job = make(tmp_path / "out", **hostile)
+    [drops] = (tmp_path / "out/drops").glob("boxes-*.parquet")
+    content = drops.read_bytes()
+    drops.write_bytes(content[:-200] + bytes(160) + content[-40:])
+    fates = _fates(tmp_path / "out", hostile["boxes"])
+    [line] = fates.missing
+    assert line.startswith(f"drops/{drops.name}: damaged (")
+    assert differences(fates, read_manifest(job.out)["totals"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dashboards.inputs import find_inputs
-from dashboards.pictures import Photos, PictureReader, SampleError, rotation_of
+from dashboards.pictures import Photos, PictureReader, SampleError, read_vector, rotation_of
 from dashboards.rows import choose_rows, open_rows
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar, describe_augmentation
@@ -143,13 +143,23 @@ def _halve(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1024])
 
 
-@pytest.mark.parametrize(("change", "said"), [(Path.unlink, "is gone"), (_fill, "damaged"), (_halve, "cut short")])
+def _make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(Path.unlink, "is gone"), (_fill, "damaged"), (_halve, "cut short"), (_make_folder, "cannot be read")],
+)
 def test_a_shard_that_is_gone_or_damaged_says_so(dataset: Path, change: Callable[[Path], None], said: str) -> None:
     folder, recipe, rows = _open(dataset)
     change(dataset / rows[0]["shard"])
     with pytest.raises(SampleError, match=said) as error:
         PictureReader(folder, recipe).read(rows[0])
     assert rows[0]["shard"] in str(error.value)
+    with pytest.raises(SampleError, match=said):
+        read_vector(folder, rows[0])
     assert PictureReader(folder, recipe).read(rows[-1]).origin == "stored"
 
 

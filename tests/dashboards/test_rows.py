@@ -101,14 +101,17 @@ def test_an_unfinished_dataset_without_its_recipe_is_refused_with_the_remedy(dat
         open_rows(Folder(str(dataset)))
 
 
-def test_a_damaged_table_of_shards_is_refused_with_the_remedy(dataset: Path) -> None:
-    (dataset / SHARDS_TABLE).write_bytes(b"no table")
-    with pytest.raises(InputError, match="run the shard job again"):
-        open_rows(Folder(str(dataset)))
-
-
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
+
+
+def _fill_head(path: Path) -> None:
+    path.write_bytes(b"PAR1" + bytes(96) + path.read_bytes()[100:])
+
+
+def _fill_foot(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-200] + bytes(160) + content[-40:])
 
 
 def _drop_column(path: Path) -> None:
@@ -121,7 +124,26 @@ def _drop_rows(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(Path.unlink, "missing"), (_cut, "damaged"), (_drop_column, "damaged"), (_drop_rows, "1 rows, its record has 3")],
+    [(Path.unlink, "missing"), (_cut, "damaged"), (_fill_head, "damaged"), (_fill_foot, "damaged")],
+)
+def test_a_table_of_shards_that_cannot_be_read_is_refused_with_the_remedy(
+    dataset: Path, change: Callable[[Path], None], said: str
+) -> None:
+    change(dataset / SHARDS_TABLE)
+    with pytest.raises(InputError, match=f"{said}.*remove {MANIFEST} and run the shard job again"):
+        open_rows(Folder(str(dataset)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (Path.unlink, "missing"),
+        (_cut, "damaged"),
+        (_fill_head, "damaged"),
+        (_fill_foot, "damaged"),
+        (_drop_column, "damaged"),
+        (_drop_rows, "1 rows, its record has 3"),
+    ],
 )
 @pytest.mark.parametrize("texts", [(), ("draw>=0",), ("mask_share>=0",)], ids=str)
 def test_an_index_that_cannot_be_read_is_named_and_the_others_are_shown(
