@@ -5,7 +5,6 @@ Files in the order of the flow:
     browse        the command
     config        its flags
     kinds         a folder -> what it holds: a dataset, a training, or edits
-    names         a folder's URL -> the stable name of its FiftyOne dataset
     conditions    --where -> an expression over the columns of a sample
     rows          a dataset, finished or not -> the samples to look at
     quality       index rows -> areas, cover, border, squash, strength of augmentation

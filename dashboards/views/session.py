@@ -1,6 +1,8 @@
 """Session: flags and a folder -> its FiftyOne datasets: built and served until Ctrl-C, read back, or forgotten."""
 
+import hashlib
 import importlib.util
+import re
 import shlex
 from typing import Any
 
@@ -8,10 +10,12 @@ from dashboards.app.database import Database, check_database, open_database
 from dashboards.config import BrowseConfig
 from dashboards.console import say
 from dashboards.loading import Loaded
-from dashboards.names import dataset_name
 from dashboards.places import write_file
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
+
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9]+")
+_PARTS, _DIGITS, _LONGEST = 2, 6, 60
 
 
 def refuse_no_fiftyone() -> None:
@@ -39,7 +43,7 @@ def show(folder: Folder, loaded: Loaded, config: BrowseConfig) -> int:
     """
     from dashboards.app.server import bind_port, serve
 
-    name = dataset_name(folder.url)
+    name = _dataset_name(folder.url)
     listener = None if config.extract else bind_port(config.port or None)
     database = _start_fiftyone()
     say(str(database))
@@ -112,8 +116,15 @@ def _datasets(folder: Folder) -> list[Any]:
     from dashboards.app.named import names
     from dashboards.views.building import ENDINGS
 
-    wanted = [dataset_name(folder.url) + ending for ending in ENDINGS]
+    wanted = [_dataset_name(folder.url) + ending for ending in ENDINGS]
     found = [fo.load_dataset(name) for name in names() if name in wanted]
     if not found:
         raise InputError(f"{folder.url}: FiftyOne holds nothing of it; look at it first: browse.py {folder.url}")
     return found
+
+
+def _dataset_name(url: str) -> str:
+    """Name a folder by its last two parts and a digest of its absolute URL, `demo-dataset-3fa2c1`."""
+    parts = [part for part in url.split("://")[-1].split("/") if part][-_PARTS:]
+    plain = _NOT_PLAIN.sub("-", "-".join(parts)).strip("-")[-_LONGEST:].strip("-") or "dataset"
+    return f"{plain}-{hashlib.sha256(url.encode()).hexdigest()[:_DIGITS]}".lower()
