@@ -66,11 +66,6 @@ class TrainingRun:
         return table
 
 
-def is_training(url: str) -> bool:
-    """Whether a folder is a training's OUT."""
-    return (Path(url) / RECORD).is_file()
-
-
 def read_training(url: str) -> TrainingRun:
     """Read what a training's folder holds; grids and tables are not opened.
 

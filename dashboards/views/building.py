@@ -6,6 +6,7 @@ from dashboards.config import BrowseConfig
 from dashboards.console import progress, say
 from dashboards.edits import Edits
 from dashboards.loading import Loaded, LoadedDataset, LoadedFates, LoadedSamples, LoadedTraining
+from dashboards.pictures import ORIGINS, SampleError
 from dashboards.views.dropped import build_dropped
 from dashboards.views.edit_media import EditMedia
 from dashboards.views.edited import build_edited
@@ -59,7 +60,11 @@ def _build_samples(name: str, samples: LoadedSamples, config: BrowseConfig, show
 def _open_media(name: str, samples: LoadedSamples) -> SampleMedia:
     """Open the pictures of samples, and make the first: what this imports takes seconds, and a page would wait."""
     media = SampleMedia(name, samples.table, samples.reader, factor=samples.dataset.recipe["vae"]["factor"])
-    media.picture(media_name(name, "augmented", samples.table["key"][0].as_py()))
+    try:
+        first = samples.reader.read(samples.table.slice(0, 1).to_pylist()[0])
+        say(f"pictures: {ORIGINS[first.origin]}{f' ({first.note})' if first.note else ''}")
+    except SampleError as error:
+        say(f"the first sample cannot be shown: {error}")
     return media
 
 

@@ -8,13 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dashboards.training_run import is_training, read_training
+from dashboards.kinds import Kind, find_kind
+from dashboards.training_run import read_training
 from pbe.training.config import TrainConfig
 from pbe.training.observations import COLUMNS, Observations
 from pbe.training.run_folder import CHECKPOINTS, write_record
 from pbe.training.telemetry import Telemetry
 from pbe.training.validation import Validation
 from pipeline.errors import InputError
+from pipeline.storage.folder import Folder
 
 KEYS = ["photo-0-0", "photo-1-0"]
 
@@ -45,7 +47,8 @@ def out(tmp_path: Path) -> Path:
 
 def test_a_training_is_read_as_it_was_written(out: Path) -> None:
     run = read_training(str(out))
-    assert is_training(str(out)) and (run.name, run.config["steps"], run.record["world"]) == ("train", 4, 2)
+    assert find_kind(Folder(str(out))) is Kind.TRAINING
+    assert (run.name, run.config["steps"], run.record["world"]) == ("train", 4, 2)
     assert [(row["step"], row["loss"]) for row in run.rows] == [(1, 1.0), (2, 0.5), (3, None), (4, 0.25)]
     assert list(run.grids) == list(run.tables) == [2, 4] and run.grids[4].name == "step-00000004.png"
     assert run.checkpoint == 4
@@ -78,7 +81,6 @@ def test_what_is_no_training_or_has_nothing_yet_is_refused_with_a_next_step(out:
     ):
         with pytest.raises(InputError, match=why):
             read_training(str(tmp_path / name))
-    assert not is_training(str(tmp_path / "empty"))
 
 
 @pytest.mark.parametrize(
