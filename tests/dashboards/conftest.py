@@ -67,9 +67,9 @@ def dataset(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "dataset"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
-    """A real browser."""
+    """A real browser, for one module: while it runs, Playwright keeps an event loop of its own in this thread."""
     from playwright.sync_api import sync_playwright
 
     if not Path(CHROMIUM).exists():
