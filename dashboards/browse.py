@@ -18,7 +18,7 @@ import tyro
 
 from dashboards.config import BrowseConfig
 from dashboards.kinds import Kind, find_kind
-from dashboards.places import refuse_bad_place
+from dashboards.places import refuse_bad_folder, refuse_bad_place
 from pipeline.command import guard, stop_on_sigterm
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
@@ -40,6 +40,8 @@ def _browse(arguments: list[str]) -> int:
     if config.sheet:
         refuse_bad_place("--sheet", config.sheet)
         return _write_sheet(kinds, folders, config)
+    if config.extract:
+        refuse_bad_folder("--extract", config.extract)
     return _show(kinds[0], folders[0], config)
 
 
@@ -74,7 +76,7 @@ def _ask_fiftyone(folder: Folder, config: BrowseConfig) -> int:
     from dashboards.views.session import forget, list_tagged, refuse_no_fiftyone
 
     if config.tagged:
-        refuse_bad_place("--tagged", config.tagged)
+        refuse_bad_place("--tagged", config.tagged, example="tagged.csv")
     refuse_no_fiftyone()
     return forget(folder) if config.forget else list_tagged(folder, config)
 

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import functools
+import math
 import operator
 import re
 from collections.abc import Sequence
@@ -88,7 +89,10 @@ def _value(written: str, kind: pa.DataType, text: str) -> Any:
         if pa.types.is_integer(kind):
             return pa.scalar(int(written), kind).as_py()  # which refuses what is too large
         if pa.types.is_floating(kind):
-            return float(written)
+            number = float(written)
+            if math.isnan(number):
+                raise ValueError("nothing compares to it")
+            return number
     except (ValueError, KeyError, OverflowError) as error:
         raise InputError(f"--where {text!r}: {written!r} is not a value of {kind}") from error
     return written

@@ -1,4 +1,4 @@
-"""Places: where a page or a table is to be written -> refused at once, or written complete."""
+"""Places: where a page, a table or pictures are to be written -> refused at once, or written complete."""
 
 import os
 from pathlib import Path
@@ -10,8 +10,11 @@ from pipeline.storage.whole_files import write_aside
 from pipeline.storage.writable import refuse_unwritable
 
 
-def refuse_bad_place(flag: str, file: str) -> None:
+def refuse_bad_place(flag: str, file: str, *, example: str = "page.html") -> None:
     """Refuse a local place where a file cannot be written, before any work is done.
+
+    Args:
+        example: a name that would do.
 
     Raises:
         InputError: naming what is in the way.
@@ -20,10 +23,21 @@ def refuse_bad_place(flag: str, file: str) -> None:
         return
     path = Path(absolute(file))
     if path.is_dir():
-        raise InputError(f"{flag} {file}: is a folder; give the name of a page, such as {file.rstrip('/')}/page.html")
+        raise InputError(f"{flag} {file}: is a folder; give the name of a file, such as {file.rstrip('/')}/{example}")
     if not path.parent.exists():
         raise InputError(f"{flag} {file}: there is no folder {path.parent}; make it, or give another place")
     refuse_unwritable(f"{flag} {file}", path.parent)
+
+
+def refuse_bad_folder(flag: str, folder: str) -> None:
+    """Refuse what is no local folder, nor can become one, before any work is done.
+
+    Raises:
+        InputError: naming what is in the way.
+    """
+    if not is_local(folder):
+        raise InputError(f"{flag} {folder}: give a folder on this machine")
+    refuse_unwritable(f"{flag} {folder}", Path(absolute(folder)))
 
 
 def write_file(file: str, content: bytes) -> None:

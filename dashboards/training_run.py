@@ -59,7 +59,8 @@ class TrainingRun:
         try:
             table = pq.ParquetFile(path).read()
         except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{path}: cannot be read ({error}); remove it, or train these steps again") from error
+            fault = " ".join(str(error).split())
+            raise InputError(f"{path}: cannot be read ({fault}); remove it, or train these steps again") from error
         if table.schema != VALIDATION:
             columns = ", ".join(table.column_names)
             raise InputError(f"{path}: has other columns ({columns}); read it with the version that wrote it")

@@ -56,7 +56,7 @@ def sheet_of_trainings(folders: Sequence[Folder], config: BrowseConfig) -> int:
     what = f"{len(trainings):,} trainings" if len(trainings) > 1 else "1 training"
     print(f"{what}; sample grids and validation samples: {sheet.shown:,}; {len(sheet.html) / 2**20:.1f} MiB")
     if sheet.failed:
-        print(f"{sheet.failed:,} pictures cannot be shown; the page says why at their place")
+        print(f"pictures that cannot be shown: {sheet.failed:,}; the page says why at their place")
     for loaded in trainings:
         for note in loaded.notes:
             print(f"{loaded.run.name}: {note}")
@@ -82,7 +82,7 @@ def sheet_of_edits(folder: Folder, config: BrowseConfig) -> int:
     write_file(config.sheet, sheet.html)
     print(f"{sheet.shown:,} of {len(edits.edits):,} edits, {len(sheet.html) / 2**20:.1f} MiB")
     if sheet.failed:
-        print(f"{sheet.failed:,} pictures cannot be shown; the page says why at their place")
+        print(f"pictures that cannot be shown: {sheet.failed:,}; the page says why at their place")
     for line in edits.notes:
         print(f"left out: {line}")
     print(f"sheet: {config.sheet}  (open it in a browser)")
