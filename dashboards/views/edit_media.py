@@ -1,14 +1,12 @@
 """Edit media: a name in the App -> a case's source, exemplar, mask, or a picture that the model made."""
 
-import io
 import threading
 from collections.abc import Sequence
 
 import cachetools
-from PIL import Image
 
 from dashboards.edits import Edit, EditedPicture, EditInputs, read_inputs
-from dashboards.views.sample_media import CACHED_BYTES, JPEG, PNG, Media, encode_mask, explain, shrink
+from dashboards.views.sample_media import CACHED_BYTES, JPEG, PNG, Media, encode_mask, explain, open_picture, shrink
 from pipeline.arrays import Pixels
 from pipeline.photos.jpeg import encode_jpeg
 
@@ -46,8 +44,7 @@ class EditMedia:
         """Read a picture's width and height in px, from its header where it is a file."""
         found = self._picture_of(self._edits[place], slice_name)
         if found:
-            with Image.open(io.BytesIO(self._edits[place].folder.read(found.name))) as image:
-                return image.size
+            return open_picture(found.name, lambda: self._edits[place].folder.read(found.name))[1]
         pixels = self._input(place, slice_name)
         return (pixels.shape[1], pixels.shape[0]) if pixels is not None else (512, 512)
 
@@ -84,10 +81,7 @@ class EditMedia:
         found = self._picture_of(edit, slice_name)
         if found is None:
             return explain(f"{edit.name}: not made with {slice_name}")
-        try:
-            return edit.folder.read(found.name), f"image/{found.name.rpartition('.')[2].replace('jpg', 'jpeg')}"
-        except OSError as error:
-            return explain(f"{found.name}: {type(error).__name__}")
+        return open_picture(found.name, lambda: edit.folder.read(found.name))[0]
 
     def _picture_of(self, edit: Edit, slice_name: str) -> EditedPicture | None:
         return next((picture for picture in edit.pictures if slice_of(picture) == slice_name), None)

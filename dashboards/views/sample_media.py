@@ -136,6 +136,19 @@ def explain(text: str) -> Media:
     return content.getvalue(), JPEG
 
 
+def open_picture(name: str, read: Callable[[], bytes]) -> tuple[Media, tuple[int, int]]:
+    """Read a picture file as it is, with width and height in px; one that is gone or damaged gives one that says so."""
+    try:
+        content = read()
+        with Image.open(io.BytesIO(content)) as image:
+            return (content, Image.MIME[image.format or ""]), image.size
+    except FileNotFoundError:
+        fault = "is gone"
+    except (OSError, KeyError, Image.DecompressionBombError):
+        fault = "is damaged, or no picture"
+    return explain(f"{name} {fault}"), (EXPLAINED_PX, EXPLAINED_PX)
+
+
 def shrink(pixels: Pixels, longest: int) -> Pixels:
     """Make a picture at most `longest` px on its longer side."""
     height, width = pixels.shape[:2]

@@ -1,16 +1,14 @@
 """Training: a training's folder -> documents: its sample grids by step, and its validation samples, the worst first."""
 
-import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import fiftyone as fo
-from PIL import Image
 
 from dashboards.app.documents import FLAT, Row, write_samples
 from dashboards.app.named import open_named
 from dashboards.training_run import LOSSES, TrainingRun
-from dashboards.views.sample_media import Media, explain
+from dashboards.views.sample_media import Media, open_picture
 
 _LOGGED = ("loss", "validation_loss", "validation_loss_ema")
 
@@ -30,10 +28,7 @@ class GridMedia:
         path = next((path for step, path in self._grids.items() if name == self.name(step)), None)
         if path is None:
             return None
-        try:
-            return path.read_bytes(), "image/png"
-        except OSError as error:
-            return explain(f"{path.name}: {type(error).__name__}")
+        return open_picture(path.name, path.read_bytes)[0]
 
 
 def build_grids(name: str, run: TrainingRun, media: GridMedia) -> Any:
@@ -60,8 +55,7 @@ def save_worst_views(dataset: Any, step: int) -> None:
 def _grid_rows(run: TrainingRun, media: GridMedia) -> Iterator[Row]:
     rows: Mapping[int, Any] = {row["step"]: row for row in run.rows}
     for step, path in run.grids.items():
-        with Image.open(io.BytesIO(path.read_bytes())) as image:
-            width, height = image.size
+        _, (width, height) = open_picture(path.name, path.read_bytes)
         losses = {name: rows.get(step, {}).get(name) for name in _LOGGED}
         metadata = {"width": width, "height": height, "mime_type": "image/png", "num_channels": 3}
         yield Row(f"{step}", {FLAT: {"filepath": media.name(step), "metadata": metadata, "step": step, **losses}})

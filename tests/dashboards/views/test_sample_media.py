@@ -11,7 +11,7 @@ from PIL import Image
 
 from dashboards.pictures import PictureReader
 from dashboards.rows import choose_rows, open_rows
-from dashboards.views.sample_media import MASKS, SLICES, SampleMedia, media_name
+from dashboards.views.sample_media import MASKS, SLICES, SampleMedia, explain, media_name, open_picture
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar
 from pipeline.draws.raster import raster_mask, reduce_mask
@@ -21,6 +21,7 @@ from pipeline.shards.samples import read_sample
 from pipeline.storage.folder import Folder
 
 Make = Callable[..., PreparedJob]
+DAMAGED = "is damaged, or no picture"
 
 
 @pytest.fixture
@@ -100,3 +101,17 @@ def test_extracted_pictures_are_those_that_are_served(shown: tuple[SampleMedia, 
             served = media.picture(name)
             assert served
             assert (tmp_path / "files" / name.removeprefix("/set/")).read_bytes() == served[0]
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "is gone"), (b"", DAMAGED), (b"text", DAMAGED)])
+def test_a_picture_file_that_is_gone_or_none_gives_one_that_says_so(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "a.png"
+    if content is not None:
+        path.write_bytes(content)
+    media, size = open_picture(path.name, path.read_bytes)
+    assert media == explain(f"a.png {said}")
+    assert Image.open(io.BytesIO(media[0])).size == size
+    Image.new("L", (3, 2)).save(path)
+    assert open_picture(path.name, path.read_bytes) == ((path.read_bytes(), "image/png"), (3, 2))
