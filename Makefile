@@ -48,8 +48,8 @@ demo: venv
 check: lint
 	$(BIN)/pytest -m 'not slow and not processes' -n $(WORKERS)
 
-# What a commit needs: everything that is not marked `slow`. Ray's tests share one worker and its Ray; `make test WORKERS=1`
-# runs one test after the other.
+# What a commit needs: everything that is not marked `slow`. Ray's tests share one worker and its Ray, those of faults of
+# disks, storage and processes another; `make test WORKERS=1` runs one test after the other.
 test: lint
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 

@@ -35,6 +35,7 @@ from tests.object_storage import Proxy, reached, serve_s3
 Make = Callable[..., PreparedJob]
 SmallDisk = tuple[Path, Callable[[str], None]]
 RAY_TESTS = Path(__file__).parent / "ray_jobs"
+FAULTS = ("test_kills.py", "test_disk_full.py", "test_object_storage.py")  # half of the time of Ray's tests
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -56,8 +57,8 @@ PROCESS_FIXTURES = {
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if RAY_TESTS in item.path.parents:  # on one worker, which starts one Ray for all of them
-            item.add_marker(pytest.mark.xdist_group("ray"))
+        if RAY_TESTS in item.path.parents:  # on one worker each, which starts one Ray for all of them
+            item.add_marker(pytest.mark.xdist_group("faults" if item.path.name in FAULTS else "ray"))
         if "fiftyone_database" in getattr(item, "fixturenames", ()):  # likewise, with one mongod and one App
             item.add_marker(pytest.mark.xdist_group("fiftyone"))
         if PROCESS_FIXTURES & set(getattr(item, "fixturenames", ())):
