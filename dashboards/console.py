@@ -16,9 +16,9 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def progress(what: str, unit: str) -> Iterator[Callable[[int], None]]:
+def progress(what: str, unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Show a bar for what takes more than a second; yields what is to be called with the count so far."""
-    with tqdm(desc=what, unit=f" {unit}", leave=False, delay=1) as bar:
+    with tqdm(desc=what, total=total, unit=f" {unit}", leave=False, delay=1) as bar:
 
         def tick(done: int) -> None:
             bar.update(done - bar.n)

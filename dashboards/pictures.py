@@ -4,6 +4,8 @@ All by the functions that made the shard: the raster, the augmentation, the cut.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -130,16 +132,10 @@ class PictureReader:
             SampleError: its shard is gone or damaged.
         """
         wanted = [EXEMPLAR_EXT, SOURCE_EXT] if self._vae is None else [EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT]
-        try:
+        with _explained(row):
             members = _read_members(self._folder, row, wanted)
             exemplar = decode_jpeg(members[EXEMPLAR_EXT])
             source, origin, note = self._find_source(row, members, exemplar)
-        except FileNotFoundError as error:
-            raise SampleError(f"{row['shard']} is gone") from error
-        except (PermissionError, IsADirectoryError) as error:
-            raise SampleError(f"{row['shard']} cannot be read ({error.strerror or error})") from error
-        except (ValueError, KeyError, safetensors.SafetensorError) as error:
-            raise SampleError(f"{row['shard']}: sample {row['key']} is damaged ({error})") from error
         augmented, _ = augment_exemplar(exemplar, seed=self._recipe["seed"], image_id=row["image_id"], draw=row["draw"])
         mask = mask_of(row, self._recipe["resolution"])
         return SamplePictures(source, origin, note, mask, exemplar, augmented, members)
@@ -201,10 +197,17 @@ def read_vector(folder: Folder, row: Row) -> NDArray[np.float16]:
     Raises:
         SampleError: its shard is gone or damaged.
     """
-    try:
+    with _explained(row):
         members = _read_members(folder, row, [TENSORS_EXT])
         vector: NDArray[np.float16] = safetensors.numpy.load(members[TENSORS_EXT])["exemplar"]
         return vector
+
+
+@contextmanager
+def _explained(row: Row) -> Iterator[None]:
+    """Say of which sample and shard a fault is."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise SampleError(f"{row['shard']} is gone") from error
     except (PermissionError, IsADirectoryError) as error:

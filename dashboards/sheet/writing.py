@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from dashboards.conditions import parse_condition
 from dashboards.config import BrowseConfig
+from dashboards.console import progress
 from dashboards.places import write_file
 from dashboards.rows import choose_rows, open_rows
 from pipeline.errors import InputError
@@ -20,12 +19,12 @@ def sheet_of_dataset(folder: Folder, config: BrowseConfig) -> int:
     from dashboards.origins import open_reader
     from dashboards.sheet.page import DEFAULT_SAMPLES, make_sheet
 
-    with tqdm(desc="indexes", total=len(dataset.shards), unit=" shards", leave=False, delay=1) as bar:
+    with progress("indexes", "shards", len(dataset.shards)) as tick:
         limit = config.limit or DEFAULT_SAMPLES
-        chosen = choose_rows(dataset, conditions, limit=limit, progress=lambda read: bar.update(read - bar.n))
+        chosen = choose_rows(dataset, conditions, limit=limit, progress=tick)
     reader = open_reader(dataset, config)
-    with tqdm(desc="pictures", total=len(chosen.table), unit=" samples", leave=False, delay=1) as bar:
-        sheet = make_sheet(dataset, chosen, reader, where=config.where, progress=lambda made: bar.update(made - bar.n))
+    with progress("pictures", "samples", len(chosen.table)) as tick:
+        sheet = make_sheet(dataset, chosen, reader, where=config.where, progress=tick)
     write_file(config.sheet, sheet.html)
     matched = f"{chosen.matched:,} that match, of " if conditions else ""
     print(f"{sheet.shown:,} of {matched}{dataset.samples:,} samples, {len(sheet.html) / 2**20:.1f} MiB")
@@ -49,9 +48,9 @@ def sheet_of_trainings(folders: Sequence[Folder], config: BrowseConfig) -> int:
     from dashboards.sheet.run_page import make_runs_sheet
 
     trainings = [read_all(folder, config) for folder in folders]
-    with tqdm(desc="trainings", total=len(trainings), unit=" trainings", leave=False, delay=1) as bar:
+    with progress("trainings", "trainings", len(trainings)) as tick:
         limit = config.limit or DEFAULT_SAMPLES
-        sheet = make_runs_sheet(trainings, limit=limit, progress=lambda made: bar.update(made - bar.n))
+        sheet = make_runs_sheet(trainings, limit=limit, progress=tick)
     write_file(config.sheet, sheet.html)
     what = f"{len(trainings):,} trainings" if len(trainings) > 1 else "1 training"
     print(f"{what}; sample grids and validation samples: {sheet.shown:,}; {len(sheet.html) / 2**20:.1f} MiB")
@@ -76,9 +75,9 @@ def sheet_of_edits(folder: Folder, config: BrowseConfig) -> int:
     edits = read_edits(folder.url)
     if config.where:
         raise InputError("--where: chooses samples of a dataset; leave it out for a folder of edits")
-    with tqdm(desc="edits", total=len(edits.edits), unit=" edits", leave=False, delay=1) as bar:
+    with progress("edits", "edits", len(edits.edits)) as tick:
         limit = config.limit or DEFAULT_EDITS
-        sheet = make_edits_sheet(edits, limit=limit, progress=lambda made: bar.update(made - bar.n))
+        sheet = make_edits_sheet(edits, limit=limit, progress=tick)
     write_file(config.sheet, sheet.html)
     print(f"{sheet.shown:,} of {len(edits.edits):,} edits, {len(sheet.html) / 2**20:.1f} MiB")
     if sheet.failed:

@@ -7,6 +7,7 @@ Files in the order of the flow:
     shown          what is to be looked at, and where its pictures come from
     samples        chosen samples -> documents: four pictures a sample, its labels on the source
     sample_media   a name -> a sample's picture, made from its shard when somebody looks at it
+    kept_pictures  a name and how to make its picture -> the picture, the last ones kept
     saved_views    colours, sidebar, and saved views of what is odd
     similar        stored exemplar vectors -> similarity search, near-duplicates and a map
     dropped        photos and fates -> documents: boxes coloured by what became of them

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import cachetools
 
 from dashboards.edits import Edit, EditedPicture, EditInputs, read_inputs
-from dashboards.views.sample_media import CACHED_BYTES, JPEG, PNG, Media, encode_mask, explain, open_picture, shrink
+from dashboards.views.kept_pictures import KeptPictures, Media
+from dashboards.views.sample_media import JPEG, PNG, encode_mask, explain, open_picture, shrink
 from pipeline.arrays import Pixels
 from pipeline.photos.jpeg import encode_jpeg
 
@@ -33,7 +34,7 @@ class EditMedia:
     def __init__(self, dataset: str, edits: Sequence[Edit]) -> None:
         self._dataset, self._edits, self._slices = dataset, edits, [*slices_of(edits), MASK]
         self._inputs: cachetools.LRUCache[int, EditInputs] = cachetools.LRUCache(8)
-        self._made: cachetools.LRUCache[str, Media] = cachetools.LRUCache(CACHED_BYTES, getsizeof=lambda m: len(m[0]))
+        self._kept = KeptPictures()
         self._lock = threading.Lock()
 
     def name(self, place: int, slice_name: str) -> str:
@@ -56,13 +57,7 @@ class EditMedia:
         place, number = map(int, parts)
         if place >= len(self._edits) or number >= len(self._slices) or name != self.name(place, self._slices[number]):
             return None
-        with self._lock:
-            made = self._made.get(name)
-        if made is None:
-            made = self._make(place, self._slices[number])
-            with self._lock:
-                self._made[name] = made
-        return made
+        return self._kept.get(name, lambda: self._make(place, self._slices[number]))
 
     def has_mask(self, place: int) -> bool:
         """Whether a case's mask can be shown."""

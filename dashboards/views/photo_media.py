@@ -1,14 +1,12 @@
 """Photo media: a name in the App -> a photo of the tables, upright; a lost one gives a picture that says why."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cachetools
-
 from dashboards.fates import PhotoFate
 from dashboards.pictures import Photos, rotation_of
-from dashboards.views.sample_media import CACHED_BYTES, JPEG, Media, explain, shrink
+from dashboards.views.kept_pictures import KeptPictures, Media
+from dashboards.views.sample_media import JPEG, explain, shrink
 from pipeline.arrays import Box
 from pipeline.errors import PhotoError
 from pipeline.photos.jpeg import encode_jpeg
@@ -53,8 +51,7 @@ class PhotoMedia:
             rotations: of the image-info tables, for photos of which no sample says it.
         """
         self._dataset, self._fates, self._photos, self._rotations = dataset, fates, photos, rotations
-        self._made: cachetools.LRUCache[str, Media] = cachetools.LRUCache(CACHED_BYTES, getsizeof=lambda m: len(m[0]))
-        self._lock = threading.Lock()
+        self._kept = KeptPictures()
 
     def measure(self, fate: PhotoFate) -> UprightPhoto:
         """Find a photo's upright size and how its boxes turn: from its samples, else from the photo itself."""
@@ -75,13 +72,7 @@ class PhotoMedia:
             return None
         if name != photo_name(self._dataset, int(stem)):
             return None
-        with self._lock:
-            made = self._made.get(name)
-        if made is None:
-            made = self._make(self._fates[int(stem)])
-            with self._lock:
-                self._made[name] = made
-        return made
+        return self._kept.get(name, lambda: self._make(self._fates[int(stem)]))
 
     def _make(self, fate: PhotoFate) -> Media:
         seen = fate.orientation

@@ -6,12 +6,10 @@ Names are looked up among the rows that were opened; no path is ever made of one
 import functools
 import io
 import textwrap
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cachetools
 import cv2
 import numpy as np
 import pyarrow as pa
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from dashboards.pictures import PictureReader, SampleError, SamplePictures
+from dashboards.views.kept_pictures import KeptPictures, Media
 from pipeline.arrays import Hole, Mask, Pixels
 from pipeline.draws.raster import reduce_mask
 from pipeline.photos.jpeg import encode_jpeg
@@ -28,11 +27,8 @@ from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT
 SLICES = ("source", "masked", "exemplar", "augmented")
 MASKS = ("mask", "latent_mask")
 JPEG, PNG = "image/jpeg", "image/png"
-CACHED_BYTES = 256 << 20
 CACHED_SAMPLES = 32  # decoded, each of some MB: the App asks for all pictures of a sample one after the other
 EXPLAINED_PX = 512
-
-Media = tuple[bytes, str]
 
 
 def media_name(dataset: str, kind: str, key: str) -> str:
@@ -55,8 +51,7 @@ class SampleMedia:
         self._read: Callable[[int], SamplePictures] = functools.lru_cache(CACHED_SAMPLES)(
             lambda place: reader.read(self._row(place))
         )
-        self._made: cachetools.LRUCache[str, Media] = cachetools.LRUCache(CACHED_BYTES, getsizeof=lambda m: len(m[0]))
-        self._lock = threading.Lock()
+        self._kept = KeptPictures()
 
     def picture(self, name: str) -> Media | None:
         """Make the picture of a name; a sample that cannot be read gives one that says why. None: no such name."""
@@ -66,17 +61,10 @@ class SampleMedia:
         place = self._places.get(file.rpartition(".")[0])
         if place is None or name != media_name(self._prefix.strip("/"), kind, file.rpartition(".")[0]):
             return None
-        with self._lock:
-            made = self._made.get(name)
-        if made is None:
-            try:
-                made = encode_picture(self._read(place), kind, factor=self._factor)
-            except SampleError as error:
-                return explain(str(error)) if kind in SLICES else None
-            if made is not None:
-                with self._lock:
-                    self._made[name] = made
-        return made
+        try:
+            return self._kept.get(name, lambda: encode_picture(self._read(place), kind, factor=self._factor))
+        except SampleError as error:  # not kept: the shard may come back
+            return explain(str(error)) if kind in SLICES else None
 
     def extract(self, folder: Path) -> Iterator[tuple[str, str]]:
         """Write all pictures below a folder, `KIND/KEY.jpg`.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from dashboards.app.media import Pictures
-from dashboards.views.sample_media import Media
+from dashboards.views.kept_pictures import Media
 
 
 @dataclass

@@ -8,7 +8,8 @@ import fiftyone as fo
 from dashboards.app.documents import FLAT, Row, write_samples
 from dashboards.app.named import open_named
 from dashboards.training_run import LOSSES, TrainingRun
-from dashboards.views.sample_media import Media, open_picture
+from dashboards.views.kept_pictures import Media
+from dashboards.views.sample_media import open_picture
 
 _LOGGED = ("loss", "validation_loss", "validation_loss_ema")
 
