@@ -17,6 +17,7 @@ Files in the order of the flow:
     pairing/       photos with masks of your own -> the same job
     storage/       any fsspec URL -> complete files
     command        a user's mistake or a storage fault -> one message and an exit code
+    hints          what was made -> the command to run next, as a shell reads it
     errors         errors that the user can fix
     rng            seed, stage, key -> a generator: all randomness
     ahead          items -> results, made a few items before they are asked for

@@ -1,7 +1,5 @@
 """Commands: a user's mistake or a fault of storage -> one message and an exit code."""
 
-import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -9,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -114,22 +112,6 @@ def stop_on_sigterm() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-
-
-def look_line(out: str) -> str:
-    """Name the command that looks at what a job has made; it works wherever this package is installed.
-
-    Args:
-        out: a dataset, a training, or a folder of edits, by absolute path or URL. The page lies beside a folder, and of
-            what lies elsewhere in the working directory.
-    """
-    if not is_local(out):
-        folder, page = redact(out), f"{PurePosixPath(out.rstrip('/')).name or 'page'}.html"
-    else:
-        below = os.path.relpath(out)
-        folder = out if below.startswith(("..", "-")) or below == os.curdir else below
-        page = f"{folder}.html"
-    return f"look at it: python -m dashboards.browse {shlex.quote(folder)} --sheet {shlex.quote(page)}"
 
 
 def describe_code() -> str:

@@ -18,8 +18,8 @@ from pbe.editing.outputs import Outputs
 from pbe.editing.records import digest_inputs, settings_of_flags, unfinished, write_record
 from pbe.model.sampler import make_scheduler
 from pipeline.arrays import Pixels
-from pipeline.command import look_line
 from pipeline.errors import InputError
+from pipeline.hints import look_line
 from pipeline.storage.redaction import redact
 
 EXIT_DONE, EXIT_FAILED = 0, 1

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.hints import verify_command
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
@@ -166,7 +167,7 @@ def read_shard_index(folder: Folder, shard: Shard) -> ShardIndex:
     Raises:
         InputError: it is missing, damaged, or of another length than the shards table says.
     """
-    remedy = f"run verify_shards.py {folder.url}, then the shard job again"
+    remedy = f"run `{verify_command(folder.url)}`, then the shard job again"
     try:
         table = _read_columns(folder.read(shard.index), _INDEX_COLUMNS).combine_chunks()
     except (FileNotFoundError, KeyError, pa.ArrowException) as error:

@@ -11,6 +11,7 @@ from pbe.feed.config import OnBadSample
 from pbe.feed.dataset import Dataset, Shard, ShardIndex
 from pbe.feed.order import Numbers, Places
 from pipeline.errors import InputError
+from pipeline.hints import verify_command
 
 
 class SampleError(InputError):
@@ -93,6 +94,6 @@ class SampleReader:
             SampleError: it is not to be skipped.
         """
         if self.on_bad == "stop":
-            remedy = f"run verify_shards.py {self.dataset.folder.url}, or give --bad-samples skip"
+            remedy = f"run `{verify_command(self.dataset.folder.url)}`, or give --bad-samples skip"
             raise SampleError(f"{problem}; {remedy}") from cause
         self.bad[ordinal] = problem

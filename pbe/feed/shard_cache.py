@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from pbe.feed.dataset import Shard
 from pipeline.errors import InputError
+from pipeline.hints import verify_command
 from pipeline.storage.file_locks import wait_for_lock
 from pipeline.storage.folder import Folder
 
@@ -62,7 +63,7 @@ class ShardCache:
             if hashlib.sha256(content).hexdigest() != shard.sha256:
                 raise OSError(
                     f"{self.source.url}/{shard.name}: {len(content):,} bytes whose sha256 is not the recorded one; "
-                    f"run verify_shards.py {self.source.url}"
+                    f"run `{verify_command(self.source.url)}`"
                 )
             part = file.with_suffix(".part")
             part.write_bytes(content)

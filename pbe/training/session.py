@@ -34,8 +34,8 @@ from pbe.weights.building import initialise
 from pbe.weights.export import export_model
 from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.reading import read_weights
-from pipeline.command import look_line
 from pipeline.errors import InputError
+from pipeline.hints import look_line
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 

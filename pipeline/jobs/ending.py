@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from pipeline.command import look_line
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
+from pipeline.hints import look_line
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.jobs.workshop import UnitResult
 from pipeline.planning.tasks import UnitTask

@@ -14,9 +14,10 @@ from typing import Any
 from tqdm import tqdm
 
 import pipeline
-from pipeline.command import EXIT_FAILED, look_line
+from pipeline.command import EXIT_FAILED
 from pipeline.encoders.facts import EncoderFacts
 from pipeline.errors import InputError
+from pipeline.hints import look_line
 from pipeline.jobs.ending import end_dataset, is_complete, log_run, report_errors, sum_up
 from pipeline.jobs.inputs import CheckedInputs
 from pipeline.jobs.known_encoders import recall_encoders, remember_encoders, stamp_encoders

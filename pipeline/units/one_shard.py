@@ -14,6 +14,7 @@ from pipeline.draws.draw import DrawnSample
 from pipeline.encoders.pixels import blank_signed, signed
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import PhotoError
+from pipeline.hints import verify_command
 from pipeline.photos.jpeg import encode_jpeg
 from pipeline.planning.tasks import PlannedPhoto, UnitTask
 from pipeline.shards.manifest import read_recipe
@@ -137,7 +138,7 @@ class OneShard:
             return record
         raise OutputTakenError(
             f"{record_path(task.unit, self._draw)}: another job has just written it, with other bytes; "
-            "verify the dataset with ray_jobs/verify_shards.py"
+            f"run `{verify_command(out.url)}`"
         )
 
     def _drop(self, drawn: DrawnPhoto, error: PhotoError) -> None:

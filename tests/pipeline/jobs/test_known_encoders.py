@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.command import look_line
 from pipeline.encoders.clip import ClipEncoder
 from pipeline.encoders.facts import facts_of
 from pipeline.encoders.vae import VaeEncoder
 from pipeline.errors import InputError
+from pipeline.hints import look_line
 from pipeline.jobs.known_encoders import KNOWN, recall_encoders, remember_encoders, stamp_encoders
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.pairs import shard_pairs
