@@ -16,7 +16,7 @@ from pipeline.photos import colour
 from pipeline.photos import decode as photos
 from pipeline.photos.decode import decode_photo
 from pipeline.photos.fingerprints import perceptual_hash
-from tests.benchmarks import fuzz
+from tests.benchmarks.fuzz import photos as fuzz
 from tests.pipeline.photos.hostile import HOSTILE, exif, jpeg_with, picture, png_of, saved, segment, tags
 
 SLOWEST_SECONDS = 10.0  # alone, each takes below 3

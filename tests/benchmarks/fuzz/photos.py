@@ -1,28 +1,16 @@
-"""Fuzz: mutated photos -> a sample or a reason each, within seconds and a stated memory.
+"""Photos: mutated JPEGs, and a quarter as many photos of other formats -> a sample or a reason each.
 
-    python tests/benchmarks/fuzz.py [--inputs 10000] [--seed 0] [--photos FOLDER]
-
-Mutates JPEGs, and a quarter as many photos of other formats; each goes through decoding, perceptual hash and one draw.
-Photos default to those that ship in scikit-image and scikit-learn, and the real ones beside the checkout. Exits 1 where
-anything but a reason comes out, an input takes more than 10 s, or memory passes the bound; the input is kept in a file.
+Each goes through decoding, perceptual hash and one draw. Photos default to those that ship in scikit-image and
+scikit-learn, and the real ones beside the checkout.
 """
 
-import argparse
-import faulthandler
 import io
-import resource
 import struct
-import sys
 import tempfile
-import time
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 from PIL import Image, ImageCms
 
 from pipeline.draws.draw import DrawRecipe, draw_sample
@@ -31,18 +19,36 @@ from pipeline.photos.decode import BYTES_A_PIXEL, decode_photo
 from pipeline.photos.fingerprints import perceptual_hash
 from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.storage.folder import Folder
+from tests.benchmarks.fuzz.mutations import Mutation, delete_block, duplicate_block, flip_bits, mutate, splice
+from tests.benchmarks.fuzz.running import Subject
 
-REAL = Path(__file__).parent.parent.parent.parent / "shared/data"
+REAL = Path(__file__).parent.parent.parent.parent.parent / "shared/data"
 MAX_PIXELS = 180_000_000  # the default of --max-photo-megapixels
 DRAWING_BYTES_A_PIXEL = 6  # an upright photo, and a crop of all of it
-SLOWEST_SECONDS = 10.0
-HUNG_SECONDS = 120
 SMALL_PX = 200
 FULL_SIZE_SHARE = 0.05
 RECIPE = DrawRecipe(seed=0, resolution=256, long_boxes="squash", min_box_px=8)
 OTHER_FORMATS = ("PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000")
 
-Mutation = Callable[[np.random.Generator, bytearray, bytes], None]
+
+def subjects(inputs: int, seed: int, folder: Path | None) -> list[Subject]:
+    """Mutate photos of the folder, one in twenty of full size."""
+    photos = read_photos(folder)
+    jpegs = [data for data in photos if data.startswith(b"\xff\xd8")]
+    others = [data for data in photos if not data.startswith(b"\xff\xd8")]
+    bound = (BYTES_A_PIXEL + DRAWING_BYTES_A_PIXEL) * MAX_PIXELS
+
+    def subject(name: str, count: int, small: list[bytes], full: list[bytes]) -> Subject:
+        def write(number: int, place: Path) -> None:
+            bases = full if number % round(1 / FULL_SIZE_SHARE) == 0 and full else small
+            place.write_bytes(mutated(seed, number, bases))
+
+        return Subject(name, count, write, lambda place: try_photo(place.read_bytes()), bound)
+
+    return [
+        subject("JPEG", inputs, small_jpegs(photos), jpegs),
+        subject("other formats", inputs // 4, small_others(photos), others),
+    ]
 
 
 def try_photo(data: bytes) -> str:
@@ -62,16 +68,7 @@ def try_photo(data: bytes) -> str:
 
 def mutated(seed: int, number: int, bases: list[bytes]) -> bytes:
     """Mutate one of the bases, one to three times; the same for the same seed and number."""
-    rng = np.random.default_rng([seed, number])
-    data = bytearray(bases[rng.integers(len(bases))])
-    for _ in range(rng.integers(1, 4)):
-        MUTATIONS[rng.integers(len(MUTATIONS))](rng, data, bases[rng.integers(len(bases))])
-    return bytes(data)
-
-
-def flip_bits(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
-    for at in rng.integers(0, max(1, len(data)), rng.integers(1, 30)):
-        data[at : at + 1] = bytes(byte ^ (1 << rng.integers(8)) for byte in data[at : at + 1])
+    return mutate(np.random.default_rng([seed, number]), MUTATIONS, bases)
 
 
 def flip_bits_of_the_header(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
@@ -79,26 +76,10 @@ def flip_bits_of_the_header(rng: np.random.Generator, data: bytearray, _: bytes)
         data[at : at + 1] = rng.bytes(len(data[at : at + 1]))
 
 
-def splice(rng: np.random.Generator, data: bytearray, other: bytes) -> None:
-    start, size = rng.integers(len(other)), rng.integers(1, 4096)
-    at = rng.integers(len(data) + 1)
-    data[at : at + rng.integers(0, 2) * size] = other[start : start + size]
-
-
 def truncate(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
     del data[rng.integers(len(data) + 1) :]
     if rng.random() < 0.5:
         data += b"\xff\xd9"
-
-
-def duplicate_block(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
-    at, size = rng.integers(len(data) + 1), rng.integers(1, 4096)
-    data[at:at] = data[at : at + size] * int(rng.integers(1, 20))
-
-
-def delete_block(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
-    at = rng.integers(len(data) + 1)
-    del data[at : at + rng.integers(1, 4096)]
 
 
 def inject_marker(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
@@ -234,83 +215,3 @@ def _small(photos: list[bytes]) -> list[Image.Image]:
         image.thumbnail((SMALL_PX, SMALL_PX))
         images.append(image)
     return images
-
-
-class Fuzz:
-    """The run: what came out, how long it took, how much it needed."""
-
-    def __init__(self, seed: int, kept: Path) -> None:
-        self.seed, self.kept = seed, kept
-        self.outcomes: dict[str, Counter[str]] = {"JPEG": Counter(), "other": Counter()}
-        self.slowest = 0.0
-        self.faults: list[str] = []
-
-    def try_all(self, kind: str, count: int, small: list[bytes], full: list[bytes]) -> None:
-        """Mutate and try `count` photos, one in twenty of full size."""
-        for number in range(count):
-            bases = full if number % round(1 / FULL_SIZE_SHARE) == 0 and full else small
-            self._try(kind, number, mutated(self.seed, number, bases))
-
-    def _try(self, kind: str, number: int, data: bytes) -> None:
-        self.kept.write_bytes(data)  # before, so that it is there after a crash or hang
-        faulthandler.dump_traceback_later(HUNG_SECONDS, exit=True)
-        began = time.perf_counter()
-        try:
-            self.outcomes[kind][try_photo(data)] += 1
-        except Exception as error:  # what this script looks for
-            self._keep(kind, number, data, f"{type(error).__name__}: {error}")
-        seconds = time.perf_counter() - began
-        faulthandler.cancel_dump_traceback_later()
-        self.slowest = max(self.slowest, seconds)
-        if seconds > SLOWEST_SECONDS:
-            self._keep(kind, number, data, f"{seconds:.1f} s, more than {SLOWEST_SECONDS:.0f}")
-
-    def _keep(self, kind: str, number: int, data: bytes, what: str) -> None:
-        path = self.kept.with_name(f"pbe-fuzz-{kind}-{self.seed}-{number}.bin")
-        path.write_bytes(data)
-        self.faults.append(f"{path}: {what}")
-
-
-def peak_bytes() -> int:
-    """The largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def print_table(outcomes: dict[str, Counter[str]]) -> None:
-    totals = {kind: max(1, sum(counts.values())) for kind, counts in outcomes.items()}
-    print("| outcome | JPEG | share | other formats | share |\n|---|---|---|---|---|")
-    for reason in sorted(set().union(*outcomes.values()), key=lambda name: -outcomes["JPEG"][name]):
-        cells = [f"{counts[reason]:,} | {counts[reason] / totals[kind]:.1%}" for kind, counts in outcomes.items()]
-        print(f"| {reason} | {' | '.join(cells)} |")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--inputs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--photos", type=Path)
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    photos = read_photos(arguments.photos)
-    jpegs = [data for data in photos if data.startswith(b"\xff\xd8")]
-    others = [data for data in photos if not data.startswith(b"\xff\xd8")]
-    fuzz = Fuzz(arguments.seed, Path(tempfile.gettempdir()) / "pbe-fuzz-now.bin")
-    print(f"{len(photos)} photos; the input being tried is in {fuzz.kept}", file=sys.stderr)
-    small_jpeg, small_other = small_jpegs(photos), small_others(photos)
-    at_first, began = peak_bytes(), time.perf_counter()
-    fuzz.try_all("JPEG", arguments.inputs, small_jpeg, jpegs)
-    fuzz.try_all("other", arguments.inputs // 4, small_other, others)
-    bound = at_first + (BYTES_A_PIXEL + DRAWING_BYTES_A_PIXEL) * MAX_PIXELS
-    print_table(fuzz.outcomes)
-    print(f"\n{time.perf_counter() - began:.0f} s in all, the slowest input {fuzz.slowest:.2f} s (limit 10 s)")
-    print(f"peak memory {peak_bytes() / 2**30:.2f} GiB ({at_first / 2**30:.2f} before), bound {bound / 2**30:.2f} GiB")
-    if peak_bytes() > bound:
-        fuzz.faults.append(f"memory: {peak_bytes()} bytes, the bound is {bound}")
-    if fuzz.faults:
-        sys.exit("\n".join(fuzz.faults))
-
-
-if __name__ == "__main__":
-    main()
