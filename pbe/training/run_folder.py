@@ -113,13 +113,13 @@ def refuse_changes(config: TrainConfig, before: Mapping[str, Any]) -> None:
     """Refuse to go on with another training than the one that was begun.
 
     Args:
-        before: its lasting fields, from a checkpoint.
+        before: its lasting fields, from a checkpoint; one that is not there had its default before there was a flag.
 
     Raises:
         InputError: naming the fields that differ.
     """
-    now = lasting(config)
-    changed = [f"{name} {before.get(name)} -> {now[name]}" for name in now if before.get(name) != now[name]]
+    now, then = lasting(config), {**lasting(TrainConfig()), **before}
+    changed = [f"{name} {then[name]} -> {value}" for name, value in now.items() if then[name] != value]
     if changed:
         raise InputError(
             f"--out {config.out}: began with another training ({', '.join(changed)}); give that one again, or another "
