@@ -18,7 +18,7 @@ from pipeline.planning.plan_files import PLAN, read_units
 from pipeline.planning.row_counts import Plan, PlanInputs
 from pipeline.planning.tasks import UnitTask
 from pipeline.shards.manifest import RECIPE, read_recipe, recipe_differences
-from pipeline.shards.recipe import Json, digest_of, make_recipe
+from pipeline.shards.recipe import RULES, Json, digest_of, make_recipe
 from pipeline.storage.folder import Folder
 from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, RECORD_NAME, SHARDS_TABLE, unit_name
 
@@ -86,7 +86,7 @@ def prepare(
     recipe = make_recipe(
         config,
         device=device,
-        rules=checked.rule_specs,
+        filters=checked.rule_specs,
         vae=asdict(encoders.vae),
         clip=asdict(encoders.clip),
         class_names=checked.class_names,
@@ -237,12 +237,12 @@ def _plan_inputs(checked: CheckedInputs) -> PlanInputs:
 
 
 def _plan_key(inputs: PlanInputs, checked: CheckedInputs) -> str:
-    """Digest all that a plan depends on; files by their stamps, --deny by its content."""
+    """Digest all that a plan depends on: our own rules, files by their stamps, --deny by its content."""
     plain = asdict(replace(inputs, rules=(), denied=None))
     del plain["denied"]  # which `rules` names
     archives = checked.store.archives
     files = [stamp(url, inputs.anonymous) for url in (*inputs.tables, *inputs.image_info, *archives)]
-    return digest_of({**plain, "rules": checked.rule_specs, "archives": archives, "files": files})
+    return digest_of({**plain, "rules": [RULES, *checked.rule_specs], "archives": archives, "files": files})
 
 
 def _earlier_plan(out: Folder, key: str) -> Plan | None:

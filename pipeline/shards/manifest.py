@@ -19,7 +19,7 @@ from pipeline.errors import InputError
 from pipeline.planning.plan_files import PLAN
 from pipeline.planning.row_counts import Plan
 from pipeline.shards.card import card
-from pipeline.shards.recipe import Json, digest_of
+from pipeline.shards.recipe import FIRST_RULES, Json, digest_of
 from pipeline.shards.records import record_sha256, shards_table
 from pipeline.shards.totals import box_drops_of, count_drops, count_totals, sums_off
 from pipeline.storage.folder import Folder
@@ -52,10 +52,17 @@ def recipe_differences(out: Folder, recipe: Json) -> list[str]:
     began = read_recipe(out)
     if began is None:
         return [f"recipe: neither {RECIPE} nor {MANIFEST} holds it"]
-    return [
+    began = {"rules": FIRST_RULES, **began}
+    others = [
         f"{name}: {_short(began.get(name))} there, {_short(recipe.get(name))} now"
         for name in sorted(began | recipe)
-        if name in recipe and began.get(name) != recipe.get(name)
+        if name != "rules" and name in recipe and began.get(name) != recipe.get(name)
+    ]
+    if began["rules"] == recipe["rules"]:
+        return others
+    return [
+        f"rules {began['rules']}, this version's are {recipe['rules']}: only the code that began it goes on",
+        *others,
     ]
 
 

@@ -1,20 +1,26 @@
 """What a second run looks at, keeps and refuses, without Ray."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from pbe.feed.dataset import open_dataset
 from pipeline.errors import InputError, LockLostError
+from pipeline.jobs import preparation
 from pipeline.jobs.preparation import PreparedJob, clear_leftovers, pending_tasks
 from pipeline.planning.plan_files import PLAN
+from pipeline.shards.manifest import finish_dataset
+from pipeline.shards.recipe import digest_of
+from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
 from pipeline.units.maker import UnitMaker
 from pipeline.units.one_shard import OutputTakenError
-from schemas.shards import unit_name
+from schemas.shards import json_bytes, record_path, unit_name
 from tests.benchmarks.resume import start_job, write_photos
 from tests.object_storage import Proxy
+from tests.pipeline.conftest import files_of, problems
 
 Make = Callable[..., PreparedJob]
 
@@ -61,6 +67,46 @@ def test_another_library_version_is_refused_naming_both(
     job.out.write_json("run/recipe.json", recipe)
     with pytest.raises(InputError, match=r"libraries: .*there, .*now"):
         make(tmp_path / "d", draws=1)
+
+
+@pytest.mark.parametrize(
+    ("began", "named"), [(None, "rules 1, this version's are 2"), (3, "rules 3, this version's are 2")]
+)
+@pytest.mark.parametrize("draws", [1, 2])
+def test_work_of_other_rules_is_neither_finished_nor_added_to(
+    make: Make, tmp_path: Path, began: int | None, named: str, draws: int
+) -> None:
+    job = make(tmp_path / "d", finish=False, draws=1)
+    job.out.remove("units/000001-d00.json")
+    others = {name: value for name, value in job.recipe.items() if name != "rules"}
+    job.out.write_json("run/recipe.json", others if began is None else {**others, "rules": began})
+    before = files_of(tmp_path / "d")
+    with pytest.raises(InputError, match=named):
+        make(tmp_path / "d", draws=draws)
+    assert files_of(tmp_path / "d") == before
+
+
+def test_a_dataset_of_the_first_rules_is_still_read(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make(tmp_path / "d", draws=1)
+    recipe = {name: value for name, value in job.recipe.items() if name != "rules"}
+    records = [replace(record, recipe_digest=digest_of(recipe)) for record in read_records(job.out)]
+    for record in records:
+        job.out.write(record_path(record.unit, record.draw), json_bytes(asdict(record)))
+    finish_dataset(job.out, records, recipe=recipe, plan=job.plan, draws=1, names=job.names)
+    assert problems(tmp_path / "d") == []
+    assert open_dataset(str(tmp_path / "d"), split="train").counts[0]
+
+
+def test_a_plan_of_other_rules_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(write_photos(tmp_path, 5), out=str(tmp_path / "d"))
+    monkeypatch.setattr(preparation, "RULES", 1)
+    job = start_job(config)
+    job.out.write_json(f"{PLAN}/plan.json", {**asdict(job.plan), "rows": 99})
+    assert start_job(config).plan.rows == 99
+    monkeypatch.undo()
+    assert start_job(config).plan == job.plan
 
 
 def test_overwrite_goes_on_with_work_of_the_same_recipe(make: Make, tmp_path: Path) -> None:
