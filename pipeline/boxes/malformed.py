@@ -10,15 +10,16 @@ from schemas.boxes import COORDINATE_COLUMNS, FLAG_COLUMNS, ID_COLUMN
 OUTSIDE_TOLERANCE = 1e-3  # share of the photo by which a box may leave it
 
 
+DUPLICATE = "duplicate"
 # The reasons for which a row of a box table is malformed, in the order in which they are looked for.
-MALFORMED = ("no_image_id", "no_label", "not_a_number", "outside_photo", "empty_box", "bad_flag")
+MALFORMED = ("no_image_id", "no_label", "not_a_number", "outside_photo", "empty_box", "bad_flag", DUPLICATE)
 
 
 def malformed_position(boxes: pa.Table) -> NDArray[np.int8]:
-    """Find out why rows of BOXES cannot be boxes.
+    """Find out why rows of BOXES, each by itself, cannot be boxes.
 
     Returns:
-        [n] position in MALFORMED of the first reason that holds, or -1.
+        [n] position in MALFORMED of the first reason that holds, or -1; DUPLICATE takes all rows of a photo to find.
     """
     numbers = {name: boxes[name].to_numpy() for name in COORDINATE_COLUMNS}
     stacked = np.stack(list(numbers.values()))
@@ -34,6 +35,6 @@ def malformed_position(boxes: pa.Table) -> NDArray[np.int8]:
         "bad_flag": np.any([(boxes[name].to_numpy() < -1) | (boxes[name].to_numpy() > 1) for name in FLAG_COLUMNS], 0),
     }
     reason = np.full(len(boxes), -1, np.int8)
-    for position in reversed(range(len(MALFORMED))):
-        reason[holds[MALFORMED[position]]] = position
+    for name in reversed(holds):
+        reason[holds[name]] = MALFORMED.index(name)
     return reason

@@ -233,6 +233,7 @@ def _plan_inputs(checked: CheckedInputs) -> PlanInputs:
         photos_per_unit=config.photos_per_unit,
         limit=config.limit,
         anonymous=config.anonymous,
+        equal_boxes=checked.store.equal_boxes,
     )
 
 

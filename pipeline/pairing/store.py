@@ -18,6 +18,8 @@ class PairStore(PhotoStore):
         pairs: PAIRS.
     """
 
+    equal_boxes = True  # a photo may stand in several pairs, with another mask in each
+
     def __init__(self, folder: Folder, pairs: pa.Table) -> None:
         super().__init__((), anonymous=folder.anonymous)
         self.folders.append(folder)

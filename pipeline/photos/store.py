@@ -21,9 +21,14 @@ PROBED_PHOTOS = 32
 class PhotoStore:
     """Where photos are: folders and tar files, given by `--images`.
 
+    Attributes:
+        equal_boxes: whether equal boxes of a photo are told apart by something that is kept beside the table.
+
     Raises:
         InputError: a root is missing, holds no photos, or is a compressed tar.
     """
+
+    equal_boxes = False
 
     def __init__(self, roots: tuple[str, ...], *, anonymous: bool) -> None:
         self.anonymous = anonymous

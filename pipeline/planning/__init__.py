@@ -6,6 +6,7 @@ Files in the order of the flow:
     hashing         a column of ids -> 64-bit hashes
     spill           a stream of tables -> partitions by hash on local disk
     spilled_tables  box, image-info and tar tables, and --deny -> such partitions
+    repeats         a partition of boxes -> which rows repeat another
     denials         a partition of boxes and of --deny -> which boxes are denied
     box_fates       a partition of boxes -> kept boxes, drops, counts
     photo_order     kept boxes -> the order of photos and draws, and their splits

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline.boxes.denied import DENIED_RULE
 from pipeline.boxes.filters import first_rule_position
-from pipeline.boxes.malformed import MALFORMED, malformed_position
+from pipeline.boxes.malformed import DUPLICATE, MALFORMED, malformed_position
 from pipeline.errors import InputError
 from pipeline.planning.denials import find_denied
 from pipeline.planning.hashing import U64
+from pipeline.planning.repeats import first_of_equals
 from pipeline.planning.row_counts import Judged, PlanInputs
 from pipeline.planning.spill import HASH_COLUMN
 from schemas.boxes import COORDINATE_COLUMNS, FLAG_COLUMNS, ID_COLUMN, LABEL_COLUMN
@@ -40,14 +41,18 @@ def judge(rows: pa.Table, denied: pa.Table, inputs: PlanInputs) -> Judged:
     photo = np.cumsum(starts) - 1
     box_id = (np.arange(len(rows)) - first_row[photo]).astype(np.int32)
 
-    # What is malformed is not filtered: its numbers mean nothing.
+    # What is malformed is not filtered: its numbers mean nothing, or count twice.
     malformed = malformed_position(rows)
+    first_of = np.arange(len(rows))
+    if not inputs.equal_boxes:
+        first_of = first_of_equals(rows, photo=photo, comparable=malformed < 0)
+        malformed[first_of < np.arange(len(rows))] = MALFORMED.index(DUPLICATE)
     filtered = np.where(malformed < 0, first_rule_position(rows, list(inputs.rules)), -1)
     keep = (malformed < 0) & (filtered < 0)
 
     # Denial is the last rule: it takes out what the others have kept.
     url = inputs.denied.url if inputs.denied else ""
-    denials = find_denied(rows, denied, photo=photo, malformed=malformed >= 0, kept=keep, url=url)
+    denials = find_denied(rows, denied, photo=photo, first_of=first_of, malformed=malformed >= 0, kept=keep, url=url)
     filtered[keep & denials.boxes] = len(inputs.rules)
     keep &= ~denials.boxes
 

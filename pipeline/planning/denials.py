@@ -30,6 +30,7 @@ def find_denied(
     denied: pa.Table,
     *,
     photo: NDArray[np.int64],
+    first_of: NDArray[np.int64],
     malformed: NDArray[np.bool_],
     kept: NDArray[np.bool_],
     url: str,
@@ -40,6 +41,7 @@ def find_denied(
         rows: a partition of BOXES with their hashes, sorted by hash.
         denied: the same partition of DENIED, sorted by hash.
         photo: [n] the photo of each row, numbered in this order.
+        first_of: [n] the row itself, or the first of those that it repeats: a row that names the one names the other.
         malformed: [n] rows that cannot be compared.
         kept: [n] rows that no rule has dropped yet.
         url: of the file.
@@ -58,7 +60,7 @@ def find_denied(
     box_id = pc.fill_null(denied[TAGGED_BOX_ID], -1).to_numpy().astype(np.int64)
     whole_photo = box_id < 0
     there = same_id & (box_id < boxes_of_photo[place])
-    row = np.where(there & ~whole_photo, first_row[place] + box_id, 0)
+    row = first_of[np.where(there & ~whole_photo, first_row[place] + box_id, 0)]
 
     compared = np.flatnonzero(there & ~whole_photo & ~malformed[row])
     _refuse_other_boxes(rows.take(pa.array(row[compared])), denied.take(pa.array(compared)), url)

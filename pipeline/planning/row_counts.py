@@ -63,6 +63,7 @@ class PlanInputs:
     limit: int
     anonymous: bool
     denied: DeniedBoxes | None = None
+    equal_boxes: bool = False  # equal boxes are boxes of their own: something else tells them apart
 
 
 @dataclass(frozen=True)

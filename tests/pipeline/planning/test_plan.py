@@ -69,6 +69,17 @@ def many_photos(count: int) -> list[tuple[str, ...]]:
     ]
 
 
+def repeats_of(table: list[tuple[str, ...]], drops: list[dict[str, Any]]) -> int:
+    """Count the rows that repeat another, in plain Python, malformed ones aside."""
+    bad = {(d["image_id"], d["box_id"]) for d in drops if d["stage"] == "boxes" and d["reason"] != "duplicate"}
+    ordinals, boxes = Counter[str](), Counter[tuple[str, ...]]()
+    for name, *fields, _ in table:
+        if (name, ordinals[name]) not in bad and name:
+            boxes[(name, *fields)] += 1
+        ordinals[name] += 1
+    return sum(count - 1 for count in boxes.values())
+
+
 @settings(max_examples=40)
 @given(rows)
 def test_every_row_is_kept_once_or_dropped_once(
@@ -89,6 +100,7 @@ def test_every_row_is_kept_once_or_dropped_once(
     assert plan.rows == len(table)
     assert plan.kept == kept.total()
     assert sum(plan.malformed.values()) + sum(plan.filtered.values()) == lost.total() + len(nameless)
+    assert plan.malformed.get("duplicate", 0) == repeats_of(table, drops)
 
 
 @settings(max_examples=15)
@@ -178,6 +190,31 @@ def test_rotation_is_joined_and_its_absence_stays_absence(tmp_path: Path) -> Non
     _, units, _ = run(tmp_path, many_photos(6), image_info=(str(info),))
     found = {row["image_id"]: row["rotation"] for unit in units for row in unit["rows"]}
     assert found == {names[0]: 90, names[1]: None, names[2]: None, names[3]: 0, names[4]: 270, f"{5:016x}": None}
+
+
+def test_a_row_that_repeats_another_is_malformed_and_still_counted_by_box_ids(tmp_path: Path) -> None:
+    box = ("0.1", "0.70000001", "0.1", "0.8", "0")
+    table = [
+        ("a", "/m/1", *box),
+        ("a", "/m/2", *box),  # the same box under another label
+        ("b", "/m/1", *box),  # and on another photo
+        ("a", "/m/1", "0.1", "0.7", "0.10", "8e-1", "1"),  # equal in float32; its flags do not matter
+        ("a", "/m/1", "-0.0", "0.7", "0.1", "0.8", "0"),
+        ("a", "/m/1", "0.0", "0.7", "0.1", "0.8", "0"),
+        ("a", "/m/1", "0.1", "0.7", "0.1", "0.8", "7"),  # malformed by itself
+        ("a", "/m/1", "0.1", "0.7", "0.1", "0.9", "0"),
+        ("b", "/m/3", "0.1", "0.11", "0.1", "0.11", "0"),  # dropped by a rule
+        ("b", "/m/3", "0.1", "0.11", "0.1", "0.11", "0"),
+    ]
+    plan, units, drops = run(tmp_path, table)
+    reasons = {(drop["image_id"], drop["box_id"]): drop["reason"] for drop in drops}
+    duplicates = {place for place, reason in reasons.items() if reason == "duplicate"}
+    assert duplicates == {("a", 2), ("a", 4), ("b", 2)}
+    assert plan.malformed == {"duplicate": 3, "bad_flag": 1} and plan.filtered == {"area": 1}
+    kept = {(row["image_id"], row["box_id"]) for unit in units for row in unit["rows"]}
+    assert kept == {("a", 0), ("a", 1), ("a", 3), ("a", 6), ("b", 0)}
+    same, *_ = run(tmp_path, table, equal_boxes=True)
+    assert same.malformed == {"bad_flag": 1}
 
 
 def test_photos_without_a_kept_box_are_listed(tmp_path: Path) -> None:
