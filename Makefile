@@ -51,7 +51,7 @@ check: lint
 # What a commit needs: everything that is not marked `slow`. Ray's tests share one worker and its Ray, those of faults of
 # disks, storage and processes another; `make test WORKERS=1` runs one test after the other.
 test: lint
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 lint: venv
 	$(BIN)/ruff check .

@@ -36,6 +36,7 @@ Make = Callable[..., PreparedJob]
 SmallDisk = tuple[Path, Callable[[str], None]]
 RAY_TESTS = Path(__file__).parent / "ray_jobs"
 FAULTS = ("test_kills.py", "test_disk_full.py", "test_object_storage.py")  # half of the time of Ray's tests
+LONGEST = ("ray", "faults", "trainings", "looks", "fiftyone")  # groups of tests, by how long they take
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -53,8 +54,7 @@ PROCESS_FIXTURES = {
 }  # they start processes or servers
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers, and xdist at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if RAY_TESTS in item.path.parents:  # on one worker each, which starts one Ray for all of them
@@ -63,6 +63,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("fiftyone"))
         if PROCESS_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("processes")
+    items.sort(key=_start)  # a long group that starts late is what everybody waits for
+
+
+def _start(item: pytest.Item) -> int:
+    """When a test's group starts: the longest first, then all that has no group."""
+    group = item.get_closest_marker("xdist_group")
+    return LONGEST.index(group.args[0]) if group else len(LONGEST)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse a pytest under which xdist ignores groups, without a word: each worker would start its own Ray."""
+    for item in session.items if session.config.getoption("loadgroup", False) else ():
+        if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+            raise pytest.UsageError(f"pytest {pytest.__version__}: xdist cannot group tests; install one below 9.2")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

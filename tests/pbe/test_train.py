@@ -18,7 +18,7 @@ from tests.conftest import SmallDisk
 from tests.pbe.training.rank_group import RankGroup
 from tests.synthetic import write_synthetic
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("trainings")]  # one worker, which trains `whole` once
 
 REPOSITORY = Path(__file__).parent.parent.parent
 MAIN, ALL = "pbe.train.main", "tests.pbe.training.preloaded.train_all"
