@@ -22,6 +22,7 @@ from pipeline.config import PRESETS, ShardConfig
 from pipeline.encoders.clip import ClipEncoder, load_clip
 from pipeline.encoders.facts import facts_of
 from pipeline.encoders.fingerprints import make_deterministic
+from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.encoders.vae import VaeEncoder, load_vae
 from pipeline.jobs.inputs import check_inputs
 from pipeline.jobs.preparation import PreparedJob, pending_tasks, prepare
@@ -144,9 +145,17 @@ def maker_of(vae: VaeEncoder, clip: ClipEncoder) -> Callable[..., UnitMaker]:
 
 @pytest.fixture(scope="session")
 def make(maker_of: Callable[..., UnitMaker], sample_folder: Path, vae: VaeEncoder, clip: ClipEncoder) -> Make:
-    """Make a dataset in `out`; keyword arguments change the config; `threads`, `finish` how it is made."""
+    """Make a dataset in `out`; keyword arguments change the config; `threads`, `finish`, `sources` how it is made."""
 
-    def make_dataset(out: Path, *, threads: int = 1, finish: bool = True, **changes: Any) -> PreparedJob:
+    def make_dataset(
+        out: Path,
+        *,
+        threads: int = 1,
+        finish: bool = True,
+        sources: SourceEncoder | None = None,
+        exemplars: ExemplarEncoder | None = None,
+        **changes: Any,
+    ) -> PreparedJob:
         inputs = {
             "boxes": (str(sample_folder / "train-annotations-bbox.csv"),),
             "images": (str(sample_folder / "train"),),
@@ -156,8 +165,9 @@ def make(maker_of: Callable[..., UnitMaker], sample_folder: Path, vae: VaeEncode
         config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
         quiet = {"say": lambda line: None, "progress": lambda rows: None}
         job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(vae, clip), **quiet)
+        maker = replace(maker_of(job, threads=threads), sources=sources or vae, exemplars=exemplars or clip)
         for task in pending_tasks(job)[0]:
-            maker_of(job, threads=threads).make(task)
+            maker.make(task)
         if finish:
             records = read_records(job.out)
             finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=config.draws, names=job.names)

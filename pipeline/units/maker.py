@@ -5,6 +5,7 @@ threads nor the order in which units run changes a byte.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,13 @@ from schemas.shards import (
     drops_path,
 )
 
+MOST_NOT_FINITE = 0.05  # of the samples of a unit
 READERS = 16  # threads that wait for storage; drawing has threads of its own
 PHOTOS_READ_AHEAD = 32
+
+
+class NotFiniteError(Exception):
+    """So many samples of a unit are not finite that its encoders are at fault, not its photos."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class UnitMaker:
 
         Raises:
             OSError: storage failed for a passing cause; nothing of the unit counts as done.
+            NotFiniteError: too many samples are not finite.
         """
         photos = group_photos(read_unit_boxes(self.out, file=task.file, row_group=task.row_group))
         import pipeline.draws.transforms  # noqa: F401  takes seconds, which must not count as drawing
@@ -92,6 +99,12 @@ class UnitMaker:
                     seconds.update(drawn.seconds)
                     for shard in shards.values():
                         shard.add(drawn)
+                    _refuse_not_finite(shards.values(), of=len(photos) * len(shards), dtype=self.config.dtype)
+                for shard in shards.values():
+                    shard.flush()
+                _refuse_not_finite(
+                    shards.values(), of=sum(shard.encoded for shard in shards.values()), dtype=self.config.dtype
+                )
                 records = [shard.finish(photos) for shard in shards.values()]
             finally:
                 for shard in shards.values():
@@ -163,3 +176,22 @@ class UnitMaker:
             return self.drawer(photo, planned, draw, recipe)
         except DrawError as error:
             return error
+
+
+def _refuse_not_finite(shards: Collection[OneShard], *, of: int, dtype: str) -> None:
+    """Refuse a unit in which more samples than a few odd photos give are not finite.
+
+    Args:
+        of: how many samples are being made, or the most that they can be.
+
+    Raises:
+        NotFiniteError: they are; says of which encoder, and what to try.
+    """
+    faults = sum((shard.not_finite for shard in shards), Counter[str]())
+    if faults and (faults.total() == of or faults.total() > max(1, MOST_NOT_FINITE * of)):
+        fault = faults.most_common(1)[0][0].partition(";")[0]
+        raise NotFiniteError(
+            f"{faults.total()} of {of} samples are not finite ({fault}): an encoder is at fault; give "
+            f"{'' if dtype == 'float32' else '--dtype float32, or '}one whose numbers fit float16, in which shards "
+            "hold them, such as the VAE madebyollin/sdxl-vae-fp16-fix"
+        )

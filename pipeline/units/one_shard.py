@@ -1,6 +1,7 @@
 """One shard: the drawn photos of one unit and draw -> encoded samples -> shard, index, drops, record."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,14 +14,14 @@ from pipeline.config import ShardConfig
 from pipeline.draws.draw import DrawnSample
 from pipeline.encoders.pixels import blank_signed, signed
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
-from pipeline.errors import PhotoError
+from pipeline.errors import DrawError, PhotoError
 from pipeline.hints import verify_command
 from pipeline.photos.jpeg import encode_jpeg
 from pipeline.planning.tasks import PlannedPhoto, UnitTask
 from pipeline.shards.manifest import read_recipe
 from pipeline.shards.recipe import digest_of
 from pipeline.shards.records import read_record
-from pipeline.shards.samples import Row, tensor_member
+from pipeline.shards.samples import Row, not_finite, tensor_member
 from pipeline.storage.folder import Folder
 from pipeline.units.drawn_photos import Clock, DrawnPhoto
 from pipeline.units.rows import sample_row
@@ -38,6 +39,9 @@ from schemas.shards import (
     shard_path,
     unit_name,
 )
+
+NOT_FINITE = "not_finite"
+_ENCODERS = {"latent": "VAE", "masked_latent": "VAE", "exemplar": "CLIP"}
 
 
 class OutputTakenError(Exception):
@@ -65,6 +69,10 @@ class OneShard:
         out: the dataset.
         class_names: label -> name.
         recipe_digest: of the dataset, stamped on the record.
+
+    Attributes:
+        encoded: how many samples have been encoded.
+        not_finite: of how many of these a number is not finite, by what is not.
     """
 
     def __init__(
@@ -85,10 +93,12 @@ class OneShard:
         self._class_names, self._recipe_digest = class_names, recipe_digest
         self._drops_file = folder / f"{unit_name(task.unit, draw)}.drops.parquet"
         self._tar = TarOfSamples(folder, unit_name(task.unit, draw))
-        self._batch: list[tuple[Row, DrawnSample]] = []
+        self._batch: list[tuple[DrawnPhoto, Row, DrawnSample]] = []
         self._drops: list[Drop] = []
         self._lost: set[str] = set()
         self._clock = Clock()
+        self.encoded = 0
+        self.not_finite: Counter[str] = Counter()
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -108,17 +118,48 @@ class OneShard:
         label = drawn.photo.box_of(self._draw)["label"]
         label_name = self._class_names.get(label, label)
         row = sample_row(drawn, outcome, task=self._task, draw=self._draw, label_name=label_name)
-        self._batch.append((row, outcome))
+        self._batch.append((drawn, row, outcome))
         if len(self._batch) == self._config.encode_batch:
-            self._flush()
+            self.flush()
+
+    def flush(self) -> None:
+        """Encode the samples that wait for their batch, and write them; what is not finite becomes a drop."""
+        if not self._batch:
+            return
+        samples = [sample for _, _, sample in self._batch]
+        with self._clock.stage("encode"):
+            images = signed(np.stack([sample.source for sample in samples]))
+            masks: NDArray[np.uint8] = np.stack([sample.mask for sample in samples])
+            latents = self._sources.encode(images)
+            masked_latents = self._sources.encode(blank_signed(images, masks))
+            vectors = self._exemplars.encode(np.stack([sample.exemplar for sample in samples]))
+        with self._clock.stage("write"):
+            for position, (drawn, row, sample) in enumerate(self._batch):
+                self.encoded += 1
+                arrays = {
+                    "latent": latents[position],
+                    "masked_latent": masked_latents[position],
+                    "exemplar": vectors[position],
+                }
+                if fault := self._find_fault(arrays):
+                    self.not_finite[fault] += 1
+                    self._drop(drawn, DrawError(NOT_FINITE, fault))
+                    continue
+                members = {TENSORS_EXT: tensor_member(**arrays), EXEMPLAR_EXT: sample.exemplar_jpeg}
+                if self._config.keep_source:
+                    members[SOURCE_EXT] = encode_jpeg(sample.source)
+                self._tar.add(row, members)
+        self._batch = []
 
     def finish(self, photos: list[PlannedPhoto]) -> UnitRecord:
         """Publish shard, index and drops, then the record; leave what has a record already as it is.
 
+        Args:
+            photos: all of the unit; their samples have been flushed.
+
         Raises:
             OutputTakenError: another job writes here now.
         """
-        self._flush()
         task, out = self._task, self._out
         refuse_foreign_output(out, self._recipe_digest)
         if (finished := read_record(out, task.unit, self._draw)) is not None:
@@ -140,6 +181,12 @@ class OneShard:
             f"{record_path(task.unit, self._draw)}: another job has just written it, with other bytes; "
             f"run `{verify_command(out.url)}`"
         )
+
+    def _find_fault(self, arrays: Mapping[str, NDArray[np.float16]]) -> str:
+        """Say which arrays of a sample hold numbers that are not finite; empty where none does."""
+        odd = {name: value for name, array in arrays.items() if (value := not_finite(array))}
+        parts = [f"{name} of the {_ENCODERS[name]} in {self._config.dtype}: {value}" for name, value in odd.items()]
+        return "; ".join(parts)
 
     def _drop(self, drawn: DrawnPhoto, error: PhotoError) -> None:
         if drawn.lost:
@@ -182,25 +229,3 @@ class OneShard:
         )
         assert record.planned == record.samples + sum(record.dropped.values()), record
         return record
-
-    def _flush(self) -> None:
-        """Encode the batch and write its samples."""
-        if not self._batch:
-            return
-        drawn = [sample for _, sample in self._batch]
-        with self._clock.stage("encode"):
-            images = signed(np.stack([sample.source for sample in drawn]))
-            masks: NDArray[np.uint8] = np.stack([sample.mask for sample in drawn])
-            latents = self._sources.encode(images)
-            masked_latents = self._sources.encode(blank_signed(images, masks))
-            vectors = self._exemplars.encode(np.stack([sample.exemplar for sample in drawn]))
-        with self._clock.stage("write"):
-            for position, (row, sample) in enumerate(self._batch):
-                members = {
-                    TENSORS_EXT: tensor_member(latents[position], masked_latents[position], vectors[position]),
-                    EXEMPLAR_EXT: sample.exemplar_jpeg,
-                }
-                if self._config.keep_source:
-                    members[SOURCE_EXT] = encode_jpeg(sample.source)
-                self._tar.add(row, members)
-        self._batch = []
