@@ -22,8 +22,9 @@ from pipeline.jobs.preparation import PreparedJob
 from pipeline.jobs.run import RunEnd, hold_output, run_job, say
 from pipeline.jobs.workshop import OpenWorkshop, Workshop
 from pipeline.pairing.config import PairConfig
+from pipeline.pairing.fine_tuning import fine_tune_line
 from pipeline.pairing.folder import read_pairs
-from pipeline.pairing.report import drop_lines, next_command, not_drawn_line
+from pipeline.pairing.report import drop_lines, not_drawn_line
 from pipeline.pairing.store import PairStore
 from pipeline.pairing.table import describe_changes, keep_table, tabulate
 from pipeline.planning.plan_files import read_units
@@ -96,7 +97,7 @@ def _report(end: RunEnd, table: pa.Table, *, model: str) -> int:
     job = end.job
     lines = [*drop_lines(job.out, end.records, table), not_drawn_line(table, draws=job.config.draws)]
     if end.totals["samples"]:
-        lines.append(next_command(job.config, model, end.records))
+        lines.append(fine_tune_line(job.config, model, end.records))
     for line in lines:
         if line:
             print(redact(line))

@@ -38,7 +38,7 @@ class TrainConfig:
     seed: int = 0
     """Decides the first weights, order, noise, timesteps, guidance drops and live augmentation."""
     model: Literal["tiny", "small", "sd-v1"] = "tiny"
-    """Size of the UNet; `sd-v1`: Stable Diffusion v1's."""
+    """Size of the UNet; `sd-v1`: Stable Diffusion v1's. With --init-from a folder or hub id it has the size of that."""
     init_from: str = ""
     """Weights to start from: Stable Diffusion v1 or a Paint by Example model (folder, hub id or .ckpt), with a fresh
     optimiser. Empty: at random."""

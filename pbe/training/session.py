@@ -30,7 +30,7 @@ from pbe.training.run_folder import (
     write_record,
 )
 from pbe.training.telemetry import draw_losses
-from pbe.weights.building import initialise
+from pbe.weights.building import initialise, mapper_blocks_of, model_to_start
 from pbe.weights.export import export_model
 from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.reading import read_weights
@@ -81,22 +81,26 @@ def train(config: TrainConfig, *, began: float) -> int:
 
 
 def build(config: TrainConfig, feed: Feed, frozen: FrozenEncoders, ranks: Ranks) -> PaintByExample:
-    """Build the model for the dataset, and start it from weights or at random."""
+    """Build the model for the dataset: at random in --model's size, or from weights in theirs."""
+    weights = None
+    if config.init_from:
+        ranks.say(f"reading {config.init_from}")
+        weights = read_weights(config.init_from)
     dataset = feed.dataset
     size = model_config(
         UNET_SIZES[config.model],
         latent_channels=dataset.channels,
         latent_size=dataset.resolution // dataset.factor,
         exemplar_width=dataset.dimension,
-        blocks=config.mapper_blocks or frozen.mapper_blocks,
+        blocks=config.mapper_blocks or (mapper_blocks_of(weights) if weights else 0) or frozen.mapper_blocks,
         bottleneck=config.bottleneck,
     )
     torch.manual_seed(config.seed)
-    model = PaintByExample(size)
-    if config.init_from:
-        ranks.say(f"reading {config.init_from}")
-        for line in initialise(model, read_weights(config.init_from)):
-            ranks.say(line)
+    if weights is None:
+        return PaintByExample(size)
+    model = model_to_start(weights, size)
+    for line in initialise(model, weights):
+        ranks.say(line)
     return model
 
 

@@ -5,6 +5,7 @@ A module is first sketched without storage, so that tensors that do not fit are 
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -63,6 +64,29 @@ def initialise(model: PaintByExample, weights: Weights) -> list[str]:
     return [line, f"conditioner: {len(weights.conditioner)} tensors of {weights.source}"]
 
 
+def model_to_start(weights: Weights, config: ModelConfig) -> PaintByExample:
+    """Build a model, at random, whose UNet has the weights' own size; `initialise` then starts it from them.
+
+    Args:
+        config: sized for the dataset. Its latents, exemplar vectors and bottleneck are kept; checkpoints, which say
+            nothing of their size, take all of it.
+
+    Raises:
+        InputError: the weights' config does not describe a UNet.
+    """
+    with _described(f"{weights.source}: UNet"):
+        unet = dict(weights.unet_config or config.unet)
+        unet |= {name: config.unet[name] for name in ("sample_size", "in_channels", "out_channels")}
+        _refuse_deep(unet)
+        conditioner = replace(config.conditioner, cross_dim=unet["cross_attention_dim"])
+        return PaintByExample(ModelConfig(unet, conditioner, config.bottleneck))
+
+
+def mapper_blocks_of(weights: Weights) -> int:
+    """Count the transformer blocks of the weights' mapper; 0: they have no conditioner."""
+    return len({key.split(".")[2] for key in weights.conditioner if key.startswith("mapper.blocks.")})
+
+
 def _grow_unet(weights: Weights, *, channels: int, latent_channels: int) -> tuple[dict[str, torch.Tensor], str]:
     """Fit the first convolution to the model's input channels.
 
@@ -119,8 +143,7 @@ def _model_config(weights: Weights) -> ModelConfig:
     unet = dict(weights.unet_config or unet_config(UNET_SIZES["sd-v1"], latent_channels=4))
     with _described(f"{weights.source}: conditioner"):
         cross_dim, width = weights.conditioner["proj_out.weight"].shape
-    blocks = {key.split(".")[2] for key in weights.conditioner if key.startswith("mapper.blocks.")}
-    conditioner = ConditionerConfig(width=width, cross_dim=cross_dim, blocks=len(blocks))
+    conditioner = ConditionerConfig(width=width, cross_dim=cross_dim, blocks=mapper_blocks_of(weights))
     return ModelConfig(unet, conditioner, bottleneck=weights.note.get("bottleneck", True))
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pipeline.config import ShardConfig
 from pipeline.encoders.names import UNTRAINED, refuse_missing
 from pipeline.errors import InputError
+from pipeline.pairing.fine_tuning import model_folder, own_resolution
 from pipeline.pairing.folder import FOLDERS
 from pipeline.storage.urls import absolute, filesystem, is_local
 from schemas.pairs import Repaint
@@ -33,8 +34,8 @@ class PairConfig:
     """Another VAE: a diffusers AutoencoderKL or AutoencoderTiny folder or hub id (`id:subfolder`)."""
     clip: str = ""
     """Another exemplar encoder: a transformers CLIP vision tower, folder or hub id."""
-    resolution: int = 512
-    """Side of the square source in px; a multiple of the VAE's factor."""
+    resolution: int = 0
+    """Side of the square source in px; a multiple of the VAE's factor. 0: the model's own, or 512."""
     draws: int = 4
     """Draws a photo, in all: each has another crop around the mask and another augmentation of the exemplar. Raising it
     later adds shards and changes none."""
@@ -91,11 +92,14 @@ class PairConfig:
         """
         # A flag that both jobs have means the same in both.
         shared = {field.name: getattr(self, field.name) for field in fields(ShardConfig) if hasattr(self, field.name)}
+        vae = self.vae or _part_of(self.model, "vae")
+        of_the_model = own_resolution(self.model, vae)
         own = {
             "boxes": (table,),
             "images": (self.pairs,),
-            "vae": self.vae or _part_of(self.model, "vae"),
+            "vae": vae,
             "clip": self.clip or _part_of(self.model, "image_encoder"),
+            "resolution": self.resolution or of_the_model,
             "filters": (),
             "boxes_frame": "exif",
             "max_photo_failures": 1.0,
@@ -115,7 +119,7 @@ def _part_of(model: str, part: str) -> str:
     refuse_missing(f"--model {model}", model, "give the folder of a model, or name its parts with --vae and --clip")
     if not path.exists():
         return f"{model}:{part}"
-    export = path if (path / "unet").is_dir() else path / "model"  # what a training leaves
+    export = model_folder(path)
     if not (export / part / "config.json").exists():
         flag = "--vae" if part == "vae" else "--clip"
         raise InputError(f"--model {model}: has no {part}/; give a complete model, or name it with {flag}")

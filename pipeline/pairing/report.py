@@ -7,15 +7,12 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config import ShardConfig
-from pipeline.encoders.names import UNTRAINED
 from pipeline.storage.folder import Folder
 from schemas.boxes import ID_COLUMN
 from schemas.drops import DROPS
-from schemas.shards import SPLITS, UnitRecord
+from schemas.shards import UnitRecord
 
 SHOWN_DROPS = 10
-USUAL_BATCH = 16  # of the trainer's preset for one GPU
 
 
 def drop_lines(out: Folder, records: list[UnitRecord], table: pa.Table) -> Iterator[str]:
@@ -44,22 +41,3 @@ def not_drawn_line(table: pa.Table, *, draws: int) -> str:
     return (
         f"{left} pairs are in no draw: a photo has {max(masks.values())} masks; --draws {max(masks.values())} takes all"
     )
-
-
-def next_command(config: ShardConfig, model: str, records: list[UnitRecord]) -> str:
-    """Say how to fine-tune the model on the dataset; nothing where the encoders have learned nothing."""
-    if UNTRAINED in (config.vae, config.clip):
-        return ""
-    smallest = min(
-        sum(record.samples for record in records if (record.draw, record.split) == (draw, SPLITS[0]))
-        for draw in range(config.draws)
-    )
-    size = ""
-    if smallest < USUAL_BATCH:  # an epoch must fill a batch
-        size = (
-            f" --batch-size {smallest - smallest % 2}" if smallest > 1 else " --batch-size 1 --lanes 1 --micro-batch 1"
-        )
-    encoders = f"--vae {config.vae} --clip {config.clip}"
-    start = f" --init-from {model}" if model else ""
-    short = "--steps 2000 --warmup-steps 100"
-    return f"fine-tune: python pbe/train.py 24gb --data {config.out}{start} {encoders} {short}{size} --out RUN"

@@ -118,12 +118,12 @@ def tiny_vae() -> Any:
     ).eval()
 
 
-def diffusers_pipeline(vae: Any) -> Any:
+def diffusers_pipeline(vae: Any, *, size: UNetSize = UNET_SIZES["tiny"]) -> Any:
     """diffusers' whole Paint by Example pipeline on a tiny random UNet and encoder."""
     pipeline = deprecated.PaintByExamplePipeline(
         vae=vae,
         image_encoder=diffusers_encoder(),
-        unet=build_unet(random_model(tiny_config()).unet.config, one_token=False).eval(),
+        unet=build_unet(random_model(tiny_config(size=size)).unet.config, one_token=False).eval(),
         scheduler=diffusers.PNDMScheduler(
             beta_start=0.00085,
             beta_end=0.012,

@@ -12,11 +12,13 @@ from dashboards.browse import main as browse
 from pbe.edit import main as edit
 from pbe.feed.config import FeedConfig, MaskMode
 from pbe.feed.fixed_batches import fixed_batches
+from pbe.weights.model_files import read_json
 from pipeline.draws.raster import raster_mask, reduce_mask
 from pipeline.errors import InputError
 from pipeline.photos.jpeg import decode_jpeg
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
+from tests.pbe.conftest import LDM_SIZE, diffusers_pipeline, save_published, tiny_vae
 from tests.pbe.training.rank_group import RankGroup
 from tests.pipeline.conftest import files_of, problems
 from tests.pipeline.draws.blobs import blobs
@@ -103,31 +105,37 @@ def test_pairs_feed_the_trainer(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_a_model_trained_on_pairs_is_fine_tuned_on_others_with_its_own_encoders_and_edits(
-    made: tuple[Path, Path], tmp_path: Path, jpeg: Jpeg
+def test_the_printed_commands_train_a_model_fine_tune_it_on_other_pairs_and_one_of_any_size_and_that_edits(
+    made: tuple[Path, Path], tmp_path: Path, jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, first = made
-
-    def train(data: Path, out: str, *more: str) -> None:
-        flags = ["tiny", "--data", str(data), "--out", str(tmp_path / out), "--steps", "2", "--workers", "0", *more]
-        with RankGroup(tmp_path / "log", "pbe.train.main", [flags], world=1) as group:
+    def train() -> Path:
+        """Run the command that pairs printed, for two steps."""
+        line = capsys.readouterr().out.splitlines()[-1]
+        assert line.startswith("fine-tune: python -m pbe.train ")
+        arguments = [*shlex.split(line)[4:], "--steps", "2", "--workers", "0"]
+        with RankGroup(tmp_path / "log", "pbe.train.main", [arguments], world=1) as group:
             assert group.wait() == [0], (tmp_path / "log").read_text()
+        return Path(arguments[arguments.index("--out") + 1])
 
-    train(first, "run")
+    assert make(made[0], tmp_path / "first") == 0
+    first = train()
     others = write_pairs(tmp_path / "others", jpeg, ("x", "y"))
-    assert make(others, tmp_path / "second", "--model", str(tmp_path / "run")) == 0
-    vaes = [read_manifest(Folder(str(dataset)))["recipe"]["vae"] for dataset in (first, tmp_path / "second")]
+    assert make(others, tmp_path / "second", "--model", str(first)) == 0
+    vaes = [read_manifest(Folder(str(tmp_path / name)))["recipe"]["vae"] for name in ("first", "second")]
     assert vaes[0] == vaes[1]
-    model = str(tmp_path / "run/model")
-    train(tmp_path / "second", "tuned", "--init-from", model, "--vae", model, "--clip", model)
-    losses = [json.loads(line)["loss"] for line in (tmp_path / "tuned/metrics.jsonl").read_text().splitlines()]
+    tuned = train()
+    losses = [json.loads(line)["loss"] for line in (tuned / "metrics.jsonl").read_text().splitlines()]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
+    other_size = diffusers_pipeline(tiny_vae(), size=LDM_SIZE)
+    own = save_published(other_size, tmp_path / "of its own size")
+    assert make(others, tmp_path / "third", "--model", own, "--resolution", "0") == 0
+    assert read_json(train() / "model/unet/config.json")["block_out_channels"] == list(LDM_SIZE.widths)
 
     given = {"source": "images/x.jpg", "mask": "masks/x.png", "exemplar": "images/y.jpg"}
     flags = [part for name, path in given.items() for part in (f"--{name}", str(others / path))]
     out = str(tmp_path / "edited.png")
-    assert edit(["--model", str(tmp_path / "tuned"), *flags, "--out", out, "--steps", "2", "--paste-back"]) == 0
+    assert edit(["--model", str(tuned), *flags, "--out", out, "--steps", "2", "--paste-back"]) == 0
     photo = decode_jpeg((others / "images/x.jpg").read_bytes())
     mask = np.asarray(Image.open(others / "masks/x.png")) > 0
     edited = np.asarray(Image.open(tmp_path / "edited.png"))

@@ -1,0 +1,109 @@
+"""Fine-tuning: what a model's configs say of its size -> a dataset's resolution, and the command that trains on it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.config import ShardConfig
+from pipeline.encoders.facts import find_config, read_vae_facts
+from pipeline.encoders.names import UNTRAINED
+from pipeline.errors import InputError
+from pipeline.hints import command_line, short_path
+from pipeline.storage.urls import is_local
+from schemas.shards import SPLITS, UnitRecord
+
+RESOLUTION = 512  # where no model says another one: Stable Diffusion v1's
+LARGE_WIDTH = (
+    320  # of a UNet's first level, Stable Diffusion v1's: from there on the small preset takes too much memory
+)
+BATCHES = {"24gb": 16, "tiny": 2}  # of the trainer's presets
+Json = dict[str, Any]
+
+
+def own_resolution(model: str, vae: str) -> int:
+    """Find the side, in px, of the pictures that a model was made for.
+
+    Args:
+        model: a folder, a hub id, or none of its own: a checkpoint, `untrained`, empty.
+        vae: its VAE, which says how many px a latent cell has.
+
+    Raises:
+        InputError: the model's or the VAE's config cannot be read.
+    """
+    cells = _read_unet(model).get("sample_size")
+    return cells * read_vae_facts(vae).factor if type(cells) is int and cells > 0 else RESOLUTION
+
+
+def fine_tune_line(config: ShardConfig, model: str, records: Sequence[UnitRecord]) -> str:
+    """Say how to fine-tune the model on the dataset: one command, which runs as it is printed.
+
+    Args:
+        model: as given; where it has no weights, or none is named, a small model is trained from the beginning.
+    """
+    counts = [
+        sum(record.samples for record in records if (record.draw, record.split) == (draw, SPLITS[0]))
+        for draw in range(config.draws)
+    ]
+    smallest = min(counts)
+    if not smallest:  # an epoch takes one draw
+        return f"no fine-tuning: draw {counts.index(0)} has no sample in the {SPLITS[0]} split; mend or add pairs"
+    start = model not in ("", UNTRAINED)
+    preset = _preset(_read_unet(model)) if start else "tiny"
+    out = f"{config.out}-tuned" if is_local(config.out) else f"{PurePosixPath(config.out).name}-tuned"
+    flags: dict[str, str | int] = {"data": short_path(config.out)}
+    if start:
+        flags["init_from"] = short_path(model)
+    flags |= {"vae": short_path(config.vae), "clip": short_path(config.clip), "steps": 2000, "warmup_steps": 100}
+    flags |= _batch(BATCHES[preset], smallest)
+    words = ["python", "-m", "pbe.train", preset]
+    words += ["--no-bottleneck"] if start and _takes_all_tokens(model) else []
+    return f"fine-tune: {command_line(*words, **flags, out=short_path(out))}"
+
+
+def model_folder(model: Path) -> Path:
+    """Find the model in a folder: that of a training keeps it in `model/`."""
+    return model if (model / "unet").is_dir() else model / "model"
+
+
+def _read_unet(model: str) -> Json:
+    """Read the config of a model's UNet; empty where there can be none.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    if model in ("", UNTRAINED) or Path(model).is_file():
+        return {}
+    if Path(model).is_dir():
+        return _read_json(model, model_folder(Path(model)) / "unet" / "config.json")
+    return _read_json(model, find_config("--model", f"{model}:unet", "unet"))
+
+
+def _takes_all_tokens(model: str) -> bool:
+    """Whether a model of this project was trained with all tokens of an exemplar, as its note says."""
+    note = model_folder(Path(model)) / "pbe.json"
+    return note.is_file() and _read_json(model, note).get("bottleneck") is False
+
+
+def _read_json(model: str, path: Path) -> Json:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"--model {model}: {path} cannot be read ({error}); copy the model again") from error
+    if not isinstance(found, dict):
+        raise InputError(f"--model {model}: {path} is not a config; copy the model again")
+    return found
+
+
+def _preset(unet: Json) -> str:
+    """Choose the trainer's preset by the UNet's width; a checkpoint, without config, is Stable Diffusion v1's size."""
+    widths = unet.get("block_out_channels")
+    small = isinstance(widths, list) and widths and type(widths[0]) is int and widths[0] < LARGE_WIDTH
+    return "tiny" if small else "24gb"
+
+
+def _batch(usual: int, smallest: int) -> dict[str, int]:
+    """Give the flags of a batch that an epoch can fill, in two lanes as long as there are two samples."""
+    if smallest >= usual:
+        return {}
+    return {"batch_size": smallest - smallest % 2} if smallest > 1 else {"batch_size": 1, "lanes": 1}
