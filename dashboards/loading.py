@@ -19,8 +19,9 @@ from dashboards.origins import open_reader
 from dashboards.pictures import Photos, PictureReader
 from dashboards.rows import OpenedDataset, choose_rows, open_rows
 from dashboards.training_run import TrainingRun, losses_by_key, read_training
-from pbe.feed.dataset import dataset_digest
+from pbe.feed.contents import read_contents
 from pipeline.errors import InputError
+from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact
 
@@ -142,7 +143,7 @@ def read_all(folder: Folder, config: BrowseConfig) -> LoadedTraining:
         note = f"validation samples are not shown: their dataset cannot be read ({redact(str(error))})"
         return LoadedTraining(run, None, losses, step, (note,))
     validation, notes = _load_validation(dataset, losses, config)
-    if dataset.manifest is not None and dataset_digest(dataset.manifest) != run.record.get("dataset_digest"):
+    if dataset.manifest is not None and not _is_unchanged(dataset.folder, dataset.manifest, run.record):
         url = redact(dataset.folder.url)
         notes.append(
             f"the dataset {url} has changed since the training began: its samples may not be those of the losses"
@@ -177,6 +178,12 @@ def _open_data(run: TrainingRun) -> OpenedDataset:
     if folder.local and not Path(folder.path("")).is_dir():
         raise InputError(f"{data}: no such folder")
     return open_rows(folder)
+
+
+def _is_unchanged(folder: Folder, manifest: Json, record: Mapping[str, Any]) -> bool:
+    """Whether a dataset has the shards that a training began with, perhaps among more draws."""
+    contents = read_contents(folder, manifest, draws=int(record.get("draws", 0)))
+    return contents.has_digest(record.get("dataset_digest"))
 
 
 def _refuse_flags(what: str, flags: Mapping[str, object]) -> None:

@@ -24,7 +24,7 @@ class TrainingRun:
     """What a training, under way or ended, has written so far.
 
     Args:
-        record: of run.json: config, commit, versions, dataset_digest, world.
+        record: of run.json: config, commit, versions, dataset_digest, draws, world.
         rows: of metrics.jsonl, a step each, ascending; a loss that was not finite is None.
         grids: pictures of sample grids, by step, ascending.
         tables: of validation losses, by step, ascending; see `losses`.

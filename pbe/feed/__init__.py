@@ -3,6 +3,7 @@
 Files in the order of the flow:
 
     config         what can be set
+    contents       table of shards -> what the first draws hold, and what differs from another time
     dataset        URL -> its shards, its sizes, the index of any shard; imports no networks
     order          sample counts -> which sample fills which slot of which global batch
     blocks         runs of samples in a shard -> windows on their bytes, local or by range requests

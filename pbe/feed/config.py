@@ -16,6 +16,8 @@ class FeedConfig:
     """The dataset: a folder or any fsspec URL."""
     split: str = "train"
     """The split to read."""
+    draws: int = 0
+    """Read the first draws alone, which are the same whatever was added since. 0: all."""
     seed: int = 0
     """Decides order, noise, timesteps, guidance drops and live augmentation."""
     batch_size: int = 2

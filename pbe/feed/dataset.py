@@ -1,6 +1,5 @@
 """Dataset: URL -> its shards by draw, its sizes, and the index of any shard on request."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,15 +11,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pbe.feed.contents import Contents, read_contents
 from pipeline.errors import InputError
 from pipeline.hints import verify_command
 from pipeline.shards.manifest import read_manifest
-from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
-from schemas.shards import MANIFEST, SHARDS_TABLE, index_path
+from schemas.shards import index_path
 
-_SHARD_COLUMNS = ["name", "split", "unit", "draw", "samples", "bytes", "sha256"]
 _INDEX_COLUMNS = ["key", "mask_polygon", "box_in_crop", "offset", "size", "members", "sha256"]
 
 SPARE_INDEXES = 16
@@ -74,7 +72,7 @@ class Dataset:
     """A finished dataset, one split of it.
 
     Args:
-        digest: of recipe and shards; datasets with equal digests have equal samples.
+        contents: what the draws that are read hold, of all splits.
         shards: by draw.
         resolution: of the source, in px.
         factor: source px along a side of a latent cell.
@@ -85,13 +83,18 @@ class Dataset:
 
     folder: Folder
     split: str
-    digest: str
+    contents: Contents
     shards: tuple[tuple[Shard, ...], ...]
     resolution: int
     factor: int
     channels: int
     dimension: int
     index: Callable[[Shard], ShardIndex]
+
+    @property
+    def digest(self) -> str:
+        """Of recipe and shards of the draws that are read; datasets with equal digests have equal samples."""
+        return self.contents.digest
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -105,15 +108,13 @@ class Dataset:
         return [[shard.samples for shard in shards] for shards in self.shards]
 
 
-def dataset_digest(manifest: Json) -> str:
-    """Digest recipe and shards of a finished dataset: those with equal digests have equal samples."""
-    return hashlib.sha256(f"{manifest['recipe_digest']} {manifest['files'][SHARDS_TABLE]}".encode()).hexdigest()
-
-
-def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonymous: bool = False) -> Dataset:
+def open_dataset(
+    url: str, *, split: str, draws: int = 0, lanes: int = 1, block: int = 1, anonymous: bool = False
+) -> Dataset:
     """Open a finished dataset; reads its manifest and shards table only.
 
     Args:
+        draws: read the first ones alone; 0, or more than there are: all.
         lanes, block: places read side by side, and samples read together at each; they decide how many indexes stay
             in memory.
 
@@ -122,12 +123,8 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     """
     folder = Folder(url, anonymous)
     manifest = read_manifest(folder)
-    content = folder.read_if_there(SHARDS_TABLE)
-    if content is None:
-        raise InputError(f"{url}/{SHARDS_TABLE}: missing; copy the complete dataset, or run the shard job again")
-    if hashlib.sha256(content).hexdigest() != manifest["files"][SHARDS_TABLE]:
-        raise InputError(f"{url}/{SHARDS_TABLE}: its sha256 is not the one in {MANIFEST}; run the shard job again")
-    by_draw = _by_draw(_read_columns(content, _SHARD_COLUMNS), split, manifest["draws"])
+    contents = read_contents(folder, manifest, draws=draws)
+    by_draw = _by_draw(contents, split)
     if not any(by_draw):
         raise InputError(f"{url}: no sample in the {split} split; see --split-shares of the command that made it")
     # Each lane needs the indexes of this block and of the next one, which is fetched ahead; both may end in a further
@@ -138,7 +135,7 @@ def open_dataset(url: str, *, split: str, lanes: int = 1, block: int = 1, anonym
     return Dataset(
         folder=folder,
         split=split,
-        digest=dataset_digest(manifest),
+        contents=contents,
         shards=by_draw,
         resolution=recipe["resolution"],
         factor=recipe["vae"]["factor"],
@@ -200,11 +197,10 @@ def _read_columns(content: bytes, columns: list[str]) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(content)).read(columns).select(columns)
 
 
-def _by_draw(table: pa.Table, split: str, draws: int) -> tuple[tuple[Shard, ...], ...]:
+def _by_draw(contents: Contents, split: str) -> tuple[tuple[Shard, ...], ...]:
     """Sort the shards of a split by draw, then unit."""
-    rows = [row for row in table.to_pylist() if row["split"] == split]
-    shards: list[list[Shard]] = [[] for _ in range(draws)]
-    for row in sorted(rows, key=lambda row: row["unit"]):
+    shards: list[list[Shard]] = [[] for _ in range(contents.draws)]
+    for row in (row for row in contents.rows if row["split"] == split):
         index = index_path(row["split"], row["unit"], row["draw"])
         shards[row["draw"]].append(Shard(row["name"], index, row["samples"], row["bytes"], row["sha256"]))
     return tuple(map(tuple, shards))

@@ -8,20 +8,25 @@ import numpy as np
 
 from pbe.batch import Batch
 from pbe.feed.config import FeedConfig
-from pbe.feed.dataset import open_dataset
+from pbe.feed.dataset import Dataset, open_dataset
 from pbe.feed.order import StoredOrder, own_slots
 from pbe.feed.readers import make_batch, open_reader, prepare, sample_reader, steps_under_way
 
 
-def fixed_batches(config: FeedConfig, *, rank: int = 0, world: int = 1, limit: int = 0) -> Iterator[Batch]:
+def fixed_batches(
+    config: FeedConfig, *, dataset: Dataset | None = None, rank: int = 0, world: int = 1, limit: int = 0
+) -> Iterator[Batch]:
     """Read the samples of draw 0 as they are stored, each once, with the same noise and timesteps every time.
 
     All ranks get equally many batches of equal size; slots beyond the last sample are zeros of weight 0 without a key.
 
     Args:
+        dataset: the split, opened before; None: it is opened here.
         limit: take only that many samples, the first ones; 0: all.
     """
-    dataset = open_dataset(config.data, split=config.split, block=config.block, anonymous=config.anonymous)
+    dataset = dataset or open_dataset(
+        config.data, split=config.split, draws=config.draws, block=config.block, anonymous=config.anonymous
+    )
     order = StoredOrder(dataset.counts[0], batch=config.batch_size, block=config.block, limit=limit)
     [slots] = own_slots(config.batch_size, rank=rank, world=world)
     samples = sample_reader(dataset, config)

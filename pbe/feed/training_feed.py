@@ -50,7 +50,12 @@ class Feed:
         check_world(world, lanes=config.lanes)
         self._own_lanes = config.lanes // world
         self.dataset = open_dataset(
-            config.data, split=config.split, lanes=self._own_lanes, block=config.block, anonymous=config.anonymous
+            config.data,
+            split=config.split,
+            draws=config.draws,
+            lanes=self._own_lanes,
+            block=config.block,
+            anonymous=config.anonymous,
         )
         batch = config.batch_size
         self.order = Order(self.dataset.counts, batch=batch, lanes=config.lanes, block=config.block, seed=config.seed)
@@ -74,7 +79,8 @@ class Feed:
     def state(self, position: Position) -> dict[str, Any]:
         """Describe a position, and the order that gives it a meaning, as JSON values."""
         order = {"seed": self.config.seed, "batch_size": self.order.batch, "lanes": self.order.lanes}
-        return {**asdict(position), **order, "block": self.order.block, "dataset": self.digest}
+        dataset = {"dataset": self.digest, "draws": self.order.draws}
+        return {**asdict(position), **order, "block": self.order.block, **dataset}
 
     def resume(self, state: dict[str, Any]) -> Position:
         """Read a position from a `state`, which may come from another world size.
@@ -83,9 +89,12 @@ class Feed:
             InputError: it belongs to another order of samples.
         """
         position = Position(state["epoch"], state["step"])
+        if self.dataset.contents.has_digest(state["dataset"]):  # as an earlier version wrote it, perhaps
+            state = {"draws": self.order.draws, **state, "dataset": self.digest}
         for name, value in self.state(position).items():
-            if state[name] != value:
-                saved, now = (f"{each[:12]}..." if name == "dataset" else each for each in (state[name], value))
+            before = state.get(name)
+            if before != value:
+                saved, now = (f"{str(each)[:12]}..." if name == "dataset" else each for each in (before, value))
                 raise InputError(
                     f"{self.config.data}: the checkpoint was made with {name} {saved}, now it is {now}; "
                     "go on with the old one, or start a new run"

@@ -3,15 +3,22 @@
 What needs the weights themselves is checked where they are loaded: fingerprints, tensors, the device's precisions.
 """
 
-import json
 import os
 from pathlib import Path
-from typing import Any
 
+from pbe.feed.contents import differing_shards
 from pbe.feed.dataset import Dataset, check_sources, open_dataset
 from pbe.feed.order import Order, check_world, divisors
 from pbe.training.config import TrainConfig, encoder_name
-from pbe.training.run_folder import STATE, list_checkpoints, refuse_beginning, refuse_busy, refuse_changes
+from pbe.training.run_folder import (
+    begun_states,
+    draws_begun_with,
+    kept_shards,
+    list_checkpoints,
+    refuse_beginning,
+    refuse_busy,
+    refuse_changes,
+)
 from pbe.weights.hub import find_configs
 from pipeline.encoders.facts import read_clip_facts, read_vae_facts
 from pipeline.encoders.names import NONE
@@ -29,7 +36,8 @@ def check_training(config: TrainConfig) -> None:
     if config.init_from:
         find_configs("--init-from", config.init_from)
     count_micro_batches(config, world=int(os.environ.get("WORLD_SIZE", "1")))
-    dataset = open_dataset(config.data, split="train", anonymous=config.anonymous)
+    draws = draws_begun_with(Path(config.out))
+    dataset = open_dataset(config.data, split="train", draws=draws, anonymous=config.anonymous)
     Order(dataset.counts, batch=config.batch_size, lanes=config.lanes, block=config.block, seed=config.seed)
     if config.masks == "box":
         check_sources(dataset)
@@ -86,23 +94,22 @@ def _check_out(config: TrainConfig, dataset: Dataset) -> None:
     refuse_unwritable(f"--out {out}", out)
     if os.environ.get("RANK", "0") == "0":  # the others may come when the first one holds it already
         refuse_busy(out)
-    checkpoints = list_checkpoints(out)
-    refuse_beginning(config, resumes=bool(checkpoints))
-    states = [state for state in map(_state, checkpoints) if state]
+    refuse_beginning(config, resumes=bool(list_checkpoints(out)))
+    states = begun_states(out)
     if states:
         refuse_changes(config, states[0].get("config", {}))
-        began, now = states[0].get("position", {}).get("dataset"), dataset.digest
-        if began and began != now:
+        began = states[0].get("position", {}).get("dataset")
+        if began and not dataset.contents.has_digest(began):
             raise InputError(
-                f"--data {config.data}: {out} was begun with dataset {began[:12]}..., this one is {now[:12]}...; "
-                "give that one again, or another --out"
+                f"--data {config.data}: {out} was begun with other shards ({_other_shards(out, dataset, began)}); "
+                "give that dataset again, or another --out"
             )
 
 
-def _state(checkpoint: Path) -> dict[str, Any]:
-    """Read what a checkpoint says of its training; empty: it is damaged, which is found out when it is verified."""
-    try:
-        state = json.loads((checkpoint / STATE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
+def _other_shards(out: Path, dataset: Dataset, began: str) -> str:
+    """Say in which shards a dataset differs from the one that a training began with."""
+    digests = f"dataset {began[:12]}... then, {dataset.digest[:12]}... now"
+    before = kept_shards(out)
+    if before is None:
+        return digests
+    return differing_shards(before, dataset.contents.rows) or f"the same ones by another recipe: {digests}"

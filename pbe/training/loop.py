@@ -37,12 +37,12 @@ def steps(run: Run, received: set[int]) -> None:
     try:
         while counts.step < config.steps:
             row, stop = one_step(run, source, received)
-            if run.validates and _due(counts.step, config.eval_every, config.steps):
+            if run.validation and _due(counts.step, config.eval_every, config.steps):
                 with log.paused() if log else nullcontext():
-                    validation = validate(run)
-                row |= validation.means
+                    seen = validate(run, run.validation)
+                row |= seen.means
                 if log:
-                    log.write_validation(counts.step, validation.table(run.validation_keys))
+                    log.write_validation(counts.step, seen.table(run.validation.keys))
             if log:
                 log.write(row)
             if _due(counts.step, config.grid_every, config.steps):
@@ -121,10 +121,10 @@ def sample_grid(run: Run) -> Pixels | None:
     state = run.full_state(averaged=True)
     if not run.ranks.first:
         return None
-    split = "validation" if run.validates else "train"
+    dataset = run.validation.dataset if run.validation else run.feed.dataset
     if run.grid_samples is None:
         bottleneck = run.engine.config.bottleneck
-        run.grid_samples = load_grid_samples(run.feed.config, run.prepare, split=split, bottleneck=bottleneck)
+        run.grid_samples = load_grid_samples(run.feed.config, run.prepare, dataset, bottleneck=bottleneck)
     assert run.frozen.vae  # or the config would have been refused
     return draw_grid(
         run.engine.config,
@@ -133,7 +133,7 @@ def sample_grid(run: Run) -> Pixels | None:
         run.grid_samples,
         at_once=max(1, len(run.feed.slots[0]) // 2),
         seed=config.seed,
-        note=f"step {run.counts.step}, {'moving average' if run.average else 'raw weights'}, {split} split",
+        note=f"step {run.counts.step}, {'moving average' if run.average else 'raw weights'}, {dataset.split} split",
     )
 
 

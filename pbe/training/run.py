@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from pbe.batch import Batch
+from pbe.feed.dataset import Dataset
 from pbe.feed.order import Position
 from pbe.feed.training_feed import Feed
 from pbe.training.checkpoint import save_checkpoint
@@ -49,6 +50,18 @@ class Counts:
         self.bad_in_a_row = self.bad_in_a_row + 1 if bad else 0
 
 
+@dataclass(frozen=True)
+class ValidationSamples:
+    """The samples that are looked at: an opened split, which whatever is added to its dataset leaves as it is.
+
+    Args:
+        keys: as stored.
+    """
+
+    dataset: Dataset
+    keys: list[str]
+
+
 @dataclass
 class Run:
     """A training under way."""
@@ -59,8 +72,8 @@ class Run:
     frozen: FrozenEncoders
     engine: Engine
     average: MovingAverage | None
-    validation_keys: list[str]
-    """Of the samples of the validation split that are looked at, as stored; empty: none are."""
+    validation: ValidationSamples | None
+    """None: no sample is looked at."""
     position: Position = field(default_factory=Position)
     counts: Counts = field(default_factory=Counts)
     grid_samples: GridSamples | None = None
@@ -69,10 +82,6 @@ class Run:
     @property
     def out(self) -> Path:
         return Path(self.config.out)
-
-    @property
-    def validates(self) -> bool:
-        return bool(self.validation_keys)
 
     def full_state(self, *, averaged: bool) -> dict[str, torch.Tensor]:
         """Gather the weights, or their moving average where one is kept, on the first rank; all must take part."""

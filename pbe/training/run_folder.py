@@ -6,16 +6,20 @@ One training at a time; what it is made from is written to OUT/run.json, its log
 import json
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TextIO
 
+import pyarrow as pa
+
+from pbe.feed.contents import Contents, ShardRow, shard_rows, shard_table
 from pbe.training.config import TrainConfig, lasting
 from pipeline.errors import InputError
 from pipeline.storage.file_locks import lock_file
 from pipeline.storage.whole_files import write_aside
-from schemas.shards import json_bytes
+from schemas.shards import SHARDS_TABLE, json_bytes
 from schemas.validation import VALIDATION_FOLDER, validation_step
 
 RECORD, LOCK, METRICS, GRIDS = "run.json", "lock", "metrics.jsonl", "grids"
@@ -62,6 +66,39 @@ def list_checkpoints(out: Path) -> list[Path]:
     """List the folders of checkpoints, the newest first; a damaged one is among them."""
     folders = (out / CHECKPOINTS).glob(f"{STEP}*")
     return sorted((path for path in folders if path.is_dir() and not path.is_symlink()), reverse=True)
+
+
+def begun_states(out: Path) -> list[dict[str, Any]]:
+    """Read what checkpoints say of their training, the newest first, without those that cannot be read."""
+    states = []
+    for checkpoint in list_checkpoints(out):
+        with suppress(OSError, ValueError):  # which is found out when it is verified
+            state = json.loads((checkpoint / STATE).read_bytes())
+            states += [state] if isinstance(state, dict) else []
+    return states
+
+
+def draws_begun_with(out: Path) -> int:
+    """Return how many draws of its dataset a training reads; 0: all, since it has not begun, or before it counted."""
+    states = begun_states(out)
+    return int(states[0].get("position", {}).get("draws", 0)) if states else 0
+
+
+def keep_shards(out: Path, contents: Contents, *, anew: bool) -> None:
+    """Keep the table of the shards that a training begins with, to name those that differ later.
+
+    Args:
+        anew: replace a table that is there.
+    """
+    if anew or not (out / SHARDS_TABLE).exists():
+        write_aside(out / SHARDS_TABLE, shard_table(contents.rows))
+
+
+def kept_shards(out: Path) -> list[ShardRow] | None:
+    """Read the shards that a training began with; None: an earlier version kept none, or the table is damaged."""
+    with suppress(OSError, KeyError, pa.ArrowException):
+        return shard_rows((out / SHARDS_TABLE).read_bytes())
+    return None
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -127,13 +164,14 @@ def refuse_changes(config: TrainConfig, before: Mapping[str, Any]) -> None:
         )
 
 
-def write_record(out: Path, config: TrainConfig, *, world: int, dataset: str) -> dict[str, Any]:
+def write_record(out: Path, config: TrainConfig, *, world: int, dataset: str, draws: int) -> dict[str, Any]:
     """Write down what the run is made from, and return it."""
     record = {
         "config": asdict(config),
         "commit": find_commit(),
         "versions": {name: _version(name) for name in _PACKAGES},
         "dataset_digest": dataset,
+        "draws": draws,
         "world": world,
     }
     write_aside(out / RECORD, json_bytes(record))

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from pbe.batch import Batch
 from pbe.feed.config import FeedConfig
-from pbe.feed.dataset import open_dataset
+from pbe.feed.dataset import Dataset
 from pbe.feed.fixed_batches import fixed_batches, fixed_feed
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.sampler import Conditions, initial_noise, make_scheduler, sample
@@ -40,17 +40,18 @@ class GridSamples:
 
 
 def load_grid_samples(
-    feed: FeedConfig, prepare: Callable[[Batch], Batch], *, split: str, bottleneck: bool
+    feed: FeedConfig, prepare: Callable[[Batch], Batch], dataset: Dataset, *, bottleneck: bool
 ) -> GridSamples:
     """Read the first samples of a split.
 
     Args:
         feed: of the training.
         prepare: brings a batch to the device and encodes what is live.
+        dataset: the split.
     """
-    dataset = open_dataset(feed.data, split=split, anonymous=feed.anonymous)
     count = min(SAMPLES, sum(dataset.counts[0]))
-    [batch] = fixed_batches(fixed_feed(feed, split=split, bottleneck=bottleneck, batch_size=count), limit=count)
+    fixed = fixed_feed(feed, split=dataset.split, bottleneck=bottleneck, batch_size=count)
+    [batch] = fixed_batches(fixed, dataset=dataset, limit=count)
     exemplars: dict[str, Pixels] = {}
     for shard in dataset.shards[0]:
         if exemplars.keys() >= set(batch.keys):

@@ -3,6 +3,7 @@
 import signal
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,9 +21,11 @@ from pbe.training.loop import steps, stop_signals
 from pbe.training.memory import describe_memory
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import Ranks, find_place, joined
-from pbe.training.run import Counts, Run
+from pbe.training.run import Counts, Run, ValidationSamples
 from pbe.training.run_folder import (
+    draws_begun_with,
     find_commit,
+    keep_shards,
     list_checkpoints,
     lock_run,
     refuse_beginning,
@@ -57,7 +60,8 @@ def train(config: TrainConfig, *, began: float) -> int:
         torch.set_num_threads(1 if ranks.world > 1 else torch.get_num_threads())
     ranks.say(f"opening {config.data}, and the encoders that it was made with")
     accumulation = count_micro_batches(config, world=ranks.world)
-    feed = Feed(feed_config(config), rank=ranks.rank, world=ranks.world, accumulation=accumulation)
+    settings = replace(feed_config(config), draws=draws_begun_with(Path(config.out)))
+    feed = Feed(settings, rank=ranks.rank, world=ranks.world, accumulation=accumulation)
     frozen = load_frozen(config, read_manifest(Folder(config.data, config.anonymous)), device=str(ranks.device))
     model = build(config, feed, frozen, ranks)
     _refuse_misfit(config, model, frozen)
@@ -128,12 +132,13 @@ def start(
     ranks.say(f"starting DeepSpeed, ZeRO stage {config.zero_stage}")
     engine = Engine(model, config, ranks, accumulation=accumulation, universal=other_world)
     average = MovingAverage(engine, config.ema) if config.ema else None
-    run = Run(config, ranks, feed, frozen, engine, average, _validation_keys(config, ranks))
+    run = Run(config, ranks, feed, frozen, engine, average, _validation_samples(config, ranks))
     if found:
         load_checkpoint(found, engine, average, ranks, universal=universal)
         run.position, run.counts = position, Counts(**found.state["counts"])
     if ranks.first and not config.export_only:
-        write_record(out, config, world=ranks.world, dataset=feed.digest)
+        keep_shards(out, feed.dataset.contents, anew=found is None)
+        write_record(out, config, world=ranks.world, dataset=feed.digest, draws=feed.order.draws)
     for line in _describe(run, live=live, dead=dead):
         ranks.say(line)
     ranks.say(f"from {found.folder.name}" if found else "from the beginning")
@@ -144,6 +149,7 @@ def _describe(run: Run, *, live: int, dead: int) -> list[str]:
     """Describe code, model, memory and epoch, a line each."""
     config, ranks = run.config, run.ranks
     epoch = run.feed.describe(run.position.epoch)
+    left_out = run.feed.dataset.contents.describe()
     return [
         f"code: {Path(__file__).parent.parent.parent} ({find_commit()}); out: {run.out}",
         f"model: {live:,} trained parameters and {dead:,} kept as they are; {ranks.world} x {ranks.device.type}",
@@ -157,6 +163,7 @@ def _describe(run: Run, *, live: int, dead: int) -> list[str]:
             offload=config.offload,
         ),
         f"epoch of {epoch.samples:,} samples: {epoch.steps:,} steps, {epoch.dropped} samples dropped at its end",
+        *([left_out] if left_out else []),
     ]
 
 
@@ -205,18 +212,18 @@ def _refuse_misfit(config: TrainConfig, model: PaintByExample, frozen: FrozenEnc
         raise InputError(f"--export-layout diffusers cannot hold this model: {'; '.join(reasons)}; give auto or pbe")
 
 
-def _validation_keys(config: TrainConfig, ranks: Ranks) -> list[str]:
-    """List the samples of the validation split to look at; empty: there are none, or nobody asks.
+def _validation_samples(config: TrainConfig, ranks: Ranks) -> ValidationSamples | None:
+    """Open the samples of the validation split to look at; None: there are none, or nobody asks.
 
     Raises:
         InputError: an index of it is damaged, which should stop the training now, not at its first validation.
     """
     if not config.eval_every and not config.grid_every:
-        return []
+        return None
     try:
-        dataset = open_dataset(config.data, split="validation", anonymous=config.anonymous)
+        dataset = open_dataset(config.data, split="validation", draws=1, block=config.block, anonymous=config.anonymous)
     except InputError as error:
         ranks.say(f"no validation: {error}")
-        return []
+        return None
     keys = [key for shard in dataset.shards[0] for key in dataset.index(shard).keys]
-    return keys[: config.eval_samples or len(keys)]
+    return ValidationSamples(dataset, keys[: config.eval_samples or len(keys)]) if keys else None

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pbe.feed.fixed_batches import fixed_batches, fixed_feed
 from pbe.training.observations import Observations, observe
-from pbe.training.run import Run
+from pbe.training.run import Run, ValidationSamples
 from pbe.training.run_folder import Row
 from schemas.validation import VALIDATION
 
@@ -59,27 +59,28 @@ class Validation:
         return pa.Table.from_arrays(columns, schema=VALIDATION)
 
 
-def validate(run: Run) -> Validation:
+def validate(run: Run, samples: ValidationSamples) -> Validation:
     """Compute the losses, of the weights and of their moving average; all ranks must take part."""
-    raw = _look(run)
+    raw = _look(run, samples)
     if run.average is None:
         return Validation(raw, None)
     with run.average.in_model():
-        return Validation(raw, _look(run))
+        return Validation(raw, _look(run, samples))
 
 
 @torch.no_grad()
-def _look(run: Run) -> Observations:
+def _look(run: Run, samples: ValidationSamples) -> Observations:
     """Compute the losses of the weights that are in the model; the first rank shows a bar."""
-    engine, ranks, samples = run.engine, run.ranks, len(run.validation_keys)
+    engine, ranks, count = run.engine, run.ranks, len(samples.keys)
     batch_size = len(run.feed.slots[0]) * ranks.world
     fixed = fixed_feed(run.feed.config, split="validation", bottleneck=engine.config.bottleneck, batch_size=batch_size)
+    place = {"rank": ranks.rank, "world": ranks.world}
     rows = []
     engine.deepspeed.eval()
-    with tqdm(total=samples, desc="validation", unit="sample", leave=False, disable=not ranks.first) as bar:
-        for batch in fixed_batches(fixed, rank=ranks.rank, world=ranks.world, limit=run.config.eval_samples):
+    with tqdm(total=count, desc="validation", unit="sample", leave=False, disable=not ranks.first) as bar:
+        for batch in fixed_batches(fixed, dataset=samples.dataset, **place, limit=run.config.eval_samples):
             rows.append(observe(batch, engine.losses(run.prepare(batch))))
-            bar.update(min(batch_size, samples - bar.n))
+            bar.update(min(batch_size, count - bar.n))
     engine.deepspeed.train()
     return Observations(ranks.gather_rows(np.concatenate(rows)))
 

@@ -32,7 +32,7 @@ def out(tmp_path: Path) -> Path:
     """What a training of 4 steps writes, the third of which was not finite."""
     out = tmp_path / "train"
     out.mkdir()
-    write_record(out, TrainConfig(out=str(out), steps=4, ema=0.9), world=2, dataset="0" * 64)
+    write_record(out, TrainConfig(out=str(out), steps=4, ema=0.9), world=2, dataset="0" * 64, draws=1)
     log = Telemetry(out, done=0, steps=4)
     for step in range(1, 5):
         log.write({"step": step, "loss": float("nan") if step == 3 else 1 / step})
@@ -73,7 +73,7 @@ def test_a_training_under_way_is_read_as_far_as_it_is(out: Path) -> None:
 def test_what_is_no_training_or_has_nothing_yet_is_refused_with_a_next_step(out: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "begun").mkdir()
-    write_record(tmp_path / "begun", TrainConfig(), world=1, dataset="0")
+    write_record(tmp_path / "begun", TrainConfig(), world=1, dataset="0", draws=1)
     for name, why in (
         ("nowhere", "nowhere: no such folder; give the --out"),
         ("empty", "empty: no run.json, so no training's folder; give"),

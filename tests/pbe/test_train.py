@@ -226,6 +226,20 @@ def test_sigterm_saves_at_the_end_of_the_step_and_the_next_start_goes_on(place: 
     assert_close(place / "termed", whole, steps=8)
 
 
+def test_draws_raised_under_a_training_leave_its_order_and_losses_as_they_were(place: Path) -> None:
+    counts = [[9, 5, 14, 7], [8, 12, 3, 13]]
+    write_synthetic(place / "grows", counts[:1], side=8, dimension=16)
+    grows = ("--data", str(place / "grows"), "--zero-stage", "2")
+    assert set(run(place, flags(place, "ends", *grows), flags(place, "goes_on", *grows, "--steps", "2"), world=2)) == {
+        0
+    }
+    write_synthetic(place / "grows", counts, side=8, dimension=16)
+    (place / "log").unlink()
+    assert set(run(place, flags(place, "goes_on", *grows), flags(place, "anew", *grows), world=2)) == {0}
+    assert losses(place / "goes_on") == losses(place / "ends") != losses(place / "anew")
+    assert log(place).count("draw 0 of 2; another --out takes all") == 1
+
+
 def test_another_training_a_second_one_and_a_cut_lane_are_refused(place: Path, whole: Path) -> None:
     more = ("--zero-stage", "0", "--ema", "0.9")
     cases = {

@@ -17,7 +17,7 @@ from dashboards.loading import read_all
 from dashboards.rows import choose_rows, open_rows
 from dashboards.sheet.page import Sheet
 from dashboards.sheet.run_page import make_runs_sheet
-from pbe.feed.dataset import dataset_digest
+from pbe.feed.contents import read_contents
 from pbe.training.config import TrainConfig
 from pbe.training.run_folder import CHECKPOINTS, write_record
 from pbe.training.telemetry import Telemetry
@@ -49,8 +49,8 @@ def train(finished: Path, keys: list[str], tmp_path: Path) -> Train:
         out = tmp_path / name
         out.mkdir()
         config = replace(TrainConfig(), data=str(finished), out=str(out), steps=4, **flags)
-        digest = dataset_digest(read_manifest(Folder(str(finished))))
-        write_record(out, config, world=2, dataset=digest)
+        folder = Folder(str(finished))
+        write_record(out, config, world=2, dataset=read_contents(folder, read_manifest(folder)).digest, draws=2)
         log = Telemetry(out, done=0, steps=4)
         for step in range(1, 5):
             log.write({"step": step, "loss": float("nan") if step == 2 else 1 / step})
@@ -99,7 +99,7 @@ def test_several_trainings_share_a_figure_and_a_table_of_what_they_differ_in(tra
 def test_where_the_dataset_is_gone_the_losses_stand_in_a_table(train: Train, keys: list[str], tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     out = train("first")
-    write_record(out, TrainConfig(data=gone, out=str(out)), world=1, dataset="0")
+    write_record(out, TrainConfig(data=gone, out=str(out)), world=1, dataset="0", draws=1)
     html = make_page(out).html.decode()
     assert f"their dataset cannot be read ({gone}: no such folder)" in html and "<article " not in html
     assert re.findall(r'<th scope="row"><code>(.*?)</code></th>', html) == keys[::-1]

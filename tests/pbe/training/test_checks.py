@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pbe.feed.dataset import open_dataset
 from pbe.training.config import PRESETS, lasting
-from pbe.training.run_folder import lock_run
+from pbe.training.run_folder import keep_shards, lock_run
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from tests.pbe.refusals import Refusal, assert_refused_at_once, files_of, refuse_all
@@ -57,7 +58,13 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "nothing to export": (_train("--export-only"), ["holds no checkpoint to export; train first"]),
     "begun": (_train("--resume", "never", out="begun"), ["begun: holds checkpoints; give --resume auto"]),
     "begun otherwise": (_train("--seed", "6", out="begun"), ["(seed 0 -> 6); give that one again, or another --out"]),
-    "begun with other data": (_train(data="other", out="begun"), ["was begun with dataset ", "give that one again"]),
+    "begun with other data": (
+        _train(data="other", out="begun"),
+        ["was begun with other shards (dataset ", "give that dataset again, or another --out"],
+    ),
+    "shards remade": (_train(data="other", out="kept"), ["was begun with other shards (changed: 000001-d00); give"]),
+    "shards gone": (_train(data="data", out="more"), ["was begun with other shards (went: 000000-d01, 000001-d01)"]),
+    "another recipe": (_train(data="other", out="recipe"), ["(the same ones by another recipe: dataset "]),
 }
 
 
@@ -82,9 +89,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "config": lasting(replace(PRESETS["tiny"], mapper_blocks=1)),
         "position": {"dataset": open_dataset(str(place / "data"), split="train").digest},
     }
-    (place / "begun/checkpoints/step-00000002").mkdir(parents=True)
-    (place / "begun/checkpoints/step-00000002/state.json").write_text(json.dumps(state))
+    begin(place / "begun", state)
+    write_synthetic(place / "grown", [[9, 5], [6, 7]], side=8, dimension=16)
+    for out, data in (("kept", "data"), ("more", "grown"), ("recipe", "other")):
+        contents = open_dataset(str(place / data), split="train").contents
+        position = {"dataset": f"{contents.digest}{'?' * (out == 'recipe')}", "draws": contents.draws}
+        begin(place / out, {**state, "position": position})
+        keep_shards(place / out, contents, anew=True)
     return place
+
+
+def begin(out: Path, state: dict[str, Any]) -> None:
+    """Leave what a training leaves at its first checkpoint."""
+    (out / "checkpoints/step-00000002").mkdir(parents=True)
+    (out / "checkpoints/step-00000002/state.json").write_text(json.dumps(state))
 
 
 @pytest.fixture(scope="module")
