@@ -1,10 +1,12 @@
 """Verify units: records -> the problems of their shards, indexes and drops.
 
-Tar, index, the samples' own .json, drops and record must agree, and each member must be what the recipe implies.
+Tar, index, the samples' own .json, drops and record must agree, each member must be what the recipe implies, and all
+numbers finite.
 """
 
 import io
 import json
+import math
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -13,7 +15,7 @@ import safetensors.numpy
 
 from pipeline.photos.jpeg import decode_jpeg
 from pipeline.shards.recipe import Json
-from pipeline.shards.samples import Row, read_spans
+from pipeline.shards.samples import Row, not_finite, read_spans
 from pipeline.shards.totals import count_drops
 from pipeline.storage.folder import Folder
 from pipeline.verification.problems import UNREACHABLE, UNREADABLE, Problem, first_line, read_file, read_table
@@ -25,6 +27,7 @@ from schemas.shards import (
 )
 
 SHOWN_FAULTS = 5  # of one file's rows
+FLOATS = [field.name for field in SAMPLE if pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)]
 SPAN = ("key", "offset", "size", "members", "sha256")
 
 Fault = tuple[str, str]  # a file, and what is wrong with it
@@ -146,6 +149,9 @@ def _verify_row(record: UnitRecord, row: Row, span: Row, outcome: Outcome) -> It
     odd = [name for name in SPAN if row[name] != span[name]]
     if odd:
         yield f"{', '.join(odd)} disagree with {record.shard.name}"
+    for name in FLOATS:
+        if not all(map(math.isfinite, row[name] or ())):
+            yield f"{name} holds a number that is not finite"
     if row["image_id"] in outcome:
         yield f"{row['image_id']} is a sample or a drop of this draw already"
     outcome[row["image_id"]] = (row["box_id"], "sample")
@@ -187,10 +193,10 @@ def _read_members(span: Row, shard: bytes, recipe: Json) -> Row:
 
 
 def _check_tensors(content: bytes, recipe: Json) -> None:
-    """Check the names, shapes and types of a sample's arrays.
+    """Check the names, shapes and types of a sample's arrays, and that all their numbers are finite.
 
     Raises:
-        safetensors.SafetensorError, ValueError: they are others.
+        safetensors.SafetensorError, ValueError: they are others; naming the arrays.
     """
     side = recipe["resolution"] // recipe["vae"]["factor"]
     latent = (recipe["vae"]["channels"], side, side)
@@ -200,6 +206,9 @@ def _check_tensors(content: bytes, recipe: Json) -> None:
     if shapes != expected or any(array.dtype != "float16" for array in arrays.values()):
         types = {str(array.dtype) for array in arrays.values()}
         raise ValueError(f"{', '.join(sorted(types))} arrays of {shapes}, expected float16 of {expected}")
+    odd = [f"{name} holds {value}" for name, array in arrays.items() if (value := not_finite(array))]
+    if odd:
+        raise ValueError(", ".join(odd))
 
 
 def _check_picture(content: bytes, side: int) -> None:

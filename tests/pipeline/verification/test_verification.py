@@ -1,9 +1,7 @@
-import hashlib
 import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
-import webdataset as wds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.photos.jpeg import encode_jpeg
-from pipeline.shards.recipe import digest_of
-from pipeline.shards.records import read_records, shards_table
-from pipeline.shards.samples import read_spans
+from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
 from pipeline.verification.dataset import list_files, verify_listing
 from schemas.drops import DROPS
 from schemas.samples import INDEX
-from schemas.shards import json_bytes, record_path
+from schemas.shards import json_bytes
 from tests.pipeline.conftest import change_byte, files_of, find_problems, problems
+from tests.pipeline.verification.resigned import change_index, rewrite_shard, sign, sign_chain
 
 bits = st.integers(0, 7)
 Make = Callable[..., PreparedJob]
@@ -34,31 +30,6 @@ Make = Callable[..., PreparedJob]
 
 def test_a_sound_dataset_has_no_problems(dataset: Path) -> None:
     assert problems(dataset) == []
-
-
-def sign(manifest: dict[str, object]) -> dict[str, object]:
-    """Give a manifest the digest of its content, as if it had been written so."""
-    rest = {name: value for name, value in manifest.items() if name != "sha256"}
-    return {**rest, "sha256": digest_of(rest)}
-
-
-def sign_chain(dataset: Path) -> None:
-    """Give records, shards.parquet and manifest the digests of what the files are now."""
-    out = Folder(str(dataset))
-    records = []
-    for record in read_records(out):
-        parts = {name: getattr(record, name) for name in ("shard", "index", "drops")}
-        files = {name: file and (dataset / file.name).read_bytes() for name, file in parts.items()}
-        digests = {
-            name: file and replace(file, bytes=len(files[name]), sha256=hashlib.sha256(files[name]).hexdigest())
-            for name, file in parts.items()
-        }
-        records.append(replace(record, **digests))
-        out.write(record_path(record.unit, record.draw), json_bytes(asdict(records[-1])))
-    pq.write_table(shards_table(records), dataset / "shards.parquet")
-    manifest = json.loads((dataset / "manifest.json").read_text())
-    manifest["files"] = {name: hashlib.sha256((dataset / name).read_bytes()).hexdigest() for name in manifest["files"]}
-    (dataset / "manifest.json").write_bytes(json_bytes(sign(manifest)))
 
 
 def test_every_file_is_under_a_digest(dataset: Path) -> None:
@@ -195,16 +166,6 @@ def test_a_total_that_does_not_add_up_is_found(dataset: Path, total: str) -> Non
     assert any(total in line for line in problems(dataset))
 
 
-def change_index(dataset: Path, change: Callable[[list[dict[str, Any]]], object]) -> str:
-    """Change the rows of one index, and let all digests agree with it."""
-    path = sorted(dataset.glob("index/train/*.parquet"))[0]
-    rows = pq.read_table(path).to_pylist()
-    change(rows)
-    pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), path)
-    sign_chain(dataset)
-    return str(path.relative_to(dataset))
-
-
 def test_an_index_that_disagrees_in_any_field_is_found_behind_sound_digests(dataset: Path) -> None:
     sign_chain(dataset)
     assert problems(dataset) == []
@@ -249,29 +210,6 @@ def test_missing_shuffled_and_repeated_index_rows_are_found(
     assert any(name in line and told in line for line in problems(dataset))
 
 
-def rewrite_shard(dataset: Path, change: Callable[[dict[str, dict[str, bytes]]], object]) -> str:
-    """Change the members of one shard's samples, with an index and digests that agree with it."""
-    index = sorted(dataset.glob("index/train/*.parquet"))[0]
-    shard = dataset / "shards/train" / f"{index.stem}.tar"
-    rows = pq.read_table(index).to_pylist()
-    data = shard.read_bytes()
-    samples = {
-        row["key"]: {m["ext"]: data[m["offset"] : m["offset"] + m["size"]] for m in row["members"]} for row in rows
-    }
-    change(samples)
-    with shard.open("wb") as file:
-        writer = wds.TarWriter(file, encoder=False, mtime=0)
-        for key, members in samples.items():
-            writer.write({"__key__": key, **members})
-        writer.close()
-    with shard.open("rb") as file:
-        spans = list(read_spans(file))
-    rows = [{**row, **span} for row, span in zip(rows, spans, strict=True)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), index)
-    sign_chain(dataset)
-    return str(shard.relative_to(dataset))
-
-
 def tensors(**shapes: tuple[int, ...]) -> bytes:
     return safetensors.numpy.save({name: np.zeros(shape, np.float16) for name, shape in shapes.items()})
 
@@ -296,6 +234,33 @@ def tensors(**shapes: tuple[int, ...]) -> bytes:
 def test_a_member_that_is_not_what_the_recipe_implies_is_found(dataset: Path, ext: str, content: bytes) -> None:
     name = rewrite_shard(dataset, lambda samples: next(iter(samples.values())).update({ext: content}))
     assert any(name in line and ext in line for line in problems(dataset))
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "named"),
+    [("latent", np.nan, "NaN"), ("masked_latent", np.inf, "inf"), ("exemplar", -np.inf, "inf")],
+)
+def test_a_number_that_is_not_finite_is_found_by_shard_sample_and_array(
+    dataset: Path, array: str, value: float, named: str
+) -> None:
+    keys: list[str] = []
+
+    def spoil(samples: dict[str, dict[str, bytes]]) -> None:
+        key, members = list(samples.items())[1]
+        arrays = safetensors.numpy.load(members["safetensors"])
+        arrays[array].flat[-1] = value
+        members["safetensors"] = safetensors.numpy.save(arrays)
+        keys.append(key)
+
+    shard = rewrite_shard(dataset, spoil)
+    assert problems(dataset) == [f"{shard}: {keys[0]}: .safetensors: {array} holds {named}"]
+
+
+@pytest.mark.parametrize("column", ["box", "mask_polygon"])
+def test_a_number_of_an_index_that_is_not_finite_is_found(dataset: Path, column: str) -> None:
+    index = change_index(dataset, lambda rows: rows[0].update({column: [np.inf, *rows[0][column][1:]]}))
+    found = problems(dataset)
+    assert any(index in line and f"{column} holds a number that is not finite" in line for line in found)
 
 
 def test_a_sample_without_a_member_is_found(dataset: Path) -> None:
