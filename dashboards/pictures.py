@@ -19,11 +19,8 @@ from pipeline.arrays import Mask, Pixels
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar
 from pipeline.errors import PhotoError
-from pipeline.photos.decode import Photo, decode_photo
-from pipeline.photos.fingerprints import photo_sha256
 from pipeline.photos.jpeg import decode_jpeg
-from pipeline.photos.resize import cut
-from pipeline.photos.store import PhotoStore
+from pipeline.pictures.cut_sources import Photos
 from pipeline.pictures.stand_in import place_exemplar
 from pipeline.shards.recipe import Json
 from pipeline.shards.samples import Row
@@ -40,7 +37,6 @@ ORIGINS = {
     "decoded": "sources decoded from their latents by --vae",
     "placed": "no sources: they are not stored, so that the exemplar is shown at its place, on grey",
 }
-MEGAPIXEL = 1_000_000
 
 
 class SampleError(Exception):
@@ -70,47 +66,6 @@ class SamplePictures:
     def masked(self) -> Pixels:
         """The source with mid-grey in the hole."""
         return blank(self.source, self.mask)
-
-
-@dataclass(frozen=True)
-class Photos:
-    """Photos by image id, from folders and tar files, turned upright as the dataset's recipe says."""
-
-    store: PhotoStore
-    recipe: Json
-
-    def read(self, image_id: str) -> bytes:
-        """Read a photo's bytes.
-
-        Raises:
-            PhotoError: it is not there.
-            OSError: storage failed.
-        """
-        place = self._places.get(image_id)
-        return self.store.fetch(image_id, **(place or {}))
-
-    def upright(self, data: bytes, *, rotation: float | None) -> Photo:
-        """Decode a photo and turn it upright.
-
-        Raises:
-            PhotoError: with the reason.
-        """
-        return decode_photo(
-            data,
-            rotation=rotation,
-            boxes_frame=self.recipe["boxes_frame"],
-            max_pixels=int(self.recipe["max_photo_megapixels"] * MEGAPIXEL),
-            min_px=1,
-        )
-
-    @cached_property
-    def _places(self) -> dict[str, Json]:
-        names = {"archive": "archive", "archive_offset": "offset", "archive_size": "size"}
-        return {
-            row["image_id"]: {ours: row[theirs] for theirs, ours in names.items()}
-            for table in self.store.places()
-            for row in table.to_pylist()
-        }
 
 
 class PictureReader:
@@ -147,27 +102,12 @@ class PictureReader:
             return decode_jpeg(members[SOURCE_EXT]), "stored", note
         if self._photos:
             try:
-                return self._cut(row, self._photos), "cut", note
+                return self._photos.cut_source(row), "cut", note
             except (PhotoError, OSError) as error:
                 note = f"the photo of {row['image_id']} cannot be shown: {error}"
         if self._vae is not None:
             return self._decode(members[TENSORS_EXT]), "decoded", note
         return place_exemplar(exemplar, row, size), "placed", note
-
-    def _cut(self, row: Row, photos: Photos) -> Pixels:
-        """Cut the source out of its photo again.
-
-        Raises:
-            PhotoError: the photo is missing, unreadable, or not the one that the sample was drawn from.
-        """
-        data = photos.read(row["image_id"])
-        if photo_sha256(data) != row["photo_sha256"]:
-            raise PhotoError("changed", "it is not the photo that the sample was drawn from")
-        return cut(photos.upright(data, rotation=rotation_of(row["orientation"])).pixels, row["crop"], self._size)
-
-    @property
-    def _size(self) -> int:
-        return int(self._recipe["resolution"])
 
     def _decode(self, tensors: bytes) -> Pixels:
         import torch
@@ -180,12 +120,6 @@ class PictureReader:
             image = decode(self._vae.model, latent[None])[0]
         pixels: Pixels = (image.cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         return pixels
-
-
-def rotation_of(orientation: str) -> float | None:
-    """Read the Rotation column's degrees back from an index row's orientation; None where EXIF decided."""
-    kind, _, degrees = orientation.partition(":")
-    return float(degrees) if kind == "rotation" else None
 
 
 def read_vector(folder: Folder, row: Row) -> NDArray[np.float16]:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboards.fates import PhotoFate
-from dashboards.pictures import Photos, rotation_of
 from dashboards.views.kept_pictures import KeptPictures, Media
 from dashboards.views.sample_media import JPEG, explain, shrink
 from pipeline.arrays import Box
 from pipeline.errors import PhotoError
 from pipeline.photos.jpeg import encode_jpeg
 from pipeline.photos.orientation import TURN_BOX, box_turn_of
+from pipeline.pictures.cut_sources import Photos, rotation_of
 
 LONGEST_PX = 1024
 

@@ -53,10 +53,13 @@ def report_errors(out: Folder, errors: Mapping[int, UnitResult]) -> None:
 def end_dataset(job: PreparedJob, records: list[UnitRecord], totals: Json) -> None:
     """Write pictures, tables, card and, last, the manifest."""
     # What draws pictures takes seconds to import, and a run that finds its dataset complete draws none.
+    from pipeline.pictures.cut_sources import Photos
     from pipeline.pictures.funnel import write_funnel
     from pipeline.pictures.overview import write_overview
 
-    write_overview(job.out, records, seed=job.config.seed)
+    photos = Photos(job.store, job.recipe)
+    find_source = photos.cut_if_there if job.store.at_hand else lambda row: None
+    write_overview(job.out, records, seed=job.config.seed, find_source=find_source)
     write_funnel(job.out, totals)
     finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=job.config.draws, names=job.names)
 

@@ -18,6 +18,7 @@ class PairStore(PhotoStore):
         pairs: PAIRS.
     """
 
+    at_hand = True
     equal_boxes = True  # a photo may stand in several pairs, with another mask in each
 
     def __init__(self, folder: Folder, pairs: pa.Table) -> None:

@@ -23,12 +23,14 @@ class PhotoStore:
 
     Attributes:
         equal_boxes: whether equal boxes of a photo are told apart by something that is kept beside the table.
+        at_hand: whether photos are read again for pictures of a finished dataset.
 
     Raises:
         InputError: a root is missing, holds no photos, or is a compressed tar.
     """
 
     equal_boxes = False
+    at_hand = False
 
     def __init__(self, roots: tuple[str, ...], *, anonymous: bool) -> None:
         self.anonymous = anonymous

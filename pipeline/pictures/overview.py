@@ -1,6 +1,8 @@
 """Pictures: a dataset -> overview.png (a contact sheet read back from its shards) and funnel.png."""
 
 import io
+from collections import Counter
+from collections.abc import Callable
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FindSource = Callable[[Row], Pixels | None]
+
 OVERVIEW_SAMPLES = 10
 DPI = 100
 WIDTH_IN, LINE_IN, TITLE_IN = 12.0, 1.7, 0.6
@@ -31,16 +35,21 @@ TITLE = (
 )
 
 
-def write_overview(out: Folder, records: list[UnitRecord], *, seed: int) -> int:
+def write_overview(
+    out: Folder, records: list[UnitRecord], *, seed: int, find_source: FindSource = lambda row: None
+) -> int:
     """Draw the contact sheet of the first samples: source, masked source, stored and augmented exemplar.
 
-    Without stored sources (`--keep-source`) the first two tiles show the exemplar's place on an empty crop.
     The picture holds no clock or path: equal datasets give equal bytes.
+
+    Args:
+        find_source: gives the source of a sample whose shard keeps none (`--keep-source` does); None: the first two
+            tiles show the exemplar's place on an empty crop.
 
     Returns:
         How many samples it shows.
     """
-    rows = _choose_rows(out, records)
+    rows = choose_rows(out, records)
     if not rows:
         return 0
     from matplotlib.figure import Figure
@@ -55,23 +64,34 @@ def write_overview(out: Folder, records: list[UnitRecord], *, seed: int) -> int:
         axes.set_axis_off()
     for position, row in enumerate(rows):
         line, half = divmod(position, 2)
-        _draw_sample(grid[line][4 * half : 4 * half + 4], read_sample(out, row), seed)
+        _draw_sample(grid[line][4 * half : 4 * half + 4], read_sample(out, row), seed, find_source)
     out.write(OVERVIEW, encode_png(figure))
     return len(rows)
 
 
-def _choose_rows(out: Folder, records: list[UnitRecord]) -> list[Row]:
-    """Take one sample after the other from the first shards in turn, draw 0 first, so that many photos are seen."""
-    filled = [record.index.name for record in sorted(records, key=lambda r: (r.draw, r.unit)) if record.index]
-    indexes = [read_index(out, name).to_pylist() for name in filled[:OVERVIEW_SAMPLES]]
-    in_turn = [row for rows in zip_longest(*indexes) for row in rows if row]
-    return in_turn[:OVERVIEW_SAMPLES]
+def choose_rows(out: Folder, records: list[UnitRecord]) -> list[Row]:
+    """Take a sample each of as many photos as there is room for, and only then further draws of the same photos."""
+    rows: list[Row] = []
+    for draw in sorted({record.draw for record in records}):
+        filled = [record.index.name for record in records if record.index and record.draw == draw]
+        indexes = [read_index(out, name).to_pylist() for name in sorted(filled)[:OVERVIEW_SAMPLES]]
+        rows += [row for of_each in zip_longest(*indexes) for row in of_each if row]  # a row of each shard in turn
+        if len({row["image_id"] for row in rows}) >= OVERVIEW_SAMPLES:
+            break
+    earlier: Counter[str] = Counter()
+    turns = []
+    for row in rows:
+        turns.append(earlier[row["image_id"]])
+        earlier[row["image_id"]] += 1
+    return [rows[place] for place in sorted(range(len(rows)), key=turns.__getitem__)[:OVERVIEW_SAMPLES]]
 
 
-def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int) -> None:
+def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int, find_source: FindSource) -> None:
     row = sample.row
     polygon = np.array(row["mask_polygon"], np.float32).reshape(-1, 2)
-    source = sample.source if sample.source is not None else place_exemplar(sample.exemplar_pixels, sample.row)
+    source = sample.source if sample.source is not None else find_source(row)
+    if source is None:
+        source = place_exemplar(sample.exemplar_pixels, row)
     source = resize(source, TILE_PX)
     mask = raster_mask(polygon, TILE_PX)
     augmented, _ = augment_exemplar(sample.exemplar_pixels, seed=seed, image_id=row["image_id"], draw=row["draw"])

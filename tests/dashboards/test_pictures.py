@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dashboards.inputs import find_inputs
-from dashboards.pictures import Photos, PictureReader, SampleError, read_vector, rotation_of
+from dashboards.pictures import PictureReader, SampleError, read_vector
 from dashboards.rows import choose_rows, open_rows
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar, describe_augmentation
@@ -20,6 +20,7 @@ from pipeline.encoders.vae import VaeEncoder
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.photos.jpeg import encode_jpeg
 from pipeline.photos.store import PhotoStore
+from pipeline.pictures.cut_sources import Photos, rotation_of
 from pipeline.pictures.stand_in import place_exemplar
 from pipeline.shards.recipe import Json
 from pipeline.shards.samples import Row, read_sample
