@@ -105,6 +105,7 @@ def test_a_job_that_is_told_to_stop_ends_orderly_and_can_go_on(
     quiet_environment: dict[str, str], head: Head, tmp_path: Path, number: int, code: int, joins: bool
 ) -> None:
     command = [sys.executable, str(ROOT / "ray_jobs/shard_openimages.py"), "--out", str(tmp_path / "d"), "--draws", "9"]
+    command += ["--encoders", "1"]
     job = subprocess.Popen(
         command,
         env={**head.environment, "RAY_ADDRESS": head.address} if joins else quiet_environment,
