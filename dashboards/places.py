@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+from fsspec.implementations.local import LocalFileSystem
+
 from pipeline.errors import InputError
 from pipeline.storage.retries import with_retries
-from pipeline.storage.urls import absolute, filesystem, is_local
+from pipeline.storage.urls import absolute_output, filesystem, is_local
 from pipeline.storage.whole_files import write_aside
 from pipeline.storage.writable import refuse_unwritable
 
@@ -19,9 +21,9 @@ def refuse_bad_place(flag: str, file: str, *, example: str = "page.html") -> Non
     Raises:
         InputError: naming what is in the way.
     """
-    if not is_local(file):
+    if not is_local(place := absolute_output(flag, file)):
         return
-    path = Path(absolute(file))
+    path = Path(place)
     if path.is_dir():
         raise InputError(f"{flag} {file}: is a folder; give the name of a file, such as {file.rstrip('/')}/{example}")
     if not path.parent.exists():
@@ -35,15 +37,15 @@ def refuse_bad_folder(flag: str, folder: str) -> None:
     Raises:
         InputError: naming what is in the way.
     """
-    if not is_local(folder):
+    if not is_local(place := absolute_output(flag, folder)):
         raise InputError(f"{flag} {folder}: give a folder on this machine")
-    refuse_unwritable(f"{flag} {folder}", Path(absolute(folder)))
+    refuse_unwritable(f"{flag} {folder}", Path(place))
 
 
 def write_file(file: str, content: bytes) -> None:
     """Write a page or table, complete or not at all."""
-    if is_local(file):
-        write_aside(Path(absolute(file)), content, writer=str(os.getpid()))
+    fs, path = filesystem(absolute_output("the file", file))
+    if isinstance(fs, LocalFileSystem):
+        write_aside(Path(path), content, writer=str(os.getpid()))
     else:
-        fs, path = filesystem(file)
         with_retries(lambda: fs.pipe_file(path, content))

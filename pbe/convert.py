@@ -17,7 +17,7 @@ from pbe.weights.model_files import encoder_config, refuse_no_conditioner
 from pbe.weights.own_note import is_own, read_note
 from pipeline.command import guard
 from pipeline.errors import InputError
-from pipeline.storage.urls import filesystem, is_local
+from pipeline.storage.urls import absolute_output, is_local
 from pipeline.storage.writable import refuse_unwritable
 
 
@@ -50,7 +50,7 @@ class ConvertConfig:
         """
         if not self.model or not self.out:
             raise InputError("--model and --out: give both, the model to read and the folder to write")
-        if not is_local(self.out):
+        if not is_local(absolute_output("--out", self.out)):
             raise InputError(f"--out {self.out}: give a folder on a local disk; it is renamed there once complete")
         if self.layout != "auto" and (self.layout == "ckpt") != self.out.endswith(".ckpt"):
             kind = "a file that ends in .ckpt" if self.layout == "ckpt" else "a folder, not a .ckpt"
@@ -82,7 +82,7 @@ def check_paths(config: ConvertConfig) -> None:
     model = find_configs("--model", config.model)
     encoder_config("--vae", config.vae, "vae")
     encoder_config("--clip", config.clip, "image_encoder")
-    place = Path(filesystem(config.out)[1]).resolve()  # a link's target is written, the link stays
+    place = Path(absolute_output("--out", config.out)).resolve()  # a link's target is written, the link stays
     flag = f"--out {config.out}"
     if config.out.endswith(".ckpt") and place.exists():
         raise InputError(f"{flag}: exists already; remove it or give another name")

@@ -19,7 +19,7 @@ from pbe.training.checks import check_training
 from pbe.training.config import PRESETS, TrainConfig, switched
 from pipeline.command import guard, parse_preset
 from pipeline.errors import InputError
-from pipeline.storage.urls import absolute, filesystem, is_local
+from pipeline.storage.urls import absolute, absolute_output, is_local
 
 GO_ON = "run the same command again to go on from the newest checkpoint"
 
@@ -50,12 +50,16 @@ def parse_train_config(arguments: list[str]) -> TrainConfig:
     first_rank = os.environ.get("RANK", "0") == "0"
     preset, config = parse_preset(TrainConfig, PRESETS, own, prog="train.py", prints=first_rank)
     out = config.out or f"runs/train-{preset}"
-    if not is_local(out):
+    place = absolute_output("--out", out)
+    if not is_local(place):
         raise InputError(f"--out {out}: give a folder on a disk that all ranks share; checkpoints are renamed there")
     data = absolute(config.data)
-    if is_local(data) and Path(out).resolve().is_relative_to(Path(filesystem(data)[1]).resolve()):
+    if is_local(data) and Path(place).resolve().is_relative_to(Path(data).resolve()):
         raise InputError(f"--out {out}: lies in the dataset; give another folder")
-    return switched(replace(config, out=str(Path(out).absolute()), data=data))
+    cache = absolute_output("--cache", config.cache) if config.cache else ""
+    if cache and not is_local(cache):
+        raise InputError(f"--cache {config.cache}: give a folder on a local disk")
+    return switched(replace(config, out=place, data=data, cache=cache))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from pipeline.planning.plan_files import read_units
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Hold
 from pipeline.storage.redaction import redact
-from pipeline.storage.urls import absolute
+from pipeline.storage.urls import absolute, absolute_output
 from schemas.boxes import ID_COLUMN
 from schemas.shards import SPLITS
 
@@ -43,7 +43,7 @@ def shard_pairs(arguments: list[str]) -> int:
         The exit code: 0 when the dataset is complete.
     """
     config = tyro.cli(PairConfig, args=arguments, prog="python -m pipeline.pairs")
-    config = replace(config, out=absolute(config.out), pairs=absolute(config.pairs))
+    config = replace(config, out=absolute_output("--out", config.out), pairs=absolute(config.pairs))
     check_encoders(config.shard_config(table=""))
     say(describe_code())
     say(f"output: {config.out}")

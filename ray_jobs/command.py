@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.command import parse_preset
 from pipeline.config import PRESETS, ShardConfig
 from pipeline.errors import InputError
-from pipeline.storage.urls import absolute, is_local
+from pipeline.storage.urls import absolute_output, is_local
 
 
 def parse_shard_config(arguments: list[str]) -> ShardConfig:
@@ -17,12 +17,13 @@ def parse_shard_config(arguments: list[str]) -> ShardConfig:
     """
     preset, config = parse_preset(ShardConfig, PRESETS, arguments, prog="shard_openimages.py", adapt=_without_inputs)
     out = config.out or f"runs/{preset}"
-    if is_local(out) and not Path(out).is_absolute() and _cwd_is_shipped():
+    place = absolute_output("--out", out)
+    if is_local(place) and Path(place).is_relative_to(Path.cwd()) and _cwd_is_shipped():
         raise InputError(
-            f"--out {out}: is relative, and Ray discards the folder that this job runs in; "
+            f"--out {out}: lies where this job runs, and Ray discards the folder that this job runs in; "
             "give an absolute path or a URL that every node can see"
         )
-    return replace(config, out=absolute(out))
+    return replace(config, out=place)
 
 
 def _without_inputs(default: ShardConfig, flags: list[str]) -> ShardConfig:

@@ -16,6 +16,7 @@ from dashboards.views.samples import Place, build_samples
 from dashboards.views.shown import Shown
 from dashboards.views.similar import add_similarity, read_vectors
 from dashboards.views.training import GridMedia, build_grids, save_worst_views
+from pipeline.storage.urls import absolute_output
 
 DROPPED, VALIDATION, GRIDS = "-dropped", "-validation", "-grids"
 ENDINGS = ("", DROPPED, VALIDATION, GRIDS)
@@ -43,7 +44,7 @@ def build(name: str, loaded: Loaded, config: BrowseConfig) -> Shown:
 def _build_samples(name: str, samples: LoadedSamples, config: BrowseConfig, shown: Shown) -> None:
     recipe = samples.dataset.recipe
     media = _open_media(name, samples)
-    place = _extract(media, Path(config.extract).absolute()) if config.extract else _served(name)
+    place = _extract(media, Path(absolute_output("--extract", config.extract))) if config.extract else _served(name)
     built = build_samples(name, samples.table, resolution=recipe["resolution"], place=place)
     shown.add(name, media, f"{len(samples.table):,} samples, four pictures each")
     if not config.similar:

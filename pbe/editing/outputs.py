@@ -15,7 +15,7 @@ from pipeline.arrays import Pixels
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from pipeline.storage.retries import with_retries
-from pipeline.storage.urls import absolute
+from pipeline.storage.urls import absolute, absolute_output
 from pipeline.storage.whole_files import write_aside
 from pipeline.storage.writable import refuse_unwritable
 
@@ -83,7 +83,7 @@ def find_outputs(config: EditConfig) -> Outputs:
         InputError: it is a picture where a folder is needed or the other way round, a kind of picture that is not
             written here, or a place that cannot be written to.
     """
-    url = absolute(config.out)
+    url = absolute_output("--out", config.out)
     name = PurePosixPath(url).name
     suffix = PurePosixPath(url).suffix.lower()
     if config.cases or not suffix:

@@ -17,7 +17,7 @@ from pbe.weights.parts import Parts
 from pbe.weights.reading import read_weights
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
-from pipeline.storage.urls import filesystem
+from pipeline.storage.urls import absolute_output
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _MB = 1e6
@@ -47,7 +47,7 @@ def convert(
     Raises:
         InputError: the model cannot be read, is incomplete, does not fit the layout, or cannot be written.
     """
-    place = Path(filesystem(out)[1]).resolve()
+    place = Path(absolute_output("--out", out)).resolve()
     to_checkpoint = out.endswith(CHECKPOINT)
     say(f"reading {model}")
     parts = _read(model, vae, clip, needs_encoders=layout == "diffusers" or to_checkpoint)

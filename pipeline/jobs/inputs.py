@@ -112,8 +112,8 @@ def _with_absolute_paths(config: ShardConfig) -> ShardConfig:
         image_info=tuple(map(absolute, config.image_info)),
         classes=absolute(config.classes) if config.classes else "",
         deny=absolute(config.deny) if config.deny else "",
-        vae=absolute(config.vae) if Path(config.vae).exists() else config.vae,
-        clip=absolute(config.clip) if Path(config.clip).exists() else config.clip,
+        vae=str(Path(config.vae).absolute()) if Path(config.vae).exists() else config.vae,
+        clip=str(Path(config.clip).absolute()) if Path(config.clip).exists() else config.clip,
     )
 
 

@@ -107,6 +107,7 @@ def prepare(
     recipe["inputs"] = plan.inputs
     probe_photos(checked.store, out, config)
     if not finished:
+        out.refuse_outside(*UNITS_OUTPUTS)
         for name in UNITS_OUTPUTS:  # what a job that was killed before its first record, or while it removed, left
             out.remove(name)
     out.write_json(RECIPE, recipe)
@@ -215,6 +216,7 @@ def _plan_anew(
         _refuse_empty(draft, checked)
         differences = _differences(checked.config, out, finished, {**recipe, "inputs": draft.plan.inputs})
         if _refuse_differences(checked.config, out, differences):
+            out.refuse_outside(*OUTPUTS)
             for name in OUTPUTS:
                 out.remove(name)
             finished = frozenset()

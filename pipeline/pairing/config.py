@@ -9,7 +9,7 @@ from pipeline.encoders.names import UNTRAINED, refuse_missing
 from pipeline.errors import InputError
 from pipeline.pairing.fine_tuning import model_folder, own_resolution
 from pipeline.pairing.folder import FOLDERS
-from pipeline.storage.urls import absolute, filesystem, is_local
+from pipeline.storage.urls import absolute, absolute_output, is_local
 from schemas.pairs import Repaint
 
 
@@ -74,8 +74,8 @@ class PairConfig:
                 "--model: give the model that will be fine-tuned, whose VAE and CLIP tower must encode its data; or "
                 f"--vae and --clip; or `--model {UNTRAINED}` to try the command"
             )
-        if is_local(self.pairs) and is_local(self.out):
-            pairs, out = (Path(filesystem(url)[1]).resolve() for url in (self.pairs, self.out))
+        if is_local(self.pairs) and is_local(place := absolute_output("--out", self.out)):
+            pairs, out = Path(absolute(self.pairs)).resolve(), Path(place).resolve()
             if any(out.is_relative_to(taken) for taken in (pairs / name for name in FOLDERS)) or out == pairs:
                 raise InputError(f"--out {self.out}: is where the pairs are; give another folder")
         if self.workers < 0:
@@ -123,4 +123,4 @@ def _part_of(model: str, part: str) -> str:
     if not (export / part / "config.json").exists():
         flag = "--vae" if part == "vae" else "--clip"
         raise InputError(f"--model {model}: has no {part}/; give a complete model, or name it with {flag}")
-    return absolute(str(export))
+    return str(export.absolute())

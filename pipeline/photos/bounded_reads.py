@@ -5,7 +5,6 @@ import io
 import stat
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
 from pipeline.errors import PhotoError
 from pipeline.storage.folder import Folder
@@ -46,7 +45,7 @@ def read_if_there(folder: Folder, name: str) -> bytes | None:
     try:
         if folder.local:
             return _read_local(Path(folder.path(name)))
-        path = folder.path(quote(name) if folder.url.startswith(("http://", "https://")) else name)
+        path = folder.path(name)
         if len(path.encode()) > MAX_PATH_BYTES or "?versionId=" in name:  # which s3fs would cut off
             return None
         return _read_remote(folder.fs, path)

@@ -116,4 +116,4 @@ def _subfolders_of(url: str, anonymous: bool) -> tuple[str, ...]:
         entries = with_retries(lambda: folder.fs.ls(folder.path(""), detail=True))
     except (FileNotFoundError, PermissionError):  # many servers of files list nothing
         return ()
-    return tuple(sorted(f"{e['name'].rstrip('/').rsplit('/', 1)[-1]}/" for e in entries if e["type"] == "directory"))
+    return tuple(sorted(f"{folder.name_of(e['name'])}/" for e in entries if e["type"] == "directory"))

@@ -14,14 +14,17 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
+from pipeline.errors import InputError
 from pipeline.storage.retries import http_status, read_bytes, with_retries
 from pipeline.storage.s3_listings import without_garbage_collection
 from pipeline.storage.scratch import scratch_folder
-from pipeline.storage.urls import filesystem, is_local
+from pipeline.storage.urls import filesystem, is_local, is_web
 from pipeline.storage.whole_files import move_to_place, sync_file, sync_folder
 from schemas.shards import json_bytes
 
+S3_MOST_DELETED = 1000  # by one request
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -50,7 +53,7 @@ class Folder:
         return is_local(self.url)
 
     def path(self, name: str) -> str:
-        """Return the path of a name on the folder's filesystem.
+        """Return the path of a name on the folder's filesystem; of a web server's, percent-encoded.
 
         Raises:
             ValueError: the name would leave the folder.
@@ -58,7 +61,12 @@ class Folder:
         if name.startswith("/") or ".." in name.split("/"):
             raise ValueError(f"{name!r} would leave {self.url}")
         root: str = filesystem(self.url, anonymous=self.anonymous)[1]
-        return f"{root.rstrip('/')}/{name}"
+        return f"{root.rstrip('/')}/{quote(name) if is_web(self.url) else name}"
+
+    def name_of(self, path: str) -> str:
+        """Return the last name of a path that the folder's filesystem lists."""
+        last = path.rstrip("/").rsplit("/", 1)[-1]
+        return unquote(last) if is_web(self.url) else last
 
     def read(self, name: str) -> bytes:
         """Read a file.
@@ -90,7 +98,7 @@ class Folder:
                 paths = with_retries(lambda: self.fs.ls(self.path(name), detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(str(path).rsplit("/", 1)[-1] for path in paths)
+        return sorted(self.name_of(str(path)) for path in paths)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, replacing what is there."""
@@ -151,8 +159,25 @@ class Folder:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        elif with_retries(lambda: self.fs.exists(self.path(name))):
-            with_retries(lambda: self.fs.rm(self.path(name), recursive=True))
+        else:
+            self._remove_remote(self.path(name))
+
+    def refuse_outside(self, *names: str) -> None:
+        """Refuse files and sub-folders that are to be removed, but lie elsewhere, where a link leads.
+
+        Raises:
+            InputError: naming the link and where it leads.
+        """
+        if not self.local:
+            return
+        for path in (Path(self.path(name)) for name in names):
+            place = path.resolve() if path.is_dir() else path.parent.resolve()
+            inside = place.is_relative_to(Path(self.path("")).resolve())
+            if not inside and path.exists() and (path.is_file() or any(path.iterdir())):
+                raise InputError(
+                    f"{path}: leads to {place}, outside of {self.url}, where nothing is removed; empty it yourself, or "
+                    "remove the link"
+                )
 
     def abort_uploads(self) -> int:
         """Abort the multipart uploads into this folder that a killed job left, and return how many (S3 only).
@@ -178,6 +203,23 @@ class Folder:
             if not page.get("IsTruncated"):
                 return aborted
             marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def _remove_remote(self, path: str) -> None:
+        """Remove what lies at a path or below it, by exact names: fsspec's `rm` would take them for patterns."""
+        fs = self.fs
+        fs.invalidate_cache()
+        found = [str(other) for other in with_retries(lambda: fs.find(path))]
+        inside = [other for other in found if other == path or other.startswith(f"{path}/")]
+        if not hasattr(fs, "call_s3"):
+            for other in inside:
+                with_retries(functools.partial(fs.rm_file, other))
+            return
+        for first in range(0, len(inside), S3_MOST_DELETED):
+            objects = [{"Key": fs.split_path(other)[1]} for other in inside[first : first + S3_MOST_DELETED]]
+            query = {"Bucket": fs.split_path(path)[0], "Delete": {"Objects": objects, "Quiet": True}}
+            for failed in with_retries(functools.partial(fs.call_s3, "delete_objects", **query)).get("Errors", []):
+                raise OSError(f"{failed.get('Key')}: cannot be removed ({failed.get('Code')})")
+        fs.invalidate_cache()
 
     def _link(self, built: Path, name: str) -> bool:
         """Bring a file to its place where there is none; False where there is one."""

@@ -1,8 +1,17 @@
-"""URLs: a path or URL -> its filesystem."""
+"""URLs: a path or URL -> its filesystem.
 
+A local path is a name, whatever characters it has. What begins with a scheme and `://` is a URL. `::` chains URLs where
+a scheme that wraps files stands before it, as in `zip://a.csv::s3://bucket/tables.zip`; chains are only read.
+"""
+
+import os
 import re
+import tarfile
+import zipfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -12,38 +21,39 @@ from pipeline.storage.s3_listings import speed_up_listings
 
 # How long a web server may take to connect, and to send each piece.
 CONNECT_SECONDS, READ_SECONDS = 15, 60
-_NO_PLACE = re.compile(r"[a-z][a-z0-9+]*:/*")
+WEB = ("http://", "https://")
+_ARCHIVES, _CACHES = ("zip", "tar", "libarchive"), ("simplecache", "filecache", "blockcache", "cached")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LOCAL, _HERE = ("file", "local"), LocalFileSystem()
+_NO_PLACE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/*")
 
 
 def filesystem(url: str, *, anonymous: bool = False) -> tuple[Any, str]:
-    """Open the filesystem of a URL.
+    """Open the filesystem of a path, a URL or a chain of URLs.
 
     Args:
         anonymous: read a public bucket without credentials (s3 and gs only).
 
     Returns:
-        The fsspec filesystem and the URL's path on it.
+        The fsspec filesystem and the URL's path on it; a local one is absolute.
 
     Raises:
         InputError: the URL's scheme is unknown, or its package is not installed.
     """
-    options: dict[str, Any] = {"anon": True} if anonymous and url.startswith("s3://") else {}
-    if anonymous and url.startswith(("gs://", "gcs://")):
-        options = {"token": "anon"}
-    if url.startswith(("http://", "https://")):
-        import aiohttp  # here, since most jobs never meet a web server
-
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
-        options = {"client_kwargs": {"timeout": timeout}}
-    if _NO_PLACE.fullmatch(url):
-        raise InputError(f"{url}: names a kind of storage, but no place in it; is a variable unset?")
+    _refuse_no_place(url)
     try:
-        fs, path = fsspec.core.url_to_fs(url, **options)
+        if is_chain(url):
+            return _open_chain(url, anonymous)
+        scheme = scheme_of(url)
+        if not scheme or scheme in _LOCAL:
+            return _HERE, _local_path(url)
+        kind = fsspec.get_filesystem_class(scheme)
+        fs = fsspec.filesystem(scheme, **{**kind._get_kwargs_from_urls(url), **_options(url, anonymous)})
     except (ValueError, ImportError) as error:
         raise InputError(f"{url}: {error}") from error
-    if url.startswith(("s3://", "s3a://")):
+    if scheme in ("s3", "s3a"):
         speed_up_listings(fs)
-    return fs, path
+    return fs, str(kind._strip_protocol(url))
 
 
 def is_local(url: str) -> bool:
@@ -51,6 +61,97 @@ def is_local(url: str) -> bool:
     return isinstance(filesystem(url)[0], LocalFileSystem)
 
 
+def is_web(url: str) -> bool:
+    """Whether it is the URL of a web server, in which whoever writes it percent-encodes names."""
+    return url.startswith(WEB)
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme of a URL; empty: it is a local path."""
+    scheme = _SCHEME.match(url)
+    return scheme[1] if scheme else ""
+
+
+def is_chain(url: str) -> bool:
+    """Whether it chains URLs: a scheme that wraps files stands before the first `::`."""
+    head, chained, _ = url.partition("::")
+    if not chained or head.partition("://")[0] not in _ARCHIVES + _CACHES:
+        return False
+    return "://" in head or not os.path.lexists(url)  # a file may be called zip::a
+
+
 def absolute(url: str) -> str:
-    """Make a local path absolute; leave other URLs as they are."""
-    return str(Path(filesystem(url)[1]).absolute()) if is_local(url) else url.rstrip("/")
+    """Make a local path absolute, also at the end of a chain; leave other URLs as they are."""
+    if is_chain(url):
+        head, _, rest = url.partition("::")
+        return f"{head}::{absolute(rest)}"
+    return filesystem(url)[1] if is_local(url) else url.rstrip("/")
+
+
+def absolute_output(flag: str, url: str) -> str:
+    """Make the path of an output absolute. `::` is a part of its name.
+
+    Raises:
+        InputError: it is a chain of URLs.
+    """
+    if not is_chain(url):
+        return absolute(url)
+    if "://" in url:
+        raise InputError(f"{flag} {url}: a chain of URLs can only be read; give the place to write to")
+    return filesystem(f"./{url}")[1]
+
+
+def _local_path(url: str) -> str:
+    """Return the absolute path of a local name; `~/` is the user's home, `..` stays."""
+    path = url
+    if scheme := _SCHEME.match(url):
+        path = _decoded(url[scheme.end() :])
+    elif url == "~" or url.startswith("~/"):
+        path = str(Path(url).expanduser())
+    return str(Path(path).absolute())
+
+
+def _decoded(path: str) -> str:
+    """Decode a path of `file://` where only what it encodes is there: fsspec takes it as it stands, browsers encode."""
+    decoded = unquote(path)
+    for plain, other in ((path, decoded), (str(Path(path).parent), str(Path(decoded).parent))):
+        if os.path.lexists(plain) or os.path.lexists(other):
+            return path if os.path.lexists(plain) else decoded
+    return path
+
+
+@lru_cache(maxsize=16)
+def _open_chain(url: str, anonymous: bool) -> tuple[Any, str]:
+    """Open a chain link by link: fsspec would take each `::` for a border, also one in a name."""
+    head, _, rest = url.partition("::")
+    inner, place = filesystem(rest, anonymous=anonymous)
+    scheme, _, path = head.partition("://")
+    try:
+        if scheme in _ARCHIVES:
+            return fsspec.filesystem(scheme, fo=inner.open(place), skip_instance_cache=True), path.rstrip("/")
+        return fsspec.filesystem(scheme, fs=inner), path or place
+    except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
+        raise InputError(f"{url}: cannot be opened ({type(error).__name__}: {error}); check each part of it") from error
+
+
+def _options(url: str, anonymous: bool) -> dict[str, Any]:
+    """What a filesystem is opened with."""
+    if is_web(url):
+        import aiohttp  # here, since most jobs never meet a web server
+
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+        return {"client_kwargs": {"timeout": timeout}}
+    if anonymous and url.startswith("s3://"):
+        return {"anon": True}
+    return {"token": "anon"} if anonymous and url.startswith(("gs://", "gcs://")) else {}
+
+
+def _refuse_no_place(url: str) -> None:
+    """Refuse a scheme with nothing behind it.
+
+    Raises:
+        InputError: saying so.
+    """
+    scheme = _NO_PLACE.fullmatch(url)
+    if scheme and (url.endswith("/") or scheme[1] in fsspec.available_protocols()):
+        raise InputError(f"{url}: names a kind of storage, but no place in it; is a variable unset?")

@@ -203,10 +203,22 @@ def test_a_file_of_run_that_was_cut_short_or_lost_is_made_anew(make: Make, tmp_p
     assert make(tmp_path / "d", draws=2).plan == job.plan
 
 
-def test_a_folder_that_is_a_link_is_emptied_and_stays_a_link(make: Make, tmp_path: Path) -> None:
-    job = make(tmp_path / "d", draws=1)
-    (tmp_path / "d/shards").rename(tmp_path / "bigger_disk")
+@pytest.mark.parametrize("linked", ["shards", "drops", "run"])
+def test_overwrite_removes_nothing_where_a_link_leads(make: Make, tmp_path: Path, linked: str) -> None:
+    make(tmp_path / "d", draws=1)
+    (tmp_path / "d" / linked).rename(tmp_path / "bigger_disk")
+    (tmp_path / "d" / linked).symlink_to(tmp_path / "bigger_disk")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    with pytest.raises(InputError, match=rf"d/{linked}.*leads to .*bigger_disk.*outside of"):
+        make(tmp_path / "d", draws=1, seed=5, overwrite=True)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_job_fills_a_folder_that_is_a_link_and_goes_on_there(make: Make, tmp_path: Path) -> None:
+    for folder in ("d", "bigger_disk"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "d/shards").symlink_to(tmp_path / "bigger_disk")
-    make(tmp_path / "d", draws=1, seed=5, overwrite=True)
+    make(tmp_path / "d", draws=1, finish=False)
+    job = make(tmp_path / "d", draws=2)
     assert (tmp_path / "d/shards").is_symlink()
-    assert job.out.names("shards")
+    assert len(list((tmp_path / "bigger_disk").rglob("*.tar"))) == 2 * job.plan.units

@@ -8,12 +8,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.storage import retries, scratch
 from pipeline.storage.folder import Folder
-from pipeline.storage.globs import expand
 from pipeline.storage.retries import StorageError, with_retries
-from pipeline.storage.urls import absolute
 from tests.object_storage import Proxy, reached, serve_s3
 
 HOLD_SCRATCH = """
@@ -64,25 +61,6 @@ def test_passing_faults_are_retried_and_permanent_ones_are_not(monkeypatch: pyte
     assert len(calls) == 1
 
 
-def test_globs_are_sorted_and_an_empty_one_is_refused(tmp_path: Path) -> None:
-    for name in ("b.csv", "a.csv"):
-        (tmp_path / name).touch()
-    assert expand(f"{tmp_path}/*.csv") == [f"{tmp_path}/a.csv", f"{tmp_path}/b.csv"]
-    with pytest.raises(InputError, match="no file matches"):
-        expand(f"{tmp_path}/*.parquet")
-
-
-def test_urls_stay_and_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert absolute("runs/a") == str(tmp_path / "runs/a")
-    assert absolute("memory://bucket/a/") == "memory://bucket/a"
-
-
-def test_an_unknown_scheme_is_refused_without_a_traceback() -> None:
-    with pytest.raises(InputError, match="nowhere://a"):
-        absolute("nowhere://a")
-
-
 @pytest.mark.parametrize(
     ("status", "attempts", "error"), [(503, 5, OSError), (404, 1, FileNotFoundError), (403, 1, PermissionError)]
 )
@@ -108,12 +86,6 @@ def test_http_answers_are_sorted_into_passing_and_permanent(
     finally:
         server.shutdown()
     assert len(requests) == attempts
-
-
-def test_an_existing_name_with_glob_marks_is_that_name(tmp_path: Path) -> None:
-    (tmp_path / "p[1]").mkdir()
-    assert expand(f"{tmp_path}/p[1]") == [f"{tmp_path}/p[1]"]
-    assert expand("https://host/a.csv?download=1") == ["https://host/a.csv?download=1"]
 
 
 @pytest.mark.parametrize("where", ["local", "s3"])
@@ -191,9 +163,3 @@ def test_scratch_of_a_killed_process_is_removed_and_that_of_a_living_one_kept(tm
         assert kept.exists()
     living.kill()
     living.wait()
-
-
-@pytest.mark.parametrize("url", ["s3://", "s3:/", "gs://", "s3:"])
-def test_an_address_without_a_place_is_refused(url: str) -> None:
-    with pytest.raises(InputError, match="no place in it"):
-        absolute(url)
