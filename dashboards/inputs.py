@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dashboards.rows import CONFIG
 from pipeline.boxes.class_names import read_class_names
-from pipeline.boxes.tables import list_tables
+from pipeline.boxes.listing import list_tables
 from pipeline.errors import InputError
 from pipeline.pairing.store import PairStore
 from pipeline.pairing.table import read_kept
@@ -60,8 +60,8 @@ def find_inputs(
     names = [absolute(classes)] if classes else _recorded(recorded, "classes", absent)
     anonymous = anonymous or bool(recorded.get("anonymous"))
     return Inputs(
-        tables=tuple(list_tables(tables, anonymous=anonymous)),
-        image_info=tuple(list_tables(info, anonymous=anonymous)),
+        tables=tuple(list_tables("--boxes", tables, anonymous=anonymous)),
+        image_info=tuple(list_tables("--image-info", info, anonymous=anonymous)),
         store=_open_store(folder, roots, given=bool(images), anonymous=anonymous, absent=absent),
         class_names=_read_names(names, given=bool(classes), anonymous=anonymous, absent=absent),
         absent=tuple(absent),

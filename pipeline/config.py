@@ -74,6 +74,8 @@ class ShardConfig:
     """Take only that many photos, in plan order (a seeded permutation). 0: all."""
     max_photo_failures: float = 0.05
     """Stop when more than this share of the photos fails, judged after 200 photos and at the end."""
+    max_malformed: float = 0.05
+    """Refuse box tables of whose rows more than this share is malformed, judged when all are read."""
     anonymous: bool = False
     """Read tables and photos in public buckets without credentials. The output always uses yours."""
     overwrite: bool = False
@@ -100,8 +102,10 @@ class ShardConfig:
                 raise InputError(f"{flag} {value}: give 0 or more")
         if min(self.split_shares) < 0 or abs(sum(self.split_shares) - 1) > 1e-6:
             raise InputError(f"--split-shares {self.split_shares}: give three shares from 0 that add up to 1")
-        if not 0 <= self.max_photo_failures <= 1:
-            raise InputError(f"--max-photo-failures {self.max_photo_failures}: give a share from 0 to 1")
+        shares = {"--max-photo-failures": self.max_photo_failures, "--max-malformed": self.max_malformed}
+        for flag, share in shares.items():
+            if not 0 <= share <= 1:
+                raise InputError(f"{flag} {share}: give a share from 0 to 1")
         if not self.boxes:
             raise InputError("--boxes: give at least one table")
 

@@ -7,30 +7,25 @@ blocks of complete lines, so that 16 M rows never sit in Python objects.
 import csv
 import io
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from pipeline.boxes.csv_blocks import as_boxes, parse_block, parse_blocks, read_header
 from pipeline.boxes.hashed_files import BLOCK_BYTES, HashedReader, TableDigest, open_table, opened_hashed
-from pipeline.boxes.malformed import OUTSIDE_TOLERANCE
+from pipeline.boxes.row_problems import Sides, other_reading, row_problem
 from pipeline.errors import InputError
-from pipeline.storage.globs import expand
 from schemas.boxes import BOXES, COORDINATE_COLUMNS, REQUIRED_COLUMNS
 from schemas.drops import Drop
 
 CHECKED_ROWS = 1000
 # What a damaged or misnamed table raises while it is read.
 UNREADABLE = (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException)
-
-
-def list_tables(patterns: Iterable[str], *, anonymous: bool) -> list[str]:
-    """Resolve globs to tables, in the order given, each glob's matches sorted."""
-    return [url for pattern in patterns for url in expand(pattern, anonymous=anonymous)]
 
 
 def check_tables(urls: list[str], *, anonymous: bool) -> None:
@@ -43,7 +38,7 @@ def check_tables(urls: list[str], *, anonymous: bool) -> None:
         if url.endswith(".zip"):
             raise InputError(f"{url}: zip archives are not read; unpack it, or give .gz, .bz2 or .xz")
         with _explained(url):
-            if not _is_parquet(url):
+            if not is_parquet(url):
                 _check_csv(url, anonymous=anonymous)
                 continue
             with open_table(url, anonymous=anonymous) as file:
@@ -64,7 +59,7 @@ def stream_boxes(url: str, digest: TableDigest, *, anonymous: bool, threads: int
         InputError: the table is not UTF-8, or changes its columns midway.
     """
     with _explained(url):
-        if _is_parquet(url):
+        if is_parquet(url):
             yield from _stream_parquet(url, digest, anonymous=anonymous)
             return
 
@@ -114,7 +109,8 @@ def _explained(url: str) -> Iterator[None]:
         ) from error
 
 
-def _is_parquet(url: str) -> bool:
+def is_parquet(url: str) -> bool:
+    """Whether a table is Parquet, by its name; else it is CSV."""
     return url.endswith((".parquet", ".pq"))
 
 
@@ -140,37 +136,25 @@ def _check_csv(url: str, *, anonymous: bool) -> None:
         rows = list(islice((row for row in csv.reader(text) if row), CHECKED_ROWS))
     if not rows:
         raise InputError(f"{url}: line 2: no rows below the header; give a table with boxes")
-    places = [header.index(name) for name in REQUIRED_COLUMNS]
     first_problem = ""
     for line, row in enumerate(rows, start=2):
-        problem = _row_problem(row, places, len(header))
+        problem = row_problem(row, header)
         if not problem:
             return
         first_problem = first_problem or f"line {line}: {problem}"
-    raise InputError(f"{url}: {first_problem}; none of the first {len(rows)} rows is a valid box")
+    cause = other_reading(_sides(rows, header))
+    hint = f"; likely cause: {cause}" if cause else ""
+    raise InputError(f"{url}: {first_problem}; none of the first {len(rows)} rows is a valid box{hint}")
 
 
-def _row_problem(row: list[str], places: list[int], width: int) -> str:
-    """Describe what is wrong with one row of a CSV; empty where nothing is."""
-    if len(row) != width:
-        return f"{len(row)} fields where the header has {width}"
-    values = [row[place].strip() for place in places]
-    if not values[0] or not values[1]:
-        return f"column {REQUIRED_COLUMNS[0 if not values[0] else 1]} is empty"
-    numbers = []
-    for name, value in zip(COORDINATE_COLUMNS, values[2:], strict=True):
-        try:
-            numbers.append(float(value))
-        except ValueError:
-            hint = " has a decimal comma; write 0.5, not 0,5" if "," in value else " is not a number"
-            return f"column {name}: {value!r}{hint}"
-        if not -OUTSIDE_TOLERANCE <= numbers[-1] <= 1 + OUTSIDE_TOLERANCE:
-            hint = " looks like a pixel coordinate" if numbers[-1] > 1 else ""
-            return f"column {name}: {value!r}{hint}; boxes are shares of the photo's width and height, 0..1"
-    x_min, y_min, x_max, y_max = numbers
-    if x_max <= x_min or y_max <= y_min:
-        return f"column {'XMax' if x_max <= x_min else 'YMax'}: the box is empty, its end is not beyond its start"
-    return ""
+def _sides(rows: list[list[str]], header: list[str]) -> Sides:
+    """Read the coordinates of the rows of a CSV that have them."""
+    places = [header.index(name) for name in COORDINATE_COLUMNS]
+    sides = []
+    for row in rows:
+        with suppress(ValueError, IndexError):
+            sides.append([float(row[place]) for place in places])
+    return np.array(sides, np.float64).reshape(-1, len(places))
 
 
 def _stream_parquet(url: str, digest: TableDigest, *, anonymous: bool) -> Iterator[pa.Table]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from pipeline.boxes.class_names import read_class_names
 from pipeline.boxes.denied import DeniedBoxes, read_denied
 from pipeline.boxes.filters import Rule, parse_filters
-from pipeline.boxes.tables import check_tables, list_tables
+from pipeline.boxes.listing import list_tables, refuse_copies
+from pipeline.boxes.tables import check_tables
 from pipeline.config import SAMPLE_PHOTOS, ShardConfig
 from pipeline.encoders.facts import read_clip_facts, read_vae_facts
 from pipeline.errors import InputError, PhotoError
@@ -62,14 +63,17 @@ def check_inputs(config: ShardConfig, *, store: PhotoStore | None = None) -> Che
     if not config.images:
         raise InputError("--images: give the folder, or the tar files, that hold the photos of --boxes")
     config = _with_absolute_paths(config)
-    tables = list_tables(config.boxes, anonymous=config.anonymous)
+    tables = list_tables("--boxes", config.boxes, anonymous=config.anonymous)
     check_tables(tables, anonymous=config.anonymous)
+    refuse_copies("--boxes", tables, anonymous=config.anonymous)
+    image_info = list_tables("--image-info", config.image_info, anonymous=config.anonymous)
+    refuse_copies("--image-info", image_info, anonymous=config.anonymous)
     return CheckedInputs(
         config=config,
         rules=rules,
         denied=read_denied(config.deny) if config.deny else None,
         tables=tables,
-        image_info=list_tables(config.image_info, anonymous=config.anonymous),
+        image_info=image_info,
         class_names=read_class_names(config.classes, anonymous=config.anonymous) if config.classes else {},
         store=store or PhotoStore(config.images, anonymous=config.anonymous),
     )

@@ -1,11 +1,14 @@
 """Preparation: checked inputs -> recipe and plan, before any unit is made."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 from pipeline.boxes.denied import DENIED_RULE, DeniedBoxes
+from pipeline.boxes.first_problems import SHOWN_PROBLEMS, first_problems
+from pipeline.boxes.malformed import DUPLICATE
 from pipeline.config import ShardConfig
 from pipeline.encoders.facts import EncoderFacts
 from pipeline.encoders.names import UNTRAINED
@@ -195,6 +198,27 @@ def _refuse_empty(draft: PlanDraft, checked: CheckedInputs) -> None:
         )
 
 
+def _refuse_malformed(draft: PlanDraft, checked: CheckedInputs) -> None:
+    """Refuse tables of whose rows too many are malformed: what is left of them is likely wrong too.
+
+    Raises:
+        InputError: with the first of these rows, and the likely cause.
+    """
+    plan, limit = draft.plan, checked.config.max_malformed
+    count = sum(plan.malformed.values())
+    if count <= limit * plan.rows:
+        return
+    lines, cause = first_problems(checked.tables, plan.malformed, anonymous=checked.config.anonymous)
+    lines += [f"{name}: {what}" for name, what in draft.first_drops(DUPLICATE, SHOWN_PROBLEMS - len(lines))]
+    reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in Counter(plan.malformed).most_common())
+    raise InputError(
+        f"--boxes: {count:,} of {plan.rows:,} rows are malformed ({reasons}), more than --max-malformed {limit:g}; "
+        + "".join(f"{line}; " for line in lines)
+        + (f"likely cause: {cause}; " if cause else "")
+        + "correct the tables, or raise --max-malformed to do without these rows"
+    )
+
+
 def _plan_anew(
     checked: CheckedInputs,
     out: Folder,
@@ -210,9 +234,10 @@ def _plan_anew(
         The plan, and what is finished: nothing, where --overwrite has removed it.
 
     Raises:
-        InputError: no box is left, or the output holds the work of other tables.
+        InputError: too many rows are malformed, no box is left, or the output holds the work of other tables.
     """
     with draft_plan(inputs, places=checked.store.places(), out=out, progress=progress) as draft:
+        _refuse_malformed(draft, checked)
         _refuse_empty(draft, checked)
         differences = _differences(checked.config, out, finished, {**recipe, "inputs": draft.plan.inputs})
         if _refuse_differences(checked.config, out, differences):

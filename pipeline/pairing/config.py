@@ -103,6 +103,7 @@ class PairConfig:
             "filters": (),
             "boxes_frame": "exif",
             "max_photo_failures": 1.0,
+            "max_malformed": 1.0,
         }
         return ShardConfig(**{**shared, **own})
 

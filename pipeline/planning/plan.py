@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.ahead import work_ahead
 from pipeline.planning.box_fates import judge, write_drops
@@ -39,6 +40,14 @@ class PlanDraft:
     out: Folder
     drops: list[Path]
     files: list[Path]
+
+    def first_drops(self, reason: str, count: int) -> list[tuple[str, str]]:
+        """Give the first rows that were dropped for a reason: photo and box, and what the row holds."""
+        found: list[tuple[str, str]] = []
+        for file in self.drops if self.plan.malformed.get(reason) else ():
+            drops = pq.read_table(file, filters=[("reason", "=", reason)]).slice(0, max(0, count - len(found)))
+            found += [(f"photo {d['image_id']}, box {d['box_id']}", d["detail"]) for d in drops.to_pylist()]
+        return found
 
     def publish(self) -> Plan:
         """Put the plan under `run/plan`, and the drops of its boxes under `drops`."""

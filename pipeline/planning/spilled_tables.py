@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.ahead import work_ahead
 from pipeline.boxes.denied import DENIED
 from pipeline.boxes.hashed_files import TableDigest
+from pipeline.boxes.listing import refuse_copy
 from pipeline.boxes.tables import stream_boxes, stream_columns
 from pipeline.errors import InputError
 from pipeline.planning.hashing import U64
@@ -41,6 +42,7 @@ def spill_boxes(
     """
     spill = Spill(folder, BOXES, partitions=partitions)
     wrong_width: list[Drop] = []
+    seen: dict[str, str] = {}  # by digest
 
     def order(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
         return partitioned(table, hash_ids(table[ID_COLUMN].combine_chunks()), partitions=partitions)
@@ -54,6 +56,7 @@ def spill_boxes(
                 progress(plan.rows + digest.rows)
             plan.rows += digest.rows
             wrong_width += digest.wrong_width
+            refuse_copy("--boxes", seen.setdefault(digest.sha256, url), url)
             plan.inputs.append({"role": "boxes", **_digest_fields(digest)})
     spill.close()
     if wrong_width:
@@ -70,6 +73,7 @@ def spill_rotations(
 ) -> Spill:
     """Spill the Rotation column of the image-info tables; a photo without a number there is left out."""
     spill = Spill(folder, ROTATIONS, partitions=partitions)
+    seen: dict[str, str] = {}
     for url in inputs.image_info:
         digest = TableDigest()
         columns = {ID_COLUMN: pa.string(), "Rotation": pa.string()}
@@ -82,6 +86,7 @@ def spill_rotations(
             number = pc.if_else(pc.match_substring_regex(text, r"^[+-]?\d+(\.\d*)?$"), text, None).cast(pa.float32())
             table = pa.table({"image_id": ids, "rotation": number}).filter(pc.is_valid(number))
             spill.add(*partitioned(table, hash_ids(table["image_id"].combine_chunks()), partitions=partitions))
+        refuse_copy("--image-info", seen.setdefault(digest.sha256, url), url)
         if not digest.rows:
             raise InputError(f"{url}: no rows; give an image-info table with {ID_COLUMN} and Rotation")
         plan.inputs.append({"role": "image_info", **_digest_fields(digest)})

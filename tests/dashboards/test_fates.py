@@ -46,8 +46,15 @@ def hostile(sample_folder: Path, tmp_path: Path) -> dict[str, Any]:
     rows += [("never-there", "/m/0", 0.1, 0.1, 0.7, 0.7), (ids[2], "/m/1", 0, 0, 0.01, 0.01)]
     rows += [("", "/m/0", 0, 0, 1, 1), (ids[3], "/m/0", "x", 0, 1, 1), (ids[3], "", 0, 0, 1, 1), (ids[0], "/m/0", 0)]
     rows += [("only-small", "/m/0", 0, 0, 0.01, 0.01), (ids[4], "/m/0", 0.2, 0.2, 0.25, 0.9)]
+    rows += [rows[-1]]  # a duplicate
     table = _write_table(tmp_path / "boxes.csv", rows)
-    return {"boxes": (str(table),), "images": (str(photos),), "image_info": (), "max_photo_failures": 1.0}
+    return {
+        "boxes": (str(table),),
+        "images": (str(photos),),
+        "image_info": (),
+        "max_photo_failures": 1.0,
+        "max_malformed": 1.0,
+    }
 
 
 def _fates(out: Path, boxes: tuple[str, ...], *, limit: int = 0) -> Fates:

@@ -22,6 +22,11 @@ def read(path: Path) -> tuple[pa.Table, TableDigest]:
     return pa.concat_tables(tables), digest
 
 
+def boxes_of_text(text: str) -> pa.Table:
+    header, _, lines = text.partition("\n")
+    return csv_blocks.parse_block("boxes.csv", lines.encode(), header.split(","))[0]
+
+
 def reasons(table: pa.Table) -> list[str]:
     return [MALFORMED[r] if r >= 0 else "" for r in malformed_position(table)]
 
@@ -31,7 +36,10 @@ def reasons(table: pa.Table) -> list[str]:
     [
         ("only_commas_head.csv", "line 2: column ImageID is empty"),
         ("openimages_decimal_comma.csv", "line 2: column XMin: '0,3580246914' has a decimal comma"),
-        ("pixel_coords_not_normalised.csv", "line 2: column XMin: '916.3845050215208' looks like a pixel coordinate"),
+        (
+            "pixel_coords_not_normalised.csv",
+            "line 2: column XMin: '916.3845050215208'; boxes are shares of the photo's width and height",
+        ),
         ("wrong_header_and_rows.csv", "none of the first 5 rows is a valid box"),
     ],
 )

@@ -221,12 +221,14 @@ TABLES = st.lists(st.lists(LINES, max_size=25), min_size=1, max_size=3)
 
 
 def write_tables(folder: Path, tables: list[list[tuple[str, ...]]]) -> list[Path]:
-    """Write CSV tables; each opens with a good row, since a table without one is refused."""
+    """Write CSV tables; each opens with good rows, since a table without one is refused, as are copies."""
     paths = []
     for number, lines in enumerate(tables):
         paths.append(folder / f"boxes-{number}.csv")
         with paths[-1].open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([HEADER, ("a", *GOOD), ("b", *GOOD), *lines])
+            csv.writer(file, lineterminator="\n").writerows(
+                [HEADER, ("a", *GOOD), ("b", f"/m/1{number}", *GOOD[1:]), *lines]
+            )
     return paths
 
 
@@ -251,6 +253,7 @@ def test_every_row_of_any_table_ends_in_exactly_one_place(
     folder = Path(mkdtemp(dir=photos.parent))
     paths = write_tables(folder, tables)
     changes = {"limit": limit, "photos_per_unit": photos_per_unit, "keep_source": False, "min_box_px": MIN_BOX_PX}
+    changes["max_malformed"] = 1.0
     inputs = {"boxes": tuple(map(str, paths)), "images": (str(photos),), "image_info": (), "classes": ""}
     filters = ("area", "group_of")
     make(folder / "d", draws=draws, filters=filters, split_shares=(0.5, 0.3, 0.2), **changes, **inputs)
