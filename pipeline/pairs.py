@@ -18,16 +18,17 @@ from tqdm import tqdm
 from pipeline.command import EXIT_FAILED, describe_code, run_command
 from pipeline.errors import InputError
 from pipeline.jobs.inputs import CheckedInputs, check_encoders, check_inputs
-from pipeline.jobs.preparation import PreparedJob
+from pipeline.jobs.preparation import PreparedJob, list_finished
 from pipeline.jobs.run import RunEnd, hold_output, run_job, say
 from pipeline.jobs.workshop import OpenWorkshop, Workshop
 from pipeline.pairing.config import PairConfig
 from pipeline.pairing.fine_tuning import fine_tune_line
 from pipeline.pairing.folder import read_pairs
-from pipeline.pairing.report import drop_lines, not_drawn_line
+from pipeline.pairing.report import drop_lines, find_dropped, judge_drops, not_drawn_line
 from pipeline.pairing.store import PairStore
 from pipeline.pairing.table import describe_changes, keep_table, tabulate
 from pipeline.planning.plan_files import read_units
+from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Hold
 from pipeline.storage.redaction import redact
@@ -40,7 +41,7 @@ def shard_pairs(arguments: list[str]) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0 when the dataset is complete.
+        The exit code: 0 when the dataset is complete, and no more pairs than --max-drops gave nothing.
     """
     config = tyro.cli(PairConfig, args=arguments, prog="python -m pipeline.pairs")
     config = replace(config, out=absolute_output("--out", config.out), pairs=absolute(config.pairs))
@@ -53,14 +54,22 @@ def shard_pairs(arguments: list[str]) -> int:
         table = tabulate(folder, pairs, repaint=config.repaint, progress=lambda read: bar.update(read - bar.n))
     with hold_output(config.out) as hold:
         end = _make_dataset(config, folder, table, hold)
-    return _report(end, table, model=config.model)
+    return _report(config, end, table)
 
 
 def _make_dataset(config: PairConfig, folder: Folder, table: pa.Table, hold: Hold) -> RunEnd:
-    """Run the shard job on an output that is held."""
+    """Run the shard job on an output that is held.
+
+    Raises:
+        InputError: it holds work on other pairs; names those that came, went or changed.
+    """
     out, store = Folder(config.out, guard=hold.check), PairStore(folder, table)
-    if changes := describe_changes(out, table):
-        say(f"pairs since {config.out} was begun: {changes}")
+    changes = describe_changes(out, table)
+    if changes and list_finished(out) and not config.overwrite:
+        raise InputError(
+            f"--out {config.out}: was begun with other pairs ({changes}); give another --out, or --overwrite to start "
+            "anew"
+        )
     say(f"{len(table):,} pairs of {len(set(table[ID_COLUMN].to_pylist())):,} photos")
     checked = check_inputs(config.shard_config(table=keep_table(out, table)), store=store)
     return run_job(checked, hold=hold, open_workshop=_workshop(store, config.workers), check_plan=_refuse_no_training)
@@ -90,18 +99,21 @@ def _refuse_no_training(job: PreparedJob) -> None:
         )
 
 
-def _report(end: RunEnd, table: pa.Table, *, model: str) -> int:
+def _report(config: PairConfig, end: RunEnd, table: pa.Table) -> int:
     """Print what became of the pairs and what to do next, and return the exit code."""
-    if end.totals is None:
+    if end.code:
         return end.code
-    job = end.job
-    lines = [*drop_lines(job.out, end.records, table), not_drawn_line(table, draws=job.config.draws)]
-    if end.totals["samples"]:
-        lines.append(fine_tune_line(job.config, model, end.records))
-    for line in lines:
+    job, out = end.job, end.job.out
+    records = end.records or read_records(out)  # a run that found the dataset complete has read none
+    dropped = find_dropped(out, records)
+    too_many = judge_drops(out, records, dropped, most=config.max_drops)
+    lines = [*drop_lines(out, dropped), not_drawn_line(table, draws=job.config.draws)]
+    if any(record.samples for record in records):
+        lines.append(fine_tune_line(job.config, config.model, records))
+    for line in (*lines, too_many):
         if line:
             print(redact(line))
-    return 0 if end.totals["samples"] else EXIT_FAILED
+    return EXIT_FAILED if too_many or not any(record.samples for record in records) else 0
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ class PairConfig:
     """Samples encoded at once; part of the recipe, since it may change last bits."""
     workers: int = 0
     """Units made at a time; on a GPU, threads that draw for it. 0: one a CPU, but at most four."""
+    max_drops: float = 0.5
+    """End with exit code 1 where more than this share of the pairs gave no sample; the dataset is written."""
     seed: int = 0
     """The seed of every random choice."""
     overwrite: bool = False
@@ -80,6 +82,8 @@ class PairConfig:
                 raise InputError(f"--out {self.out}: is where the pairs are; give another folder")
         if self.workers < 0:
             raise InputError(f"--workers {self.workers}: give 0 or more")
+        if not 0 <= self.max_drops <= 1:
+            raise InputError(f"--max-drops {self.max_drops}: give a share from 0 to 1")
 
     def shard_config(self, *, table: str) -> ShardConfig:
         """Make the config of the shard job.

@@ -6,7 +6,7 @@ together; or `pairs.csv` with the columns image, mask, and perhaps exemplar and 
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -58,7 +58,7 @@ def read_pairs(folder: Folder, *, say: Callable[[str], None]) -> list[Pair]:
     if not any(pair.image and pair.mask for pair in pairs):
         images, masks = ([getattr(pair, name) for pair in pairs if getattr(pair, name)] for name in FILES[:2])
         raise InputError(
-            f"--pairs {folder.url}: no photo has a mask of its name (photos: {_some(images)}; masks: {_some(masks)}); "
+            f"--pairs {folder.url}: no photo has a mask of its name (photos: {some(images)}; masks: {some(masks)}); "
             f"{FORMS}"
         )
     return pairs
@@ -72,7 +72,7 @@ def _read_folders(folder: Folder, say: Callable[[str], None]) -> list[Pair]:
         raise InputError(f"--pairs {folder.url}: no picture in {lacking}, and no {TABLE}; {FORMS}")
     lone = sorted(exemplars.keys() - images.keys())
     if lone:
-        say(f"{len(lone)} exemplars are of no photo: {_some(lone)}")
+        say(f"{len(lone)} exemplars are of no photo: {some(lone)}")
     return [
         Pair(stem, images.get(stem, ""), masks.get(stem, ""), exemplars.get(stem, ""))
         for stem in sorted(images.keys() | masks.keys())
@@ -99,7 +99,7 @@ def _list_pictures(folder: Folder, name: str, say: Callable[[str], None]) -> dic
             )
         found[path.stem] = f"{name}/{file}"
     if other:
-        say(f"left aside in {name}/, not pictures: {_some(other)}")
+        say(f"left aside in {name}/, not pictures: {some(other)}")
     return found
 
 
@@ -149,6 +149,7 @@ def _refuse_undecodable(place: str, name: str) -> None:
         raise InputError(f"{place}: {name!r} is a name that is not UTF-8; rename it") from error
 
 
-def _some(names: list[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """Write the first names, and how many more there are."""
     more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
     return ", ".join(names[:SHOWN_NAMES]) + more if names else "none"

@@ -4,12 +4,13 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, PhotoError
-from pipeline.pairing.folder import FORMS, Pair
+from pipeline.pairing.folder import FORMS, Pair, some
 from pipeline.photos.bounded_reads import read_picture
 from pipeline.shards.manifest import read_recipe
 from pipeline.storage.folder import Folder
@@ -18,6 +19,8 @@ from schemas.pairs import FILES, PAIRS, Repaint
 
 KEPT = "run/pairs/{digest:.16}.parquet"
 HASHERS = 8
+# What makes a pair of the same photo and mask another one, and the columns that tell.
+FIELDS = {**{name: [name, f"{name}_sha256"] for name in FILES}, "label": [LABEL_COLUMN], "repaint": ["repaint"]}
 
 
 def tabulate(
@@ -73,19 +76,41 @@ def read_kept(out: Folder) -> pa.Table | None:
 
 
 def describe_changes(out: Folder, table: pa.Table) -> str:
-    """Describe how the pairs differ from those that an output began with; empty where that is not known."""
+    """Name the pairs that differ from those that an output began with, by what differs; empty: none, or not known."""
     before = read_kept(out)
     if before is None or before.equals(table):
         return ""
     then, now = _files_of(before), _files_of(table)
-    changed = sum(then[pair] != now[pair] for pair in then.keys() & now.keys())
-    counts = {"new": len(now.keys() - then.keys()), "gone": len(then.keys() - now.keys()), "changed": changed}
-    return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "others in order or number"
+    changes = {
+        "gone": [_name(pair) for pair in then.keys() - now.keys()],
+        "new": [_name(pair) for pair in now.keys() - then.keys()],
+        "changed": [
+            f"{_name(pair)} ({', '.join(name for name in FIELDS if then[pair][name] != now[pair][name])})"
+            for pair in then.keys() & now.keys()
+            if then[pair] != now[pair]
+        ],
+    }
+    named = [f"{len(names)} {what}: {some(sorted(names))}" for what, names in changes.items() if names]
+    return "; ".join(named) or f"another order or number: {_first_moved(before, table)}"
 
 
-def _files_of(table: pa.Table) -> dict[tuple[str, str], list[str]]:
-    columns = ["exemplar", "repaint", LABEL_COLUMN, *(f"{name}_sha256" for name in FILES)]
-    return {(row["image"], row["mask"]): [row[name] for name in columns] for row in table.to_pylist()}
+def _files_of(table: pa.Table) -> dict[tuple[str, str], dict[str, list[str]]]:
+    """Tell, by photo and mask, what makes a pair another one."""
+    return {
+        (row["image"], row["mask"]): {field: [row[column] for column in columns] for field, columns in FIELDS.items()}
+        for row in table.to_pylist()
+    }
+
+
+def _name(pair: tuple[str, str]) -> str:
+    image, mask = pair
+    return f"{image} with {mask}" if image and mask else image or mask
+
+
+def _first_moved(before: pa.Table, table: pa.Table) -> str:
+    """Name the first pair that stands in another row."""
+    rows = zip_longest(before.to_pylist(), table.to_pylist())
+    return next(_name((row["image"], row["mask"])) for old, row in rows if row and row != old)
 
 
 def _digest(folder: Folder, name: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.draws.raster import raster_mask
+from pipeline.errors import InputError
 from pipeline.pairs import shard_pairs
 from pipeline.photos.jpeg import decode_jpeg
 from pipeline.shards.samples import read_sample
@@ -103,7 +104,7 @@ def test_every_pair_is_a_sample_or_a_drop_with_its_reason(
 ) -> None:
     faults = faulty_pairs((folder / "masks/a.png").read_bytes(), jpeg)
     write_faulty_pairs(folder, faults)
-    assert make(folder, tmp_path / "out") == 0
+    assert make(folder, tmp_path / "out", "--max-drops", "0.7") == 0
     assert problems(tmp_path / "out") == []
     expected = {name: reason for name, (*_, reason) in faults.items() if reason} | {"folder": "photo/missing"}
     assert reasons_of(tmp_path / "out") == expected
@@ -115,6 +116,25 @@ def test_every_pair_is_a_sample_or_a_drop_with_its_reason(
     rows = rows_of(tmp_path / "out")
     assert len(rows) == 2 * 6
     assert any(row["image_id"].startswith("schön 猫") and row["key"].startswith("x-") for row in rows)
+
+
+def test_more_lost_pairs_than_max_drops_fail_the_command_each_time_with_reasons_by_count_and_names(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        write_mask(folder / f"masks/{name}.png", np.zeros((120, 150), np.uint8))
+    (folder / "masks/d.png").unlink()
+    expected = "--max-drops 0.5: 4 of 5 pairs gave no sample (empty_mask 3: a, b, c; mask_missing 1: d)."
+    for _ in range(2):  # the second run finds the dataset complete
+        assert make(folder, tmp_path / "out") == 1
+        said = capsys.readouterr().out
+        assert expected in said
+        assert "fine-tune: python -m pbe.train tiny " in said
+    assert problems(tmp_path / "out") == []
+    assert len(rows_of(tmp_path / "out")) == 2
+    assert make(folder, tmp_path / "out", "--max-drops", "0.8") == 0
+    with pytest.raises(InputError, match=r"--max-drops nan: give a share from 0 to 1"):
+        make(folder, tmp_path / "out", "--max-drops", "nan")
 
 
 def test_pairs_that_give_no_sample_fail_the_command(

@@ -73,22 +73,23 @@ def test_the_same_command_ends_what_a_signal_interrupted_with_the_same_bytes(tmp
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def test_changed_pairs_on_the_same_output_are_refused_and_told(
-    folder: Path, tmp_path: Path, jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_changed_pairs_on_the_same_output_are_refused_by_name(folder: Path, tmp_path: Path, jpeg: Jpeg) -> None:
     make(folder, tmp_path / "out")
     write_mask(folder / "masks/a.png", blobs(9, 120, 150, grain=8, share=0.3))
     (folder / "images/b.jpg").write_bytes(jpeg((151, 121)))
-    (folder / "images/c.jpg").unlink()
-    (folder / "masks/c.png").unlink()
-    with pytest.raises(InputError, match=r"began with another recipe.*--overwrite"):
+    for kind in ("images/c.jpg", "masks/c.png"):
+        (folder / kind).rename(folder / kind.replace("c.", "new."))
+    with pytest.raises(InputError, match="--overwrite to start anew") as refusal:
         make(folder, tmp_path / "out")
-    assert "1 gone, 2 changed" in capsys.readouterr().out
-    with pytest.raises(InputError, match="seed: 0 there, 1 now"):
-        make(folder, tmp_path / "out", "--seed", "1")
+    assert (
+        "was begun with other pairs (1 gone: images/c.jpg with masks/c.png; 1 new: images/new.jpg with masks/new.png; "
+        "2 changed: images/a.jpg with masks/a.png (mask), images/b.jpg with masks/b.png (image))"
+    ) in str(refusal.value)
     assert make(folder, tmp_path / "out", "--overwrite") == 0
     assert problems(tmp_path / "out") == []
-    assert len(rows_of(tmp_path / "out")) == 8
+    assert {row["image_id"] for row in rows_of(tmp_path / "out")} == {"a", "b", "d", "e", "new"}
+    with pytest.raises(InputError, match="seed: 0 there, 1 now"):
+        make(folder, tmp_path / "out", "--seed", "1")
 
 
 def test_pairs_feed_the_trainer(folder: Path, tmp_path: Path) -> None:
@@ -117,11 +118,11 @@ def test_the_printed_commands_train_a_model_fine_tune_it_on_other_pairs_and_one_
             assert group.wait() == [0], (tmp_path / "log").read_text()
         return Path(arguments[arguments.index("--out") + 1])
 
-    assert make(made[0], tmp_path / "first") == 0
+    assert make(*made) == 0  # complete already
     first = train()
     others = write_pairs(tmp_path / "others", jpeg, ("x", "y"))
     assert make(others, tmp_path / "second", "--model", str(first)) == 0
-    vaes = [read_manifest(Folder(str(tmp_path / name)))["recipe"]["vae"] for name in ("first", "second")]
+    vaes = [read_manifest(Folder(str(name)))["recipe"]["vae"] for name in (made[1], tmp_path / "second")]
     assert vaes[0] == vaes[1]
     tuned = train()
     losses = [json.loads(line)["loss"] for line in (tuned / "metrics.jsonl").read_text().splitlines()]
