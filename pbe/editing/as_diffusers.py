@@ -12,6 +12,7 @@ from PIL import Image
 
 from pbe.editing.checks import refuse_odd_size
 from pbe.editing.editor import Editor, Task, encode_exemplar
+from pbe.model.finite import refuse_not_finite
 from pbe.model.sampler import Conditions
 from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
@@ -31,6 +32,7 @@ def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: P
 
     Raises:
         InputError: the source's size.
+        NotFiniteError: a part of the model gives numbers that are not finite.
     """
     height, width = mask.shape
     refuse_odd_size(width, height, factor=editor.factor)
@@ -39,6 +41,7 @@ def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: P
     noise = torch.randn((n, editor.channels, *cells), generator=generator)
     hole = mask.astype("uint8")[None]
     masked_latents = encode_sample(editor.vae, blank_signed(signed(source[None]), hole), generator)
+    refuse_not_finite(masked_latents, "VAE's encoder", editor.vae.dtype)
     conditions = Conditions(
         *encode_exemplar(editor, _process(exemplar, editor.tower.config.image_size)),
         masked_latents=masked_latents.float(),

@@ -16,6 +16,7 @@ from pbe.editing.canvas import Blend, blend, crop_for_editing, cut_mask
 from pbe.editing.config import MAX_RESOLUTION, refuse_bad_numbers, refuse_resolution
 from pbe.editing.inputs import Picture, read_mask, read_picture
 from pbe.model.conditioner import exemplar_features
+from pbe.model.finite import NotFiniteError, Part, finite_rows, refuse_not_finite
 from pbe.model.one_token import attention_everywhere
 from pbe.model.sampler import (
     DEFAULT_GUIDANCE,
@@ -41,6 +42,8 @@ from schemas.samples import EXEMPLAR_PX
 
 AT_ONCE = 8  # pictures in one batch, which guidance doubles
 Progress = Callable[[int], object]
+Painted = list[Pixels] | NotFiniteError
+"""The pictures of a task; or, where one of them is not finite, which part of the model gave that."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ def edit(
     Raises:
         InputError: an input cannot be read, the mask is empty or of another shape, a number is out of range, or a name
             is unknown.
+        NotFiniteError: a part of the model gives numbers that are not finite, see `pbe.model.finite`.
     """
     refuse_bad_numbers(guidance=guidance, steps=steps, n=n, seed=seed)
     for name, value, allowed in (("scheduler", scheduler, SchedulerName), ("blend", blend, Blend)):
@@ -170,8 +174,10 @@ def edit(
         read_picture(exemplar, "exemplar"),
         seeds=range(seed, seed + n),
     )
-    [pictures] = paint(editor, [task], guidance=guidance, steps=steps, scheduler=scheduler, how=blend)
-    return pictures
+    [made] = paint(editor, [task], guidance=guidance, steps=steps, scheduler=scheduler, how=blend)
+    if isinstance(made, NotFiniteError):
+        raise made
+    return made
 
 
 def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, seeds: Sequence[int]) -> Task:
@@ -182,15 +188,20 @@ def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, see
         mask: [H, W] bool, True = repaint, not empty.
         exemplar: [h, w, 3] uint8 RGB.
         seeds: one a picture.
+
+    Raises:
+        NotFiniteError: a part of the model gives numbers that are not finite.
     """
     size = editor.resolution
     crop = crop_for_editing(mask, size)
     hole = cut_mask(mask, crop, size)
     masked = blank_signed(signed(cut(source, crop.box, size)[None]), hole[None])
     cells = size // editor.factor
+    masked_latents = encode_mean(editor.vae, masked)
+    refuse_not_finite(masked_latents, "VAE's encoder", editor.vae.dtype)
     conditions = Conditions(
         *encode_exemplar(editor, clip_normalise(unit_pixels(resize(exemplar, EXEMPLAR_PX)[None]))),
-        masked_latents=encode_mean(editor.vae, masked),
+        masked_latents=masked_latents,
         masks=latent_mask(torch.from_numpy(hole)[None, None].float(), (cells, cells)).to(editor.vae.device),
     )
     return Task(source, mask, crop, conditions, initial_noise((editor.channels, cells, cells), list(seeds)))
@@ -198,11 +209,19 @@ def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, see
 
 @torch.inference_mode()
 def encode_exemplar(editor: Editor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn normalised exemplar pixels [1, 3, s, s] float32 into contexts [1, n, cross_dim], its and the empty one."""
+    """Turn normalised exemplar pixels [1, 3, s, s] float32 into contexts [1, n, cross_dim], its and the empty one.
+
+    Raises:
+        NotFiniteError: tower or conditioner give numbers that are not finite.
+    """
     tower, model = editor.tower, editor.parts.model
     features = exemplar_features(tower, pixels.to(tower.device), all_tokens=not model.config.bottleneck)
+    refuse_not_finite(features, "CLIP vision tower", tower.dtype)
     context = model.conditioner(features)
-    return context, model.conditioner.unconditional(context)
+    unconditional = model.conditioner.unconditional(context)
+    for each in (context, unconditional):
+        refuse_not_finite(each, "conditioner", context.dtype)
+    return context, unconditional
 
 
 def paint(
@@ -215,7 +234,7 @@ def paint(
     how: Blend,
     at_once: int = AT_ONCE,
     on_pictures: Progress | None = None,
-) -> list[list[Pixels]]:
+) -> list[Painted]:
     """Make the tasks' pictures, batch by batch: sample, decode, blend into the sources.
 
     Args:
@@ -224,9 +243,11 @@ def paint(
         on_pictures: called after every step with the number of pictures that took it.
 
     Returns:
-        By task, its pictures.
+        By task, its pictures, or why there are none.
     """
     made: list[list[Pixels]] = [[] for _ in tasks]
+    faults: dict[int, NotFiniteError] = {}
+    dtypes: dict[Part, torch.dtype] = {"UNet": editor.parts.model.unet.dtype, "VAE's decoder": editor.vae.dtype}
     slots = [(number, row) for number, task in enumerate(tasks) for row in range(len(task.noise))]
     for first in range(0, len(slots), at_once):
         batch = slots[first : first + at_once]
@@ -239,11 +260,16 @@ def paint(
             on_step=partial(on_pictures, len(batch)) if on_pictures else None,
         )
         decoded = decode(editor.vae, latents)
+        finite = {"UNet": finite_rows(latents), "VAE's decoder": finite_rows(decoded)}
         edited = (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        for (number, _), picture in zip(batch, edited, strict=True):
+        for slot, (number, _) in enumerate(batch):
+            part = next((part for part in dtypes if not finite[part][slot]), None)
+            if part:
+                faults.setdefault(number, NotFiniteError(part, dtypes[part], f"at guidance {guidance:g}"))
+                continue
             task = tasks[number]
-            made[number].append(blend(task.source, picture, task.mask, task.crop, how=how))
-    return made
+            made[number].append(blend(task.source, edited[slot], task.mask, task.crop, how=how))
+    return [faults.get(number, pictures) for number, pictures in enumerate(made)]
 
 
 def denoise(

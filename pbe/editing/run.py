@@ -11,11 +11,12 @@ from tqdm import tqdm
 from pbe.editing.as_diffusers import prepare_as_diffusers
 from pbe.editing.case import Case
 from pbe.editing.config import EditConfig
-from pbe.editing.editor import Editor, Progress, Task, load_editor, paint, prepare
+from pbe.editing.editor import Editor, Painted, Progress, Task, load_editor, paint, prepare
 from pbe.editing.figure import draw_pictures
 from pbe.editing.inputs import CasePictures, read_case
 from pbe.editing.outputs import Outputs
 from pbe.editing.records import digest_inputs, settings_of_flags, unfinished, write_record
+from pbe.model.finite import NotFiniteError
 from pbe.model.sampler import make_scheduler
 from pipeline.arrays import Pixels
 from pipeline.errors import InputError
@@ -34,7 +35,7 @@ def edit_cases(
     pictures: Mapping[Case, CasePictures] | None = None,
     began: float,
 ) -> int:
-    """Load the model and edit; return the exit code: 1 where a case of a table could not be edited.
+    """Load the model and edit; return the exit code: 1 where a case of a table could not be edited, or the model fails.
 
     Which pictures share a batch depends on the table alone, not on what is finished, so that a run that was stopped
     ends with the same bytes.
@@ -61,10 +62,9 @@ def edit_cases(
             # Hashed before they are read: a file that changes in between shows up as changed in the next run.
             digests = {case: digest_inputs(case) for case in group} if table else {}
             ready = _prepare_group(editor, group, config, pictures or {})
-            failed += len(names & {case.name for case in group} - {case.name for case, _ in ready})
-            if ready:
-                edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update)
-            for case in (case for case, _ in ready if table and case.name in names):
+            made = edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update) if ready else set()
+            failed += len(names & {case.name for case in group} - made)
+            for case in (case for case, _ in ready if table and case.name in made):
                 write_record(outputs, case, settings, digests[case], model_note=editor.parts.note)
     _summarise(cases, todo, failed, outputs, seconds=time.monotonic() - began)
     return EXIT_FAILED if failed else EXIT_DONE
@@ -73,7 +73,9 @@ def edit_cases(
 def _prepare_group(
     editor: Editor, group: Sequence[Case], config: EditConfig, pictures: Mapping[Case, CasePictures]
 ) -> list[tuple[Case, Prepared]]:
-    """Read and encode cases; those of a table that cannot be used are reported and left out.
+    """Read and encode cases; those that the model fails on, and of a table those that cannot be used, are left out.
+
+    What is left out is reported.
 
     Raises:
         InputError: the only case cannot be used.
@@ -84,10 +86,14 @@ def _prepare_group(
             given = pictures.get(case) or read_case(case)
             ready.append((case, (prepare_case(editor, case, given, compat=config.compat), given.exemplar)))
         except InputError as error:
-            if not config.cases:
+            if not config.cases and not isinstance(error, NotFiniteError):
                 raise
-            tqdm.write(redact(f"{case.name}: {error}"))
+            _report(case, error)
     return ready
+
+
+def _report(case: Case, error: InputError) -> None:
+    tqdm.write(redact(f"{case.name}: {error}"))
 
 
 def prepare_case(editor: Editor, case: Case, pictures: CasePictures, *, compat: bool) -> Task:
@@ -95,6 +101,7 @@ def prepare_case(editor: Editor, case: Case, pictures: CasePictures, *, compat: 
 
     Raises:
         InputError: --compat cannot edit a source of this size.
+        NotFiniteError: a part of the model gives numbers that are not finite.
     """
     source, mask, exemplar = pictures.source, pictures.mask, pictures.exemplar
     if compat:
@@ -110,31 +117,53 @@ def edit_group(
     *,
     wanted: Collection[str],
     on_pictures: Progress | None = None,
-) -> None:
+) -> set[str]:
     """Make the pictures of cases with the same guidance scales, and of several of a case a labelled figure.
+
+    A case of which a picture is not finite is reported, and nothing of it is written.
 
     Args:
         wanted: names of the cases whose pictures are written; the others only fill the batch.
+
+    Returns:
+        The names of the cases whose pictures are written.
 
     Raises:
         InputError: the GPU's memory is too small.
     """
     scales = ready[0][0].guidance
-    made = [_paint(editor, [task for _, (task, _) in ready], config, scale, on_pictures) for scale in scales]
+    painted = [_paint(editor, [task for _, (task, _) in ready], config, scale, on_pictures) for scale in scales]
+    made = set()
     for number, (case, (task, exemplar)) in enumerate(ready):
         if case.name not in wanted:
             continue
-        pictures = {
-            (scale, seed): picture
-            for scale, by_case in zip(scales, made, strict=True)
-            for seed, picture in zip(case.seeds, by_case[number], strict=True)
-        }
+        try:
+            pictures = _pictures_of(case, [by_case[number] for by_case in painted])
+        except NotFiniteError as error:
+            _report(case, error)
+            continue
         for (scale, seed), picture in pictures.items():
             outputs.write(case.file(scale, seed, outputs.suffix), picture)
         if len(pictures) > 1:
             note = f"{editor.parts.source} ({_weights(editor)}), {config.scheduler} {config.steps} steps"
             figure = draw_pictures(task.source, task.mask, task.crop, exemplar, pictures, note=note)
             outputs.write(outputs.figure_of(case), figure)
+        made.add(case.name)
+    return made
+
+
+def _pictures_of(case: Case, by_scale: Sequence[Painted]) -> dict[tuple[float, int], Pixels]:
+    """Name a case's pictures by guidance scale and seed.
+
+    Raises:
+        NotFiniteError: one of them is not finite.
+    """
+    pictures: dict[tuple[float, int], Pixels] = {}
+    for scale, painted in zip(case.guidance, by_scale, strict=True):
+        if isinstance(painted, NotFiniteError):
+            raise painted
+        pictures |= {(scale, seed): picture for seed, picture in zip(case.seeds, painted, strict=True)}
+    return pictures
 
 
 def _groups(cases: Sequence[Case], config: EditConfig) -> list[list[Case]]:
@@ -154,7 +183,7 @@ def _groups(cases: Sequence[Case], config: EditConfig) -> list[list[Case]]:
 
 def _paint(
     editor: Editor, tasks: Sequence[Task], config: EditConfig, scale: float, on_pictures: Progress | None
-) -> list[list[Pixels]]:
+) -> list[Painted]:
     try:
         return paint(
             editor,
@@ -226,6 +255,8 @@ def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any
 
 def _summarise(cases: Sequence[Case], todo: Sequence[Case], failed: int, outputs: Outputs, *, seconds: float) -> None:
     if not cases[0].table:
+        if failed:
+            return
         [case] = cases
         place = outputs.place(outputs.figure_of(case))
         print(f"{case.pictures} pictures in {seconds:.0f} s, start-up included: {place}")

@@ -10,4 +10,5 @@ Files in the order of the flow:
     paint_by_example  UNet and conditioner as one module to train
     guidance          computes once what the two halves of a guided batch share
     sampler           noise and conditions -> latents
+    finite            what a part gave -> which part gave numbers that are not finite, and what to try
 """

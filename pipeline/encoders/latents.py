@@ -25,10 +25,10 @@ def encode_sample(vae: Any, images: torch.Tensor, generator: torch.Generator) ->
 
 @torch.inference_mode()
 def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    """Decode scaled latents [b, c, h, w] -> images [b, 3, H, W] float32 in [0, 1]."""
+    """Decode scaled latents [b, c, h, w] -> images [b, 3, H, W] float32 in [0, 1]; NaN where they are not finite."""
     unscaled = latents.to(vae.device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
     images: torch.Tensor = vae.decode(unscaled).sample.float()
-    return (images / 2 + 0.5).clamp(0, 1)
+    return torch.where(images.isfinite(), (images / 2 + 0.5).clamp(0, 1), torch.nan)
 
 
 def _scale(vae: Any, latents: torch.Tensor) -> torch.Tensor:
