@@ -1,6 +1,9 @@
 """Case: one picture to edit: source, mask or box, exemplar, output."""
 
 from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from pipeline.storage.urls import is_chain, is_web, scheme_of
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Case:
 
 
 def _beside(table: str, path: str) -> str:
-    """Resolve a path relative to the table's folder."""
-    if "://" in path or path.startswith("/"):
+    """Resolve a path relative to the table's folder: a name there, and no `~`, pattern or percent-code."""
+    if not table or path.startswith("/") or scheme_of(path) or is_chain(path):
         return path
     folder, slash, _ = table.rpartition("/")
-    return f"{folder}{slash}{path}"
+    return f"{folder if slash else '.'}/{quote(path) if is_web(table) else path}"

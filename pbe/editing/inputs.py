@@ -15,7 +15,7 @@ from pipeline.errors import InputError, PhotoError
 from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
 from pipeline.photos.colour import to_rgb
 from pipeline.photos.decode import decode_photo, upright_size
-from pipeline.storage.retries import read_bytes
+from pipeline.storage.names import read_stored
 from pipeline.storage.urls import filesystem
 
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
@@ -206,7 +206,7 @@ def read_file(path: str, what: str) -> bytes:
     """
     fs, place = filesystem(path)
     try:
-        data = read_bytes(fs, place, end=MAX_PHOTO_BYTES + 1)
+        data = read_stored(fs, place, end=MAX_PHOTO_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
         raise InputError(f"{what} {path}: cannot be read ({reason}); give an existing file or URL") from error

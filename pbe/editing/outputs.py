@@ -14,6 +14,7 @@ from pbe.editing.config import EditConfig
 from pipeline.arrays import Pixels
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
+from pipeline.storage.names import normal
 from pipeline.storage.retries import with_retries
 from pipeline.storage.urls import absolute, absolute_output
 from pipeline.storage.whole_files import write_aside
@@ -108,14 +109,14 @@ def refuse_overlaps(outputs: Outputs, cases: Sequence[Case]) -> None:
         InputError: naming them.
     """
     owners: dict[str, int] = {}
-    inputs = {absolute(path): path for case in cases for path in case.inputs.values()}
+    inputs = {normal(absolute(path)) for case in cases for path in case.inputs.values()}
     for number, case in enumerate(cases):
         for name in outputs.files(case):
             owner = owners.setdefault(name.casefold(), number)
             if owner != number:
                 both = f"{cases[owner].name} and {case.name}"
                 raise InputError(f"--cases {case.table}: cases {both} would both write {name}; fill a column name")
-            if absolute(outputs.place(name)) in inputs:
+            if normal(absolute(outputs.place(name))) in inputs:
                 raise InputError(f"--out: {outputs.place(name)} would replace an input; give another place or name")
 
 

@@ -13,7 +13,7 @@ import pyarrow.csv as pa_csv
 from pipeline.ahead import work_ahead
 from pipeline.boxes.hashed_files import BLOCK_BYTES, TableDigest, opened_hashed
 from pipeline.errors import InputError
-from schemas.boxes import BOXES, COORDINATE_COLUMNS, FLAG_COLUMNS, UNKNOWN_FLAG
+from schemas.boxes import BOXES, COORDINATE_COLUMNS, FLAG_COLUMNS, ID_COLUMN, UNKNOWN_FLAG
 from schemas.drops import Drop
 
 T = TypeVar("T")
@@ -114,12 +114,18 @@ def _cast_leniently(strings: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
+def normal_ids(ids: Any) -> Any:
+    """Bring a column of image ids to NFC, the form in which they are compared with names of files."""
+    return ids if pc.all(pc.string_is_ascii(ids)).as_py() in (True, None) else pc.utf8_normalize(ids, form="NFC")
+
+
 def as_boxes(table: pa.Table) -> pa.Table:
     """Bring a table to the schema of BOXES: missing or empty flags are unknown, missing numbers NaN."""
     columns = []
     for field_ in BOXES:
         if field_.name in table.column_names:
             column = table[field_.name].cast(field_.type)
+            column = normal_ids(column) if field_.name == ID_COLUMN else column
             default = "" if pa.types.is_string(field_.type) else UNKNOWN_FLAG
             columns.append(column.fill_null(float("nan") if field_.name in COORDINATE_COLUMNS else default))
         else:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import InputError
+from pipeline.storage.names import normal
 from pipeline.storage.retries import read_bytes
 from pipeline.storage.urls import filesystem
 from schemas.boxes import COORDINATE_COLUMNS
@@ -85,7 +86,7 @@ def _parse_rows(url: str, text: str) -> Iterator[dict[str, Any]]:
         sides = dict.fromkeys(COORDINATE_COLUMNS)
         if box_id is not None:
             sides = {name: _parse_side(row[name], name, place) for name in COORDINATE_COLUMNS}
-        named = {TAGGED_ID: row[TAGGED_ID], TAGGED_BOX_ID: box_id, TAGGED_LABEL: row[TAGGED_LABEL].strip()}
+        named = {TAGGED_ID: normal(row[TAGGED_ID]), TAGGED_BOX_ID: box_id, TAGGED_LABEL: row[TAGGED_LABEL].strip()}
         yield {**named, **sides, "line": reader.line_num}
 
 

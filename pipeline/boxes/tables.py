@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from pipeline.boxes.csv_blocks import as_boxes, parse_block, parse_blocks, read_header
+from pipeline.boxes.csv_blocks import as_boxes, normal_ids, parse_block, parse_blocks, read_header
 from pipeline.boxes.hashed_files import BLOCK_BYTES, HashedReader, TableDigest, open_table, opened_hashed
 from pipeline.boxes.row_problems import Sides, other_reading, row_problem
 from pipeline.errors import InputError
-from schemas.boxes import BOXES, COORDINATE_COLUMNS, REQUIRED_COLUMNS
+from schemas.boxes import BOXES, COORDINATE_COLUMNS, ID_COLUMN, REQUIRED_COLUMNS
 from schemas.drops import Drop
 
 CHECKED_ROWS = 1000
@@ -92,7 +92,12 @@ def stream_columns(
             )
             for batch in reader:
                 digest.rows += len(batch)
-                yield pa.Table.from_batches([batch])
+                table = pa.Table.from_batches([batch])
+                if ID_COLUMN in columns:
+                    table = table.set_column(
+                        table.column_names.index(ID_COLUMN), ID_COLUMN, normal_ids(table[ID_COLUMN])
+                    )
+                yield table
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             raise InputError(f"{url}: {error}; give a CSV with the columns {', '.join(columns)}") from error
 

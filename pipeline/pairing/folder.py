@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.errors import InputError
 from pipeline.photos.formats import SUFFIXES
 from pipeline.storage.folder import Folder
+from pipeline.storage.names import normal
 from schemas.pairs import FILES
 
 TABLE = "pairs.csv"
@@ -29,7 +30,7 @@ PICTURES = frozenset(suffix.lower() for suffix in SUFFIXES)
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and what belongs to it: paths in the folder, empty where there is none."""
+    """A photo and what belongs to it: its id in NFC, and paths in the folder, empty where there is none."""
 
     image_id: str
     image: str
@@ -93,11 +94,12 @@ def _list_pictures(folder: Folder, name: str, say: Callable[[str], None]) -> dic
             other.append(file)
             continue
         _refuse_undecodable(f"{folder.url}/{name}", file)
-        if path.stem in found:
-            raise InputError(
-                f"{folder.url}: {found[path.stem]} and {name}/{file} have the same name; rename one, or give a {TABLE}"
-            )
-        found[path.stem] = f"{name}/{file}"
+        stem = normal(path.stem)
+        if stem in found:
+            one, same = found[stem], f"{name}/{file}"
+            shown = f"{one!a} and {same!a}" if PurePosixPath(one).stem != path.stem else f"{one} and {same}"
+            raise InputError(f"{folder.url}: {shown} have the same name; rename one, or give a {TABLE}")
+        found[stem] = f"{name}/{file}"
     if other:
         say(f"left aside in {name}/, not pictures: {some(other)}")
     return found
@@ -139,7 +141,7 @@ def _pair_of(place: str, row: dict[str | None, str | None]) -> Pair:
             raise InputError(f"{place}: {name} {values[name]}: give a path relative to the CSV's folder, inside it")
         values[name] = str(path) if values.get(name) else ""
     label = values.get("label") or NO_LABEL
-    return Pair(values["image"], values["image"], values["mask"], values["exemplar"], label)
+    return Pair(normal(values["image"]), values["image"], values["mask"], values["exemplar"], label)
 
 
 def _refuse_undecodable(place: str, name: str) -> None:

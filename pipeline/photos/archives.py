@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from pipeline.errors import InputError
 from pipeline.photos.formats import SUFFIXES
+from pipeline.storage.names import normal
 from pipeline.storage.urls import filesystem, is_local
 from schemas.plan import PLACES
 
@@ -23,7 +24,7 @@ def index_archive(url: str, *, anonymous: bool) -> pa.Table:
     options = {} if is_local(url) else {"block_size": ARCHIVE_BLOCK_BYTES}
     try:
         with fs.open(path, "rb", **options) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            rows = [(Path(m.name).stem, url, m.offset_data, m.size) for m in tar if _is_archived_photo(m)]
+            rows = [(normal(Path(m.name).stem), url, m.offset_data, m.size) for m in tar if _is_archived_photo(m)]
         columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, PLACES, strict=True)]
     except (FileNotFoundError, tarfile.TarError, ValueError, OverflowError) as error:

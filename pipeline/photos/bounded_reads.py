@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import PhotoError
 from pipeline.storage.folder import Folder
+from pipeline.storage.names import forms, stored_path
 from pipeline.storage.retries import read_bytes, with_retries
 
 MAX_PHOTO_BYTES = 64 << 20  # up to 48 photos wait for their turn; a JPEG of 180 MP has about 50 MiB
@@ -41,14 +42,11 @@ def refuse_unsafe(name: str) -> None:
 
 
 def read_if_there(folder: Folder, name: str) -> bytes | None:
-    """Read a picture's bytes as `read_picture` does; None where it is missing."""
+    """Read a picture's bytes as `read_picture` does, in whatever form its name is stored; None where it is missing."""
     try:
         if folder.local:
-            return _read_local(Path(folder.path(name)))
-        path = folder.path(name)
-        if len(path.encode()) > MAX_PATH_BYTES or "?versionId=" in name:  # which s3fs would cut off
-            return None
-        return _read_remote(folder.fs, path)
+            return _read_local(stored_path(Path(folder.path(name))))
+        return next((data for form in forms(name) if (data := _read_object(folder, form)) is not None), None)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
     except OSError as error:
@@ -72,6 +70,16 @@ def _read_local(path: Path) -> bytes:
         raise PhotoError("too_many_bytes", f"{status.st_size} bytes")
     with path.open("rb") as file:
         return _read_limited(file)
+
+
+def _read_object(folder: Folder, name: str) -> bytes | None:
+    path = folder.path(name)
+    if len(path.encode()) > MAX_PATH_BYTES or "?versionId=" in name:  # which s3fs would cut off
+        return None
+    try:
+        return _read_remote(folder.fs, path)
+    except FileNotFoundError:
+        return None
 
 
 def _read_remote(fs: Any, path: str) -> bytes:

@@ -6,11 +6,16 @@ macOS writes an umlaut as two characters (NFD), most others as one (NFC): for pe
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from itertools import islice, product
 from pathlib import Path
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import InputError
+from pipeline.storage.retries import read_bytes
 
 _MOST_FORMS = 16  # of a remote path, of which each costs a request
 
@@ -36,6 +41,19 @@ def stored_path(path: Path) -> Path:
         one, other, *_ = found
         raise InputError(f"{parent}: {one!a} and {other!a} are two spellings of one name, {normal(one)}; rename one")
     return parent / found[0]
+
+
+def read_stored(fs: Any, path: str, *, end: int | None = None) -> bytes:
+    """Read a file in whatever form its names are stored; see `read_bytes`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: two names fit; see `stored_path`.
+    """
+    for place in [str(stored_path(Path(path)))] if isinstance(fs, LocalFileSystem) else forms(path):
+        with suppress(FileNotFoundError):
+            return read_bytes(fs, place, end=end)
+    raise FileNotFoundError(path)
 
 
 def forms(path: str) -> Iterator[str]:

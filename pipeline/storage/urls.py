@@ -73,32 +73,28 @@ def scheme_of(url: str) -> str:
 
 
 def is_chain(url: str) -> bool:
-    """Whether it chains URLs: a scheme that wraps files stands before the first `::`."""
+    """Whether it chains URLs: a scheme that wraps files stands before the first `::`. A file may be called `zip::a`."""
     head, chained, _ = url.partition("::")
-    if not chained or head.partition("://")[0] not in _ARCHIVES + _CACHES:
-        return False
-    return "://" in head or not os.path.lexists(url)  # a file may be called zip::a
+    return bool(chained) and "://" in url and head.partition("://")[0] in _ARCHIVES + _CACHES
 
 
 def absolute(url: str) -> str:
     """Make a local path absolute, also at the end of a chain; leave other URLs as they are."""
     if is_chain(url):
         head, _, rest = url.partition("::")
-        return f"{head}::{absolute(rest)}"
+        return f"{head}::{'file://' if is_local(rest) else ''}{absolute(rest)}"
     return filesystem(url)[1] if is_local(url) else url.rstrip("/")
 
 
 def absolute_output(flag: str, url: str) -> str:
-    """Make the path of an output absolute. `::` is a part of its name.
+    """Make the path of an output absolute.
 
     Raises:
         InputError: it is a chain of URLs.
     """
-    if not is_chain(url):
-        return absolute(url)
-    if "://" in url:
+    if is_chain(url):
         raise InputError(f"{flag} {url}: a chain of URLs can only be read; give the place to write to")
-    return filesystem(f"./{url}")[1]
+    return absolute(url)
 
 
 def _local_path(url: str) -> str:

@@ -1,12 +1,14 @@
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pbe.editing.inputs import box_mask, read_mask, read_picture
+from pbe.editing.case import Case
+from pbe.editing.inputs import box_mask, read_case, read_mask, read_picture
 from pipeline.errors import InputError
-from tests.pbe.editing.tiny_model import random_picture
+from tests.pbe.editing.tiny_model import random_picture, write_pictures
 
 
 def _unlike_files() -> dict[str, Image.Image]:
@@ -35,3 +37,26 @@ def test_a_pil_image_means_what_its_file_means(tmp_path: Path, name: str) -> Non
 def test_boxes_outside_the_source_are_refused(box: str) -> None:
     with pytest.raises(InputError, match="--box"):
         box_mask(box, random_picture(40, 56))
+
+
+def test_paths_of_a_table_are_names_beside_it_in_any_normal_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written = "caf\u00e9 [1]/\u00fc%20#?.png", "zip::mask*.png", "~.png"
+    for path, name in zip(write_pictures(tmp_path / "in").values(), written, strict=True):
+        stored = tmp_path / unicodedata.normalize("NFD", name)
+        stored.parent.mkdir(exist_ok=True)
+        path.rename(stored)
+    for table in ("cases.csv", f"{tmp_path}/cases.csv", "./cases.csv"):
+        case = Case("a", written[0], written[2], mask=written[1], table=table)
+        assert read_case(case).mask.sum() == 14 * 20
+
+
+def test_paths_of_a_table_on_a_web_server_are_encoded_once_and_urls_in_it_stay() -> None:
+    case = Case("a", "a b/p[1]%.png", "s3://bucket/a b.png", mask="/in/m::.png", table="http://host/x%20y/cases.csv")
+    assert case.inputs == {
+        "source": "http://host/x%20y/a%20b/p%5B1%5D%25.png",
+        "mask": "/in/m::.png",
+        "exemplar": "s3://bucket/a b.png",
+    }
