@@ -72,4 +72,4 @@ bench-step: venv
 	$(BIN)/python -m tests.benchmarks.sampling
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV)

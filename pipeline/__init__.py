@@ -18,6 +18,7 @@ Files in the order of the flow:
     storage/       any fsspec URL -> complete files
     command        a user's mistake or a storage fault -> one message and an exit code
     hints          what was made -> the command to run next, as a shell reads it
+    run_log        the runs of a command -> when each began, when and how it ended
     errors         errors that the user can fix
     rng            seed, stage, key -> a generator: all randomness
     ahead          items -> results, made a few items before they are asked for

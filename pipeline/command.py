@@ -64,6 +64,11 @@ def parse_preset(
     return preset, parsed
 
 
+def is_given(flag: str, arguments: list[str]) -> bool:
+    """Whether a command line has a flag, as `--flag value` or `--flag=value`."""
+    return any(word == flag or word.startswith(f"{flag}=") for word in arguments)
+
+
 def guard(action: Callable[[], int], *, go_on: str) -> int:
     """Return a command's exit code; report mistakes and storage's faults without a traceback.
 

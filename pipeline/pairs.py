@@ -15,7 +15,7 @@ import pyarrow as pa
 import tyro
 from tqdm import tqdm
 
-from pipeline.command import EXIT_FAILED, describe_code, run_command
+from pipeline.command import EXIT_FAILED, describe_code, is_given, run_command
 from pipeline.errors import InputError
 from pipeline.jobs.inputs import CheckedInputs, check_encoders, check_inputs
 from pipeline.jobs.preparation import PreparedJob, list_finished
@@ -53,11 +53,11 @@ def shard_pairs(arguments: list[str]) -> int:
     with tqdm(desc="hashing the files", total=len(pairs), unit=" pairs", leave=False, delay=1) as bar:
         table = tabulate(folder, pairs, repaint=config.repaint, progress=lambda read: bar.update(read - bar.n))
     with hold_output(config.out) as hold:
-        end = _make_dataset(config, folder, table, hold)
+        end = _make_dataset(config, folder, table, hold, draws_given=is_given("--draws", arguments))
     return _report(config, end, table)
 
 
-def _make_dataset(config: PairConfig, folder: Folder, table: pa.Table, hold: Hold) -> RunEnd:
+def _make_dataset(config: PairConfig, folder: Folder, table: pa.Table, hold: Hold, *, draws_given: bool) -> RunEnd:
     """Run the shard job on an output that is held.
 
     Raises:
@@ -72,7 +72,13 @@ def _make_dataset(config: PairConfig, folder: Folder, table: pa.Table, hold: Hol
         )
     say(f"{len(table):,} pairs of {len(set(table[ID_COLUMN].to_pylist())):,} photos")
     checked = check_inputs(config.shard_config(table=keep_table(out, table)), store=store)
-    return run_job(checked, hold=hold, open_workshop=_workshop(store, config.workers), check_plan=_refuse_no_training)
+    return run_job(
+        checked,
+        hold=hold,
+        open_workshop=_workshop(store, config.workers),
+        draws_given=draws_given,
+        check_plan=_refuse_no_training,
+    )
 
 
 def _workshop(store: PairStore, workers: int) -> OpenWorkshop:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.command import parse_preset
+from pipeline.command import is_given, parse_preset
 from pipeline.config import PRESETS, ShardConfig
 from pipeline.errors import InputError
 from pipeline.storage.urls import absolute_output, is_local
@@ -28,7 +28,7 @@ def parse_shard_config(arguments: list[str]) -> ShardConfig:
 
 def _without_inputs(default: ShardConfig, flags: list[str]) -> ShardConfig:
     """Clear what belongs to the preset's tables where --boxes gives others."""
-    if any(flag == "--boxes" or flag.startswith("--boxes=") for flag in flags):
+    if is_given("--boxes", flags):
         return replace(default, images=(), image_info=(), classes="", anonymous=False)
     return default
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.command import EXIT_FAILED, GO_ON, describe_code, describe_room, stop_on_sigterm
+from pipeline.command import EXIT_FAILED, GO_ON, describe_code, describe_room, is_given, stop_on_sigterm
 from pipeline.config import ShardConfig
 from pipeline.jobs.inputs import CheckedInputs, check_encoders, check_inputs, lay_out_sample_photos, wants_sample_photos
 from pipeline.jobs.run import hold_output, run_job, say
@@ -29,7 +29,12 @@ def shard_openimages(arguments: list[str]) -> int:
     checked = None if wants_sample_photos(config) else check_inputs(config)
     try:
         with hold_output(config.out) as hold:
-            return run_job(checked or _sample_inputs(config, hold), hold=hold, open_workshop=open_on_ray).code
+            return run_job(
+                checked or _sample_inputs(config, hold),
+                hold=hold,
+                open_workshop=open_on_ray,
+                draws_given=is_given("--draws", arguments),
+            ).code
     except OSError as error:
         if not is_full(error):
             raise
@@ -64,7 +69,7 @@ def open_on_ray(checked: CheckedInputs, device: str) -> Iterator[Workshop]:
     from ray_jobs.units_on_ray import RayWorkshop
 
     config = checked.config
-    connect()
+    say(connect())
     stop_on_sigterm()
     try:
         slots = lay_out_slots(device=device, encoders=config.encoders, cpus_per_gpu=config.cpus_per_gpu)

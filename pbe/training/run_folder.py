@@ -5,9 +5,10 @@ One training at a time; what it is made from is written to OUT/run.json, its log
 
 import json
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,6 +18,7 @@ import pyarrow as pa
 from pbe.feed.contents import Contents, ShardRow, shard_rows, shard_table
 from pbe.training.config import TrainConfig, lasting
 from pipeline.errors import InputError
+from pipeline.run_log import RUNS, RunLog, logged
 from pipeline.storage.file_locks import lock_file
 from pipeline.storage.whole_files import write_aside
 from schemas.shards import SHARDS_TABLE, json_bytes
@@ -42,6 +44,20 @@ def lock_run(out: Path) -> TextIO:
         raise InputError(f"--out {out}: cannot be written ({error}); give a folder that can") from error
     _lock(out, lock)
     return lock
+
+
+@contextmanager
+def held_run(out: Path) -> Iterator[RunLog]:
+    """Hold the run's folder, and log how the run goes in OUT/runs.jsonl.
+
+    Raises:
+        InputError: another training holds it, or it cannot be written.
+    """
+    path = out / RUNS
+    with lock_run(out):
+        earlier = path.read_bytes() if path.exists() else None
+        with logged(earlier, partial(write_aside, path)) as log:
+            yield log
 
 
 def refuse_busy(out: Path) -> None:

@@ -2,7 +2,8 @@
 
 import signal
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +26,9 @@ from pbe.training.run import Counts, Run, ValidationSamples
 from pbe.training.run_folder import (
     draws_begun_with,
     find_commit,
+    held_run,
     keep_shards,
     list_checkpoints,
-    lock_run,
     refuse_beginning,
     refuse_changes,
     write_record,
@@ -39,6 +40,7 @@ from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.reading import read_weights
 from pipeline.errors import InputError
 from pipeline.hints import look_line
+from pipeline.run_log import RunLog
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 
@@ -65,16 +67,17 @@ def train(config: TrainConfig, *, began: float) -> int:
     frozen = load_frozen(config, read_manifest(Folder(config.data, config.anonymous)), device=str(ranks.device))
     model = build(config, feed, frozen, ranks)
     _refuse_misfit(config, model, frozen)
-    lock = lock_run(Path(config.out)) if ranks.first else nullcontext()
-    with lock, joined(ranks, timeout_seconds=config.collective_timeout):
+    held = held_run(Path(config.out)) if ranks.first else nullcontext()
+    with held as log, joined(ranks, timeout_seconds=config.collective_timeout):
         with stop_signals() as received:
             run = start(config, ranks, feed, frozen, model, accumulation)
             first_step = run.counts.step
-            if not config.export_only:
-                steps(run, received)
-            if run.counts.step >= config.steps or config.export_only:
-                _refuse_untrained(run)
-                export(run)
+            with _counted(run, log):
+                if not config.export_only:
+                    steps(run, received)
+                if run.counts.step >= config.steps or config.export_only:
+                    _refuse_untrained(run)
+                    export(run)
         if ranks.first and not config.export_only:
             draw_losses(run.out)
         trained, seconds = run.counts.step - first_step, time.monotonic() - began
@@ -143,6 +146,22 @@ def start(
         ranks.say(line)
     ranks.say(f"from {found.folder.name}" if found else "from the beginning")
     return run
+
+
+@contextmanager
+def _counted(run: Run, log: RunLog | None) -> Iterator[None]:
+    """Note the steps that there are to make, and those that were made."""
+    if log is None:
+        yield
+        return
+    config, first = run.config, run.counts.step
+    log.counts = {"steps_finished": first, "steps_to_make": max(0, config.steps - first) * (not config.export_only)}
+    log.note()
+    try:
+        yield
+    finally:
+        log.counts["steps_made"] = run.counts.step - first
+    log.how = "complete" if run.counts.step >= config.steps or config.export_only else "interrupted"
 
 
 def _describe(run: Run, *, live: int, dead: int) -> list[str]:

@@ -1,6 +1,5 @@
 """Ending: a job's records -> pictures, tables and manifest, and what is printed and logged of a run."""
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from pipeline.hints import look_line
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.jobs.workshop import UnitResult
 from pipeline.planning.tasks import UnitTask
+from pipeline.run_log import RunLog
 from pipeline.shards.card import funnel_rows
 from pipeline.shards.manifest import finish_dataset, read_manifest
 from pipeline.shards.recipe import Json
@@ -30,12 +30,12 @@ def is_complete(job: PreparedJob) -> bool:
     return bool(manifest["draws"] == job.config.draws and manifest["recipe"] == job.recipe)
 
 
-def log_run(job: PreparedJob, tasks: list[UnitTask], done: int) -> None:
-    """Leave the effective config and a line about this run under run/."""
+def log_beginning(job: PreparedJob, log: RunLog, tasks: list[UnitTask], done: int) -> None:
+    """Leave under run/ the effective config, and what this run has to do."""
     job.out.write("run/config.json", redact(json_bytes(asdict(job.config)).decode()).encode())
-    line = {"started": time.time(), "units_to_make": len(tasks), "unit_draws_finished": done}
-    earlier = job.out.read_if_there("run/runs.jsonl") or b""
-    job.out.write("run/runs.jsonl", earlier + json.dumps(line).encode() + b"\n")
+    log.counts |= {"unit_draws_finished": done, "unit_draws_to_make": sum(len(task.draws) for task in tasks)}
+    log.counts["unit_draws_made"] = 0
+    log.note()
 
 
 def report_errors(out: Folder, errors: Mapping[int, UnitResult]) -> None:

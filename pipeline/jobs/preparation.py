@@ -68,6 +68,7 @@ def prepare(
     device: str,
     encoders: EncoderFacts,
     finished: frozenset[str] | None = None,
+    draws_given: bool = True,
     say: Say,
     progress: Progress,
 ) -> PreparedJob:
@@ -78,6 +79,7 @@ def prepare(
         device: cpu or cuda, for the encoders.
         encoders: with fingerprints.
         finished: what `list_finished` gave, where that has been asked already.
+        draws_given: whether the user gave --draws; a preset's own are a minimum: work that has more goes on with them.
         say: called with one line a step.
         progress: called with the number of box rows read so far.
 
@@ -86,6 +88,7 @@ def prepare(
     """
     config = checked.config
     finished = list_finished(out) if finished is None else finished
+    there = _count_draws(finished)
     recipe = make_recipe(
         config,
         device=device,
@@ -94,8 +97,14 @@ def prepare(
         clip=asdict(encoders.clip),
         class_names=checked.class_names,
     )
+    more = not draws_given and there > config.draws and not (config.overwrite and recipe_differences(out, recipe))
+    if more:
+        config = replace(config, draws=there)
+        checked = replace(checked, config=config)
     # Whatever the tables hold, another recipe is refused before they are read.
     anew = _refuse_differences(config, out, _differences(config, out, finished, recipe))
+    if more:
+        say(f"going on with the {there} draws that the output has")
     inputs = _plan_inputs(checked)
     key = _plan_key(inputs, checked)
     plan = None if anew else _earlier_plan(out, key)
@@ -140,6 +149,11 @@ def list_finished(out: Folder) -> frozenset[str]:
     return frozenset(name for name in out.names("units") if RECORD_NAME.fullmatch(name))
 
 
+def _count_draws(finished: frozenset[str]) -> int:
+    """Count the draws of which there is a record."""
+    return max((int(name.rpartition("-d")[2].removesuffix(".json")) + 1 for name in finished), default=0)
+
+
 def recorded_device(out: Folder) -> str | None:
     """The device that an output's units are made on; None where no recipe says."""
     recipe = read_recipe(out)
@@ -159,7 +173,7 @@ def _differences(config: ShardConfig, out: Folder, finished: frozenset[str], rec
     """Describe what keeps this job from going on with what its output holds already."""
     if not finished:
         return []
-    most = max(int(name.rpartition("-d")[2].removesuffix(".json")) + 1 for name in finished)
+    most = _count_draws(finished)
     fewer = []
     if most > config.draws:
         fewer = [f"--draws {config.draws}: {out.url} already holds {most}; give at least {most}"]

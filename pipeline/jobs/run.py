@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.command import EXIT_FAILED
 from pipeline.encoders.facts import EncoderFacts
 from pipeline.errors import InputError
 from pipeline.hints import look_line
-from pipeline.jobs.ending import end_dataset, is_complete, log_run, report_errors, sum_up
+from pipeline.jobs.ending import end_dataset, is_complete, log_beginning, report_errors, sum_up
 from pipeline.jobs.inputs import CheckedInputs
 from pipeline.jobs.known_encoders import recall_encoders, remember_encoders, stamp_encoders
 from pipeline.jobs.preparation import (
@@ -31,6 +32,7 @@ from pipeline.jobs.preparation import (
 )
 from pipeline.jobs.workshop import OpenWorkshop, UnitResult, Workshop
 from pipeline.planning.tasks import UnitTask
+from pipeline.run_log import RUNS, RunLog, logged
 from pipeline.shards.recipe import Json
 from pipeline.shards.records import read_records
 from pipeline.shards.totals import count_totals
@@ -38,7 +40,7 @@ from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Hold
 from pipeline.storage.output_lock import locked
 from pipeline.storage.redaction import redact
-from schemas.shards import MANIFEST, UnitRecord
+from schemas.shards import MANIFEST, RUN, UnitRecord
 
 JUDGED_PHOTOS = 200
 AUTO = "auto"
@@ -87,6 +89,7 @@ def run_job(
     *,
     hold: Hold,
     open_workshop: OpenWorkshop,
+    draws_given: bool,
     check_plan: Callable[[PreparedJob], None] = lambda job: None,
 ) -> RunEnd:
     """Make what is missing of a dataset, and finish it.
@@ -96,6 +99,7 @@ def run_job(
 
     Args:
         hold: the lock on the output.
+        draws_given: whether the user gave --draws; else an output that has more goes on with these.
         check_plan: called with the planned job; may raise InputError to refuse it.
 
     Raises:
@@ -103,14 +107,31 @@ def run_job(
         LockLostError: another job has taken the output over.
         OSError: a disk is full, or storage kept failing.
     """
-    output = _look_at_output(checked, hold)
+    out = Folder(checked.config.out, guard=hold.check)
+    name = f"{RUN}/{RUNS}"
+    with logged(out.read_if_there(name), partial(out.write, name)) as log:
+        output = _look_at_output(checked, hold, draws_given=draws_given)
+        end = _make_missing(checked, output, open_workshop, check_plan, log)
+        log.how = "failed" if end.code else "complete"
+        log.counts |= {"samples": end.totals["samples"]} if end.totals else {}
+    return end
+
+
+def _make_missing(
+    checked: CheckedInputs,
+    output: "_Output",
+    open_workshop: OpenWorkshop,
+    check_plan: Callable[[PreparedJob], None],
+    log: RunLog,
+) -> RunEnd:
+    """See `run_job`."""
     known, device = output.encoders, output.device
     job = None
     if known and device != AUTO:
         job = _prepare(checked, output, device, known, check_plan)
         tasks, done = pending_tasks(job)
         if not tasks:
-            _announce(job, tasks, done)
+            _announce(job, log, tasks, done)
             return _finish(job, Counter(), tasks)
     with open_workshop(checked, device) as workshop:
         if job is None:
@@ -119,14 +140,15 @@ def run_job(
             job = _prepare(checked, output, workshop.device, known or workshop.read_encoders(), check_plan)
             remember_encoders(output.out, output.stamp, job.encoders)
             tasks, done = pending_tasks(job)
-        _announce(job, tasks, done, where=f" on {workshop.describe()}")
+        _announce(job, log, tasks, done, where=f" on {workshop.describe()}")
         try:
-            seconds, errors = _make_all(job, tasks, workshop, hold) if tasks else (Counter[str](), {})
-            hold.check()
+            seconds, errors = _make_all(job, tasks, workshop, output.hold, log) if tasks else (Counter[str](), {})
+            output.hold.check()
         except TooManyFailuresError as error:
             print(f"stopped: {error}")
             return RunEnd(EXIT_FAILED, job)
     if errors:
+        log.counts["units_failed"] = len(errors)
         report_errors(job.out, errors)
         clear_leftovers(job.out)
         return RunEnd(EXIT_FAILED, job)
@@ -138,20 +160,24 @@ class _Output:
     """What an output holds at the start of a run.
 
     Args:
+        hold: the lock on it.
         finished: names of the records of finished units and draws.
         device: of the flags; where these leave it open, the one that the finished units were made on.
         stamp: of the encoders' files.
         encoders: what an earlier run found these files to be; None: they must be read.
+        draws_given: whether the draws of the flags are just those that the user wants.
     """
 
     out: Folder
+    hold: Hold
     finished: frozenset[str]
     device: str
     stamp: str
     encoders: EncoderFacts | None
+    draws_given: bool
 
 
-def _look_at_output(checked: CheckedInputs, hold: Hold) -> _Output:
+def _look_at_output(checked: CheckedInputs, hold: Hold, *, draws_given: bool) -> _Output:
     out = Folder(checked.config.out, guard=hold.check)
     clear_leftovers(out)
     finished = list_finished(out)
@@ -159,7 +185,7 @@ def _look_at_output(checked: CheckedInputs, hold: Hold) -> _Output:
     if finished and device == AUTO:
         device = recorded_device(out) or AUTO
     stamp = stamp_encoders(checked.config)
-    return _Output(out, finished, device, stamp, recall_encoders(out, stamp))
+    return _Output(out, hold, finished, device, stamp, recall_encoders(out, stamp), draws_given)
 
 
 def _prepare(
@@ -176,6 +202,7 @@ def _prepare(
             device=device,
             encoders=encoders,
             finished=output.finished,
+            draws_given=output.draws_given,
             say=say,
             progress=bar.show,
         )
@@ -183,9 +210,9 @@ def _prepare(
     return job
 
 
-def _announce(job: PreparedJob, tasks: list[UnitTask], done: int, *, where: str = "") -> None:
+def _announce(job: PreparedJob, log: RunLog, tasks: list[UnitTask], done: int, *, where: str = "") -> None:
     """Log and print what is to be done."""
-    log_run(job, tasks, done)
+    log_beginning(job, log, tasks, done)
     say(
         f"{job.plan.photos_planned:,} photos in {job.plan.units:,} units, {job.config.draws} draws: "
         f"{done:,} unit draws finished, {sum(len(task.draws) for task in tasks):,} to make{where}"
@@ -221,7 +248,7 @@ class _RowsBar:
 
 
 def _make_all(
-    job: PreparedJob, tasks: list[UnitTask], workshop: Workshop, hold: Hold
+    job: PreparedJob, tasks: list[UnitTask], workshop: Workshop, hold: Hold, log: RunLog
 ) -> tuple[Counter[str], dict[int, UnitResult]]:
     """Make all pending units, with a progress bar.
 
@@ -245,6 +272,7 @@ def _make_all(
                 errors[result.unit] = result
                 continue
             bar.update(sum(record.planned for record in result.records))
+            log.counts["unit_draws_made"] += len(result.records)
             seconds.update(result.seconds)
             photos += result.records[0].photos
             lost += result.records[0].photos_lost

@@ -14,6 +14,7 @@ from pbe.training.memory import state_memory
 from pbe.training.run_folder import CHECKPOINTS, METRICS, read_rows
 from pbe.weights.building import build_model
 from pbe.weights.reading import read_weights
+from pipeline.run_log import RUNS
 from tests.conftest import SmallDisk
 from tests.pbe.training.rank_group import RankGroup
 from tests.synthetic import write_synthetic
@@ -51,6 +52,10 @@ def log(place: Path) -> str:
 
 def losses(out: Path) -> list[tuple[int, float, str]]:
     return [(row["step"], row["loss"], row["batch"]) for row in read_rows(out / METRICS)]
+
+
+def runs(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / RUNS).read_text().splitlines()]
 
 
 def exported(out: Path, part: str = "unet/diffusion_pytorch_model") -> dict[str, torch.Tensor]:
@@ -120,6 +125,9 @@ def test_killed_anywhere_and_started_again_the_log_is_that_of_an_uninterrupted_r
             assert None not in group.wait()  # ranks whose peer has died end by themselves
     assert set(run(place, flags(place, "cut", *more), world=2)) == {0}
     assert losses(cut) == losses(place / "uncut")
+    logged = runs(cut)
+    assert len(logged) == 6 and {run.get("how") for run in logged[:5]} <= {None, "failed"} and "ended" not in logged[0]
+    assert logged[-1]["how"] == "complete" and logged[-1]["steps_finished"] + logged[-1]["steps_made"] == 8
     for name, value in exported(place / "uncut").items():
         assert torch.equal(value, exported(cut)[name])
     assert sorted(path.name for path in (cut / CHECKPOINTS).glob("*step*")) == [f"step-0000000{n}" for n in (4, 6, 8)]
@@ -224,6 +232,8 @@ def test_sigterm_saves_at_the_end_of_the_step_and_the_next_start_goes_on(place: 
     assert 2 <= len(done) < 8 and (place / "termed" / CHECKPOINTS / f"step-{len(done):08d}").is_dir()
     assert run(place, args) == [0]
     assert_close(place / "termed", whole, steps=8)
+    assert [each["how"] for each in runs(place / "termed")] == ["interrupted", "complete"]
+    assert [each["steps_made"] for each in runs(place / "termed")] == [len(done), 8 - len(done)]
 
 
 def test_draws_raised_under_a_training_leave_its_order_and_losses_as_they_were(place: Path) -> None:
