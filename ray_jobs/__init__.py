@@ -17,6 +17,6 @@ import os
 # Ray reads these when it is imported, which some module of this folder does: no usage reports; and, where this job
 # starts Ray itself, no listening beyond loopback, and no token file.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-if "RAY_ADDRESS" not in os.environ:
+if os.environ.get("RAY_ADDRESS", "") in ("", "local"):
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import ray
+from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -15,6 +17,8 @@ from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import is_local
 
+ANSWER_SECONDS = 15.0  # for a head to answer; Ray itself tries for two minutes, and then ends the process
+GCS = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 OBJECT_STORE_BYTES = 256 << 20  # only tasks and records pass through it
 
 
@@ -31,17 +35,70 @@ class Slots:
         return 1 if self.device == "cuda" else 0
 
 
-def connect() -> None:
-    """Join the cluster of RAY_ADDRESS, or start Ray here."""
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(logging_level=logging.WARNING)
-    else:
+def connect() -> str:
+    """Join the cluster of RAY_ADDRESS, or start Ray here.
+
+    Returns:
+        Which cluster this is, in a line.
+
+    Raises:
+        InputError: nobody answers at RAY_ADDRESS, or it is no address of a cluster.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    own = address in ("", "local")
+    if own:
         ray.init(
             address="local",
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             logging_level=logging.WARNING,
         )
+    else:
+        _refuse_silence(address)
+        try:
+            ray.init(logging_level=logging.WARNING)
+        except (ConnectionError, ValueError) as error:
+            raise _wrong_address(address, str(error).partition("\n")[0]) from error
+    nodes, resources = _nodes(), _resources()
+    what = "started here" if own else f"joined {ray.get_runtime_context().gcs_address}"
+    cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
+    return f"Ray: {what}, {len(nodes)} node{'s' if len(nodes) > 1 else ''}, {cpus} CPUs, {gpus} GPUs"
+
+
+def _refuse_silence(address: str) -> None:
+    """Ask whether a cluster is at an address.
+
+    Raises:
+        InputError: there is none.
+    """
+    scheme, client, place = address.rpartition("://")
+    if client and scheme != "ray":
+        raise _wrong_address(address, f"{scheme}:// is where `ray job submit` sends jobs to")
+    try:
+        place = place if client else canonicalize_bootstrap_address_or_die(address)
+    except (ConnectionError, ValueError) as error:
+        raise _wrong_address(address, str(error).partition("\n")[0]) from error
+    if os.environ.get("RAY_USE_TLS", "0") in ("1", "true"):  # whose certificates only Ray knows how to read
+        return
+    with grpc.insecure_channel(place) as channel:
+        try:
+            if client:
+                grpc.channel_ready_future(channel).result(ANSWER_SECONDS)
+            else:
+                channel.unary_unary(GCS)(b"", timeout=ANSWER_SECONDS, wait_for_ready=True)
+        except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+            code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.DEADLINE_EXCEEDED
+            if code is grpc.StatusCode.UNIMPLEMENTED:
+                raise _wrong_address(address, "something else than a head answers there") from error
+            if code is not grpc.StatusCode.UNAUTHENTICATED:  # which a head says
+                raise _wrong_address(address, f"no head answers at {place}") from error
+
+
+def _wrong_address(address: str, why: str) -> InputError:
+    return InputError(
+        f"RAY_ADDRESS {address}: {why}; give the host and port of a running head, as `ray start --head` prints it "
+        "(HOST:6379), `auto` on one of its nodes, or unset RAY_ADDRESS to start Ray here"
+    )
 
 
 def lay_out_slots(*, device: str, encoders: int, cpus_per_gpu: int) -> Slots:

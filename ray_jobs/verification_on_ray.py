@@ -6,6 +6,7 @@ Workers import this module: it loads no more than what they need.
 from collections.abc import Callable, Iterator
 
 import ray
+from tqdm import tqdm
 
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
@@ -32,7 +33,7 @@ def verify_units(
 
     groups = [units[at : at + UNITS_A_TASK] for at in range(0, len(units), UNITS_A_TASK)]
     problems: list[Problem] = []
-    connect()
+    tqdm.write(connect())
     stop_on_sigterm()
     try:
         verify = ray.remote(_verify_group)
