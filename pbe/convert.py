@@ -12,6 +12,7 @@ from typing import Literal
 
 import tyro
 
+from pbe.weights.averages import Choice, check_choice
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, refuse_no_conditioner
 from pbe.weights.own_note import is_own, read_note
@@ -39,6 +40,9 @@ class ConvertConfig:
     out."""
     clip: str = ""
     """A CLIP vision tower to use instead of the model's, likewise."""
+    weights: Choice = "auto"
+    """Where the raw weights and their moving average lie side by side: `raw` or `ema`. `auto`: those under the plain
+    names, which are the raw ones in a checkpoint and beside a folder unet_ema."""
     dtype: Literal["keep", "fp32", "fp16", "bf16"] = "keep"
     """Precision to write. `keep`: each tensor's own."""
 
@@ -95,6 +99,7 @@ def check_paths(config: ConvertConfig) -> None:
         raise InputError(f"{flag}: is the model itself, or one lies in the other; give another folder")
     read_note(model)
     refuse_no_conditioner(config.model, model)
+    check_choice(config.model, model, config.weights)
 
 
 if __name__ == "__main__":

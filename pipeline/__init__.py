@@ -8,6 +8,7 @@ Files in the order of the flow:
     planning/      BOXES -> units of photos
     photos/        image id -> bytes -> upright RGB, or the reason why not
     draws/         photo and box -> source, mask, exemplar
+    tensors/       files and folders of weights -> tensors
     encoders/      sources -> latents, exemplars -> vectors
     units/         a unit of photos -> its shards, one a draw
     shards/        a dataset on disk: samples, records, recipe, manifest

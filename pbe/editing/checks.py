@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pbe.editing.config import EditConfig, refuse_resolution
+from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, read_json, refuse_no_conditioner
 from pbe.weights.own_note import read_note
@@ -37,6 +38,7 @@ def check_model(config: EditConfig) -> int:
         return _factor(vae)
     read_note(folder)
     refuse_no_conditioner(config.model, folder)
+    check_choice(config.model, folder, config.weights)
     for part, flag, given in (("vae", "--vae", config.vae), ("image_encoder", "--clip", config.clip)):
         if not given and not (folder / part / "config.json").is_file():
             raise InputError(f"--model {config.model}: holds no {part} to edit with; name one with {flag}")

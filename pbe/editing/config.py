@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal
 
+from pbe.weights.averages import Choice
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
 
@@ -58,6 +59,9 @@ class EditConfig:
     """A VAE in place of the model's: a folder, hub id or .ckpt."""
     clip: str = ""
     """A CLIP vision tower in place of the model's."""
+    weights: Choice = "auto"
+    """Where the raw weights and their moving average lie side by side: `raw` or `ema`. `auto`: those under the plain
+    names, which are the raw ones in a checkpoint and beside a folder unet_ema."""
     device: str = ""
     """cpu, cuda, cuda:1 ... Empty: cuda where there is one."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"

@@ -28,6 +28,7 @@ from pbe.model.sampler import (
     make_scheduler,
     sample,
 )
+from pbe.weights.averages import Choice
 from pbe.weights.parts import Parts, load_parts
 from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
@@ -98,6 +99,7 @@ def load_editor(
     *,
     vae: str = "",
     clip: str = "",
+    weights: Choice = "auto",
     resolution: int = 0,
     device: str | torch.device = "cpu",
     dtype: str = "float32",
@@ -106,13 +108,14 @@ def load_editor(
 
     Args:
         model: see `pbe.weights.parts.load_parts`, as are `vae` and `clip`.
+        weights: `raw` or `ema`, where both lie side by side.
         resolution: px along a side of the model's picture; 0: the one it was made for.
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
         InputError: something is missing, does not fit together, or is not a model that edits by example.
     """
-    parts = load_parts(model, vae=vae, clip=clip, device=device, dtype=dtype)
+    parts = load_parts(model, vae=vae, clip=clip, choice=weights, device=device, dtype=dtype)
     for part, flag in ((parts.vae, "--vae"), (parts.tower, "--clip")):
         if part is None:
             raise InputError(f"{model}: editing needs its encoders; name them with {flag}")

@@ -212,8 +212,16 @@ def _load(config: EditConfig) -> Editor:
     print(f"loading {config.model}", flush=True)
     dtype = config.dtype if config.dtype != "auto" else "float16" if kind == "cuda" else "float32"
     editor = load_editor(
-        config.model, vae=config.vae, clip=config.clip, resolution=config.resolution, device=device, dtype=dtype
+        config.model,
+        vae=config.vae,
+        clip=config.clip,
+        weights=config.weights,
+        resolution=config.resolution,
+        device=device,
+        dtype=dtype,
     )
+    if editor.parts.taken:
+        print(editor.parts.taken, flush=True)
     print(f"model: {editor.parts.source} ({_weights(editor)}), {editor.resolution} px, {dtype} on {device}", flush=True)
     return editor
 
@@ -241,9 +249,10 @@ def _digest(editor: Editor) -> str:
 
 
 def _weights(editor: Editor) -> str:
-    note = editor.parts.note
-    step = note.get("step")
-    return "weights as published" if step is None else f"{note['weights']} weights of step {step}"
+    parts = editor.parts
+    step = parts.note.get("step")
+    kind = "weights as published" if parts.weights == "unknown" else f"{parts.weights} weights"
+    return kind if step is None else f"{kind} of step {step}"
 
 
 def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any]":

@@ -22,9 +22,9 @@ from pbe.training.engine import Engine
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import Ranks
 from pbe.training.run_folder import CHECKPOINTS, STATE, STEP, list_checkpoints
-from pbe.weights.tensor_files import disk_errors, write_tensors
 from pipeline.errors import InputError
 from pipeline.storage.whole_files import sha256_of, sync_file, sync_folder, write_aside
+from pipeline.tensors.reading import disk_errors, write_tensors
 from schemas.shards import json_bytes
 
 LATEST, HASHES = "latest", "hashes.json"

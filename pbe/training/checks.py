@@ -19,6 +19,7 @@ from pbe.training.run_folder import (
     refuse_busy,
     refuse_changes,
 )
+from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
 from pipeline.encoders.facts import read_clip_facts, read_vae_facts
 from pipeline.encoders.names import NONE
@@ -34,7 +35,9 @@ def check_training(config: TrainConfig) -> None:
         InputError: naming the flag, the value and what to give.
     """
     if config.init_from:
-        find_configs("--init-from", config.init_from)
+        folder = find_configs("--init-from", config.init_from)
+        if folder:
+            check_choice(config.init_from, folder, config.weights)
     count_micro_batches(config, world=int(os.environ.get("WORLD_SIZE", "1")))
     draws = draws_begun_with(Path(config.out))
     dataset = open_dataset(config.data, split="train", draws=draws, anonymous=config.anonymous)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from pbe.feed.config import FeedConfig
+from pbe.weights.averages import Choice
 from pipeline.encoders.names import NONE, UNTRAINED
 from pipeline.errors import InputError
 
@@ -42,6 +43,9 @@ class TrainConfig:
     init_from: str = ""
     """Weights to start from: Stable Diffusion v1 or a Paint by Example model (folder, hub id or .ckpt), with a fresh
     optimiser. Empty: at random."""
+    weights: Choice = "auto"
+    """Where --init-from has raw weights and their moving average side by side: `raw` or `ema`. `auto`: those under the
+    plain names, which are the raw ones in a checkpoint and beside a folder unet_ema."""
     exemplar: Literal["cached", "live"] = "cached"
     """`cached`: the vectors in the shards. `live`: the pictures in the shards, newly augmented, through CLIP."""
     prior: bool = True

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from pbe.training.engine import Engine
 from pbe.training.ranks import Ranks
-from pbe.weights.tensor_files import write_tensors
+from pipeline.tensors.reading import write_tensors
 
 _CHUNK = 1 << 24  # numbers exchanged at a time
 

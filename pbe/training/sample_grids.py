@@ -16,13 +16,13 @@ from pbe.feed.dataset import Dataset
 from pbe.feed.fixed_batches import fixed_batches, fixed_feed
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.sampler import Conditions, initial_noise, make_scheduler, sample
-from pbe.weights.tensor_names import Tensors
 from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
 from pipeline.encoders.latents import decode
 from pipeline.pictures.outlines import outline_mask
 from pipeline.pictures.tiles import draw_tiles
 from pipeline.shards.samples import read_index, read_sample
+from pipeline.tensors.names import Tensors
 
 GUIDANCE = (1.0, 3.0, 5.0, 7.0)
 STEPS = 20  # of DPM-Solver++

@@ -92,7 +92,7 @@ def build(config: TrainConfig, feed: Feed, frozen: FrozenEncoders, ranks: Ranks)
     weights = None
     if config.init_from:
         ranks.say(f"reading {config.init_from}")
-        weights = read_weights(config.init_from)
+        weights = read_weights(config.init_from, choice=config.weights)
     dataset = feed.dataset
     size = model_config(
         UNET_SIZES[config.model],
@@ -106,7 +106,7 @@ def build(config: TrainConfig, feed: Feed, frozen: FrozenEncoders, ranks: Ranks)
     if weights is None:
         return PaintByExample(size)
     model = model_to_start(weights, size)
-    for line in initialise(model, weights):
+    for line in [*filter(None, [weights.taken]), *initialise(model, weights)]:
         ranks.say(line)
     return model
 

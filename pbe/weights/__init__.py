@@ -1,17 +1,14 @@
 """Weights: published and own weights <-> modules, folders and checkpoints.
 
-Files in the order of the flow; the first three import no torch:
+Files in the order of the flow; the first four import no torch:
 
     model_files     a model's name -> its folder or file, and what its configs say
     own_note        pbe.json, what our own model folders say about themselves
-    hub             a hub id -> a local folder of weights, or of configs alone
-    pickles         a .ckpt, .bin or .pt -> its tensors, with nothing in it executed
-    tensor_files    a file, or the folder of one part <-> tensors
-    tensor_names    tensors as any version of the libraries saved them -> the names used here
+    averages        raw weights, and their moving average beside them -> those that --weights chooses
+    hub             a model's name -> the folder of its configs
     ldm_names       names in the original code <-> names in diffusers
     ldm_checkpoint  tensors of the original code <-> tensors of diffusers; a model -> a .ckpt
     reading         a folder, file or hub id -> the tensors and configs of all parts
-    differences     a module and tensors -> what does not fit
     building        tensors and configs -> modules
     named_encoders  --vae and --clip -> modules
     misfits         parts of a model -> why they do not fit each other or a layout

@@ -3,8 +3,6 @@
 A module is first sketched without storage, so that tensors that do not fit are refused before memory is taken.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +11,13 @@ import torch
 from pbe.model.conditioner import ConditionerConfig
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.unet import UNET_SIZES, input_channels, unet_config
-from pbe.weights.differences import adopt, load_exactly, refuse_differences
 from pbe.weights.model_files import FORMS
 from pbe.weights.reading import Weights
-from pipeline.encoders.clip import tower_prefix
-from pipeline.encoders.facts import VAE_CLASSES
-from pipeline.encoders.libraries import diffusers, transformers
+from pipeline.encoders.building import build_vae as build_autoencoder
+from pipeline.encoders.building import described, fit_tower, refuse_deep
+from pipeline.encoders.libraries import transformers
 from pipeline.errors import InputError
+from pipeline.tensors.fitting import adopt, load_exactly
 
 VIT_L_14 = {
     "hidden_size": 1024,
@@ -39,7 +37,6 @@ SD_V1_VAE = {
     "sample_size": 512,
 }
 _CLIP_KEYS = {*VIT_L_14, "hidden_act", "layer_norm_eps", "num_channels", "dtype", "torch_dtype"}
-_LAYERS, _MOST_LAYERS = ("num_hidden_layers", "layers_per_block", "transformer_layers_per_block"), 200
 
 
 def initialise(model: PaintByExample, weights: Weights) -> list[str]:
@@ -74,10 +71,10 @@ def model_to_start(weights: Weights, config: ModelConfig) -> PaintByExample:
     Raises:
         InputError: the weights' config does not describe a UNet.
     """
-    with _described(f"{weights.source}: UNet"):
+    with described(f"{weights.source}: UNet"):
         unet = dict(weights.unet_config or config.unet)
         unet |= {name: config.unet[name] for name in ("sample_size", "in_channels", "out_channels")}
-        _refuse_deep(unet)
+        refuse_deep(unet)
         conditioner = replace(config.conditioner, cross_dim=unet["cross_attention_dim"])
         return PaintByExample(ModelConfig(unet, conditioner, config.bottleneck))
 
@@ -124,8 +121,8 @@ def build_model(weights: Weights) -> PaintByExample:
         InputError: the weights have no conditioner, or do not fit together.
     """
     config = _model_config(weights)
-    with _described(f"{weights.source}: UNet"), torch.device("meta"):
-        _refuse_deep(config.unet)
+    with described(f"{weights.source}: UNet"), torch.device("meta"):
+        refuse_deep(config.unet)
         model = PaintByExample(config)
     adopt(model.unet, weights.unet, f"{weights.source}: UNet")
     adopt(model.conditioner, weights.conditioner, f"{weights.source}: conditioner")
@@ -141,7 +138,7 @@ def _model_config(weights: Weights) -> ModelConfig:
     if "proj_out.weight" not in weights.conditioner:
         raise InputError(f"{weights.source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
     unet = dict(weights.unet_config or unet_config(UNET_SIZES["sd-v1"], latent_channels=4))
-    with _described(f"{weights.source}: conditioner"):
+    with described(f"{weights.source}: conditioner"):
         cross_dim, width = weights.conditioner["proj_out.weight"].shape
     conditioner = ConditionerConfig(width=width, cross_dim=cross_dim, blocks=mapper_blocks_of(weights))
     return ModelConfig(unet, conditioner, bottleneck=weights.note.get("bottleneck", True))
@@ -156,14 +153,11 @@ def build_tower(weights: Weights) -> Any:
     if not weights.tower:
         raise InputError(f"{weights.source}: holds no CLIP vision tower; name one with --clip")
     what = f"{weights.source}: CLIP vision tower"
-    with _described(what):
+    with described(what):
         known = {key: value for key, value in (weights.tower_config or VIT_L_14).items() if key in _CLIP_KEYS}
-        _refuse_deep(known)
+        refuse_deep(known)
         config = transformers.CLIPVisionConfig(**known)
-        with torch.device("meta"):
-            sketch = transformers.CLIPVisionModel(config)
-    state = {f"{tower_prefix(sketch)}{key}": value for key, value in weights.tower.items()}
-    refuse_differences(sketch, state, what)
+    state = fit_tower(weights.tower, config, what)
     tower = transformers.CLIPVisionModel(config)  # a sketch cannot adopt them all: no file holds its buffers
     tower.load_state_dict(state, assign=True)
     return tower.eval().requires_grad_(False)
@@ -177,45 +171,4 @@ def build_vae(weights: Weights) -> Any:
     """
     if not weights.vae:
         raise InputError(f"{weights.source}: holds no VAE tensors; name a VAE with --vae")
-    config = weights.vae_config or SD_V1_VAE
-    name = config.get("_class_name", VAE_CLASSES[0])
-    if name not in VAE_CLASSES:
-        raise InputError(f"{weights.source}: its VAE is {name}; name one of {', '.join(VAE_CLASSES)} with --vae")
-    with _described(f"{weights.source}: VAE"), torch.device("meta"):
-        _refuse_deep(config)
-        numbers = {"scaling_factor": config.get("scaling_factor", 1), "shift_factor": config.get("shift_factor") or 0}
-        for part, number in numbers.items():
-            if not isinstance(number, int | float):
-                raise ValueError(f"{part} {number}")
-        vae = getattr(diffusers, name).from_config(config)
-    adopt(vae, weights.vae, f"{weights.source}: VAE")
-    return vae.eval().requires_grad_(False)
-
-
-@contextmanager
-def _described(what: str) -> Iterator[None]:
-    """Turn whatever a library raises on a config that does not describe a model into a refusal of that config.
-
-    Raises:
-        InputError: naming the part.
-    """
-    try:
-        yield
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"{what}: its config does not describe a model ({reason}); copy it again") from error
-
-
-def _refuse_deep(config: Mapping[str, Any]) -> None:
-    """Refuse more layers than any model has, which would take forever to build.
-
-    Raises:
-        ValueError: naming the number.
-    """
-    for name in _LAYERS:
-        values = config.get(name, 1)
-        for value in values if isinstance(values, list | tuple) else [values]:
-            if type(value) is int and value > _MOST_LAYERS:
-                raise ValueError(f"{name} {value}")
+    return build_autoencoder(weights.vae, weights.vae_config or SD_V1_VAE, f"{weights.source}: VAE")

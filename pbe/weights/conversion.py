@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from pbe.model.paint_by_example import count_parameters
+from pbe.weights.averages import Choice
 from pbe.weights.building import build_model
 from pbe.weights.export import export_model
 from pbe.weights.ldm_checkpoint import write_checkpoint
@@ -18,6 +19,7 @@ from pbe.weights.reading import read_weights
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
 from pipeline.storage.urls import absolute_output
+from pipeline.tensors.fitting import is_finite
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _MB = 1e6
@@ -32,6 +34,7 @@ def convert(
     layout: Layout,
     vae: str,
     clip: str,
+    weights: Choice,
     dtype: Literal["keep", "fp32", "fp16", "bf16"],
     say: Callable[[str], None],
 ) -> None:
@@ -41,6 +44,7 @@ def convert(
         model, vae, clip: see `pbe.weights.parts.load_parts`.
         out: a folder, or a file NAME.ckpt for the original code; a link is followed and stays.
         layout: `auto`: a checkpoint where `out` is one, else diffusers' folder if the parts fit it, else ours.
+        weights: raw or their moving average, where both are there; see `pbe.weights.averages`.
         dtype: `keep`: each tensor's own.
         say: reports what is done, line by line.
 
@@ -50,7 +54,9 @@ def convert(
     place = Path(absolute_output("--out", out)).resolve()
     to_checkpoint = out.endswith(CHECKPOINT)
     say(f"reading {model}")
-    parts = _read(model, vae, clip, needs_encoders=layout == "diffusers" or to_checkpoint)
+    parts = _read(model, vae, clip, weights, needs_encoders=layout == "diffusers" or to_checkpoint)
+    if parts.taken:
+        say(parts.taken)
     _cast(parts, dtype)
     say(f"writing {place}")
     with _room(out):
@@ -60,15 +66,15 @@ def convert(
     say(f"{place}: {written}")
 
 
-def _read(source: str, vae: str, clip: str, *, needs_encoders: bool) -> Parts:
+def _read(source: str, vae: str, clip: str, choice: Choice, *, needs_encoders: bool) -> Parts:
     """Read the parts, each tensor in its own precision; a missing encoder is left out where the layout allows it."""
-    weights = read_weights(source)
+    weights = read_weights(source, choice=choice)
     missing = "" if needs_encoders else NONE
     model = build_model(weights)
     vae_module = choose_vae(weights, vae or ("" if weights.vae else missing))
     tower = choose_tower(weights, clip or ("" if weights.tower else missing))
     refuse_misfits(weights.source, model, vae=vae_module, tower=tower)
-    return Parts(model, vae_module, tower, weights.source, weights.note)
+    return Parts(model, vae_module, tower, weights.source, weights.note, weights.taken)
 
 
 def _named(parts: Parts) -> dict[str, Any]:
@@ -89,7 +95,7 @@ def _cast(parts: Parts, dtype: str) -> None:
     if dtype == "keep":
         return
     for name, part in _named(parts).items():
-        if part is not None and not all(torch.isfinite(value).all() for value in part.to(_DTYPES[dtype]).parameters()):
+        if part is not None and not all(map(is_finite, part.to(_DTYPES[dtype]).state_dict().values())):
             raise InputError(f"--dtype {dtype}: the {name} holds numbers that are not finite in it; give bf16 or keep")
 
 

@@ -15,15 +15,15 @@ import torch
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.model.unet import build_unet
-from pbe.weights.differences import differences
 from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.own_note import FORMAT_VERSION, NOTE_FILE
-from pbe.weights.tensor_files import disk_errors, write_tensors
-from pbe.weights.tensor_names import Tensors, plain_tower, under
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.libraries import diffusers
 from pipeline.errors import InputError
 from pipeline.storage.whole_files import folder_aside
+from pipeline.tensors.fitting import differences
+from pipeline.tensors.names import Tensors, plain_tower, under
+from pipeline.tensors.reading import disk_errors, write_tensors
 
 Layout = Literal["diffusers", "pbe"]
 _BICUBIC = 3  # Pillow's number

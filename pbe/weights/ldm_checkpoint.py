@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from pbe.weights import ldm_names as names
-from pbe.weights.tensor_names import Tensors, plain_tower, under
 from pipeline.storage.whole_files import file_aside
+from pipeline.tensors.names import Tensors, plain_tower, under
 
 _UNET, _VAE = "a UNet of Stable Diffusion v1", "a VAE of Stable Diffusion v1"
 _CONDITIONER = "the conditioner of Paint by Example"

@@ -8,9 +8,9 @@ from pbe.model.conditioner import ConditionerConfig
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.unet import UNET_SIZES, unet_config
 from pbe.weights.building import SD_V1_VAE, VIT_L_14
-from pbe.weights.differences import differences
 from pipeline.encoders.libraries import diffusers, transformers
 from pipeline.errors import InputError
+from pipeline.tensors.fitting import differences
 
 
 def refuse_misfits(source: str, model: PaintByExample, *, vae: Any | None, tower: Any | None) -> None:

@@ -4,25 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.encoders.facts import find_config
-from pipeline.encoders.names import NO_WEIGHTS, NONE, UNTRAINED, WEIGHT_SUFFIXES, refuse_missing
+from pipeline.encoders.facts import find_config, read_config
+from pipeline.encoders.names import NONE, UNTRAINED
 from pipeline.errors import InputError
 
 FORMS = (
     "give a diffusers folder or hub id of Stable Diffusion v1 or Paint by Example, a .ckpt of the original code, "
     "or a folder written by this project"
 )
-STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 PATHS = "give the path of a diffusers folder, of a .ckpt of the original code, or of a folder written by this project"
-PICKLED = tuple(suffix for suffix in WEIGHT_SUFFIXES if suffix != ".safetensors")
-_VARIANTS = ("", ".fp16")  # full precision first
-
-
-def find_weights(folder: Path) -> Path | None:
-    """Find a part's weights: safetensors before pickles, a half-precision variant only where there is no other."""
-    endings = [f"{variant}{suffix}" for variant in _VARIANTS for suffix in (".safetensors", ".bin")]
-    names = [f"{stem}{ending}" for ending in endings for stem in STEMS]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -67,11 +57,7 @@ def encoder_config(flag: str, name: str, part: str) -> dict[str, Any] | None:
     """
     if name in ("", NONE, UNTRAINED) or Path(name).is_file():
         return None
-    refuse_missing(f"{flag} {name}", name, NO_WEIGHTS)
-    if not Path(name).is_dir():
-        return read_json(find_config(flag, name, part))
-    places = [Path(name) / "config.json", Path(name) / part / "config.json"]
-    return next((read_json(place) for place in places if place.is_file()), None)
+    return read_config(flag, name, find_config(flag, name, part))
 
 
 def model_folder(folder: Path) -> Path:

@@ -1,22 +1,17 @@
 """Named encoders: --vae and --clip -> a VAE or CLIP vision tower; without a name, the one in a model's weights.
 
-Editing and conversion take any file that holds an encoder, in its own precision. For datasets, `pipeline.encoders`
-loads the same names through diffusers and transformers, since fingerprints hash what these make of the files.
+Folders and hub ids are read as for datasets, but stay in their own precision; a checkpoint is read here alone.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pbe.weights.building import build_tower, build_vae
-from pbe.weights.hub import fetch
-from pbe.weights.model_files import find_weights, read_json
 from pbe.weights.reading import Weights, read_weights
-from pbe.weights.tensor_files import read_part
-from pbe.weights.tensor_names import Tensors, modern_vae, plain_tower, under
-from pipeline.encoders.names import NONE, UNTRAINED, locate
+from pipeline.encoders.names import NONE, UNTRAINED
+from pipeline.encoders.reading import read_tower, read_vae
 from pipeline.encoders.untrained import untrained_clip, untrained_vae
-from pipeline.errors import InputError
+from pipeline.tensors.names import plain_tower
 
 
 def choose_vae(weights: Weights, name: str) -> Any | None:
@@ -47,8 +42,8 @@ def _read_vae(name: str) -> Weights:
         return Weights(name, vae=vae.state_dict(), vae_config=dict(vae.config))
     if Path(name).is_file():
         return Weights(name, vae=read_weights(name).vae)
-    tensors, config = _read_encoder("--vae", name, part="vae")
-    return Weights(name, vae=modern_vae(tensors), vae_config=config)
+    read = read_vae(name)
+    return Weights(name, vae=read.tensors, vae_config=read.config)
 
 
 def _read_tower(name: str) -> Weights:
@@ -57,25 +52,5 @@ def _read_tower(name: str) -> Weights:
         return Weights(name, tower=plain_tower(tower.state_dict()), tower_config=tower.config.to_dict())
     if Path(name).is_file():
         return Weights(name, tower=read_weights(name).tower)
-    tensors, config = _read_encoder("--clip", name, part="image_encoder")
-    inner = under(tensors, "model.") or tensors  # Paint by Example's encoder holds the tower beside the mapper
-    return Weights(name, tower=plain_tower(inner), tower_config=config.get("vision_config", config))
-
-
-def _read_encoder(flag: str, name: str, *, part: str) -> tuple[Tensors, Mapping[str, Any]]:
-    folder = _fetch(flag, name, part)
-    if not (folder / "config.json").exists() or find_weights(folder) is None:
-        raise InputError(f"{flag} {name}: {folder} lacks config.json or weights; {_hint(part)}")
-    return read_part(folder), read_json(folder / "config.json")
-
-
-def _fetch(flag: str, name: str, part: str) -> Path:
-    """Return the local folder of the encoder, from the hub where the name is an id."""
-    root, subfolder = locate(flag, name, part)
-    if Path(root).is_dir():
-        return Path(root) / subfolder
-    return fetch(root, parts=[subfolder], hint=f"for {flag}, {_hint(part)}") / subfolder
-
-
-def _hint(part: str) -> str:
-    return f"give a folder or hub id (`id:subfolder`) of the model, such as a pipeline's {part}/, or `untrained`"
+    read = read_tower(name)
+    return Weights(name, tower=read.tensors, tower_config=read.config.get("vision_config", read.config))

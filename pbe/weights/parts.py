@@ -7,10 +7,12 @@ from typing import Any
 import torch
 
 from pbe.model.paint_by_example import PaintByExample
+from pbe.weights.averages import Choice
 from pbe.weights.building import build_model
 from pbe.weights.misfits import refuse_misfits
 from pbe.weights.named_encoders import choose_tower, choose_vae
 from pbe.weights.reading import read_weights
+from pipeline.tensors.fitting import refuse_not_finite
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class Parts:
     source: str
     """The folder, file or hub id that was read."""
     note: Mapping[str, Any]
-    """What `pbe.weights.export` recorded (pbe.json); empty: others wrote these weights."""
+    """What `pbe.weights.export` recorded (pbe.json), and `weights` where others say; empty: nobody does."""
+    taken: str = ""
+    """For the log: which of the weights that lie side by side these are."""
 
     @property
     def weights(self) -> str:
@@ -35,7 +39,13 @@ class Parts:
 
 
 def load_parts(
-    source: str, *, vae: str = "", clip: str = "", device: str | torch.device = "cpu", dtype: str = "float32"
+    source: str,
+    *,
+    vae: str = "",
+    clip: str = "",
+    choice: Choice = "auto",
+    device: str | torch.device = "cpu",
+    dtype: str = "float32",
 ) -> Parts:
     """Load a complete model, frozen.
 
@@ -44,16 +54,18 @@ def load_parts(
             original code, or a hub id.
         vae: a VAE in place of the source's: folder, hub id (`id:subfolder`), .ckpt, `untrained`; `none`: leave it out.
         clip: a CLIP vision tower, likewise.
+        choice: raw weights or their moving average, where both are there; see `pbe.weights.averages`.
         dtype: torch's name of the precision of all parts.
 
     Raises:
         InputError: something is missing, does not fit, or cannot be read safely; names the flag that fixes it.
     """
-    weights = read_weights(source)
+    weights = read_weights(source, choice=choice)
     model = build_model(weights)
     vae_module, tower = choose_vae(weights, vae), choose_tower(weights, clip)
     refuse_misfits(weights.source, model, vae=vae_module, tower=tower)
-    for part in (model, vae_module, tower):
+    for name, part in (("UNet and conditioner", model), ("VAE", vae_module), ("CLIP vision tower", tower)):
         if part is not None:
             part.requires_grad_(False).to(device=device, dtype=getattr(torch, dtype))
-    return Parts(model, vae_module, tower, weights.source, weights.note)
+            refuse_not_finite(part.state_dict(), f"{weights.source}: {name} in {dtype}")
+    return Parts(model, vae_module, tower, weights.source, weights.note, weights.taken)

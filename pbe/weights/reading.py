@@ -13,14 +13,26 @@ from typing import Any
 import torch
 
 from pbe.model.schedule import NOISE_SCHEDULE
-from pbe.weights.hub import fetch
+from pbe.weights.averages import (
+    AVERAGE_FOLDER,
+    AVERAGE_PREFIX,
+    RAW_VARIANTS,
+    Choice,
+    average_names,
+    choose_unet,
+    describe_choice,
+    refuse_absent,
+)
 from pbe.weights.ldm_checkpoint import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
-from pbe.weights.model_files import FORMS, PATHS, find_weights, is_paint_by_example, model_folder, read_json
+from pbe.weights.ldm_names import CONDITIONER_PREFIXES, UNET_PREFIX
+from pbe.weights.model_files import FORMS, PATHS, is_paint_by_example, model_folder, read_json
 from pbe.weights.own_note import NOTE_FILE, read_note
-from pbe.weights.tensor_files import read_part, read_tensors
-from pbe.weights.tensor_names import Tensors, modern_vae, plain_tower, under
 from pipeline.encoders.names import refuse_missing
 from pipeline.errors import InputError
+from pipeline.tensors.hub import fetch
+from pipeline.tensors.names import Tensors, modern_vae, plain_tower, under
+from pipeline.tensors.reading import read_part, read_tensors
+from pipeline.tensors.weight_files import FOLDER_SUFFIXES, find_weights, weight_patterns
 
 _PARTS = ("unet", "conditioner", "image_encoder", "vae")
 _SCHEDULE = {"prediction_type": "epsilon", **NOISE_SCHEDULE}
@@ -46,56 +58,95 @@ class Weights:
     vae_config: Mapping[str, Any] | None = None
     """diffusers' config; None: Stable Diffusion v1's."""
     note: Mapping[str, Any] = field(default_factory=dict)
-    """What `pbe.weights.export` recorded, such as `weights`: raw or ema."""
+    """What `pbe.weights.export` recorded, and `weights`: raw or ema, where that is known."""
+    taken: str = ""
+    """For the log: which of the weights that lie side by side these are; empty: there are no others."""
 
 
-def read_weights(source: str) -> Weights:
+def read_weights(source: str, *, choice: Choice = "auto") -> Weights:
     """Read weights of any known layout.
 
     Args:
         source: a folder, a file or a hub id; the folder of a training means its `model/`.
+        choice: raw weights or their moving average, where both are there; `auto`: those under the plain names.
 
     Raises:
-        InputError: it does not exist, its layout is unknown, or it cannot be read safely.
+        InputError: it does not exist, its layout is unknown, it cannot be read safely, or lacks what was chosen.
     """
     refuse_missing(source, source, PATHS)
     path = Path(source)
     if path.is_dir():
-        return _read_folder(model_folder(path), str(model_folder(path)))
+        return _read_folder(model_folder(path), str(model_folder(path)), choice)
     if path.is_file():
-        return _read_file(path)
-    return _read_folder(fetch(source, parts=_PARTS, extra=["model_index.json", NOTE_FILE]), source)
+        return _read_file(path, choice)
+    parts, extra = [*_PARTS], ["model_index.json", "scheduler/scheduler_config.json", NOTE_FILE]
+    if choice == "ema":
+        parts.append(AVERAGE_FOLDER)
+    if choice != "auto":
+        named = (name for kind in RAW_VARIANTS for suffix in FOLDER_SUFFIXES for name in weight_patterns(kind, suffix))
+        extra += [f"unet/{name}" for name in named]
+    return _read_folder(fetch(source, parts=parts, extra=extra, what=source, hint=FORMS), source, choice)
 
 
-def _read_file(path: Path) -> Weights:
+def _read_file(path: Path, choice: Choice) -> Weights:
     state = read_tensors(path)
     if not is_ldm(state):
-        raise InputError(f"{path}: no tensor is named model.diffusion_model.*; {FORMS}")
+        raise InputError(f"{path}: no tensor is named {UNET_PREFIX}*; {FORMS}")
+    averages = average_names(state)
+    if choice == "ema" and not averages:
+        raise refuse_absent(choice, str(path), f"no tensor is named {AVERAGE_PREFIX}*")
+    if choice == "ema":
+        state |= {name: state[average] for name, average in averages.items()}
+    kind = "" if not averages else "ema" if choice == "ema" else "raw"
+    taken = describe_choice(kind, raw=_not_averaged(state, averages)) if kind else ""
     try:
         conditioner = conditioner_from_ldm(state)
-        tower = tower_from_ldm(state) if conditioner else {}
-        return Weights(str(path), unet_from_ldm(state), conditioner, tower, vae_from_ldm(state))
+        return Weights(
+            source=str(path),
+            unet=unet_from_ldm(state),
+            conditioner=conditioner,
+            tower=tower_from_ldm(state) if conditioner else {},
+            vae=vae_from_ldm(state),
+            note={"weights": kind} if kind else {},
+            taken=taken,
+        )
     except ValueError as error:
         raise InputError(f"{path}: {error}; {FORMS}") from error
 
 
-def _read_folder(folder: Path, source: str) -> Weights:
+def _not_averaged(state: Tensors, averages: Mapping[str, str]) -> list[str]:
+    """Describe which parts of a checkpoint have no average, or not as a whole."""
+    described = []
+    for part, prefixes in (("its UNet", (UNET_PREFIX,)), ("its conditioner", CONDITIONER_PREFIXES)):
+        own = [name for name in state if name.startswith(prefixes)]
+        bare = [name for name in own if name not in averages]
+        if bare:
+            described.append(part if len(bare) == len(own) else f"{bare[0]} ({len(bare)} of {len(own)} of {part})")
+    return described
+
+
+def _read_folder(folder: Path, source: str, choice: Choice) -> Weights:
     if not (folder / "unet").is_dir():
         raise InputError(f"{source}: has no unet folder; {FORMS}")
     encoder, encoder_config = _read_encoder(folder)
     vae = folder / "vae"
     has_vae = find_weights(vae) is not None
     _refuse_foreign_schedule(folder)
+    note = read_note(folder)
+    chosen = choose_unet(folder, note, choice, what=source)
+    conditioner = {key: value for key, value in encoder.items() if not key.startswith("model.")}
+    raw = ["its conditioner"] if conditioner else []
     return Weights(
         source=source,
-        unet=read_part(folder / "unet"),
-        conditioner={key: value for key, value in encoder.items() if not key.startswith("model.")},
+        unet=read_tensors(chosen.weights) if chosen.weights else read_part(folder / "unet"),
+        conditioner=conditioner,
         tower=plain_tower(under(encoder, "model.")),
         vae=modern_vae(read_part(vae)) if has_vae else {},
         unet_config=read_json(folder / "unet" / "config.json"),
         tower_config=encoder_config,
         vae_config=read_json(vae / "config.json") if has_vae else None,
-        note=read_note(folder),
+        note={**note, "weights": chosen.kind} if chosen.kind else note,
+        taken=describe_choice(chosen.kind, raw=raw) if chosen.beside else "",
     )
 
 

@@ -10,6 +10,8 @@ Files in the order of the flow; the first three import no torch:
     untrained     small encoders that have learned nothing
     pixels        uint8 pictures -> the tensors that encoders take
     latents       images <-> scaled latents
+    reading       what --vae and --clip name -> the tensors and config of an encoder
+    building      tensors and configs of encoders -> modules
     vae           sources -> latents
     clip          exemplars -> vectors
     loading       both encoders of a dataset, on a device

@@ -7,17 +7,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.encoders.building import described, fit_tower
 from pipeline.encoders.facts import CLIP_TYPES
-from pipeline.encoders.fingerprints import LOADING_ERRORS, fingerprint_of, refuse_gaps
+from pipeline.encoders.fingerprints import fingerprint_of
 from pipeline.encoders.libraries import transformers
-from pipeline.encoders.names import UNTRAINED, locate, unloadable
+from pipeline.encoders.names import UNTRAINED
 from pipeline.encoders.pixels import fit_to_encoder, unit_pixels
+from pipeline.encoders.reading import read_tower
 from pipeline.encoders.untrained import untrained_clip
 from pipeline.errors import InputError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_PBE_ENCODER = "PaintByExampleImageEncoder"
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,7 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
     Raises:
         InputError: it cannot be loaded, or is not a CLIP.
     """
-    if name == UNTRAINED:
-        model = untrained_clip()
-    else:
-        root, subfolder = locate("--clip", name, "image_encoder")
-        try:
-            config = transformers.AutoConfig.from_pretrained(root, subfolder=subfolder)
-            if config.model_type not in CLIP_TYPES:
-                raise InputError(f"--clip {name}: model type {config.model_type}; give a CLIP model")
-            inside = {"key_mapping": _tower_names(config)} if _PBE_ENCODER in (config.architectures or ()) else {}
-            model, loaded = transformers.CLIPVisionModel.from_pretrained(
-                root, subfolder=subfolder, **inside, use_safetensors=True, output_loading_info=True
-            )
-            refuse_gaps(f"--clip {name}", loaded["missing_keys"])
-        except LOADING_ERRORS as error:
-            raise unloadable("--clip", name, error) from error
+    model = untrained_clip() if name == UNTRAINED else _load_tower(name)
     volatile = ("transformers_version", "architectures", "dtype", "torch_dtype")
     facts = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in volatile}
     fingerprint = fingerprint_of("CLIPVisionModel", facts, model, dtype)
@@ -74,14 +61,12 @@ def clip_normalise(images: torch.Tensor) -> torch.Tensor:
     return (images - mean) / std
 
 
-def tower_prefix(tower: Any) -> str:
-    """Return what the installed transformers puts before the names of a tower's tensors: in version 4 a prefix."""
-    prefix = "vision_model."
-    return prefix if any(name.startswith(prefix) for name in tower.state_dict()) else ""
-
-
-def _tower_names(config: Any) -> dict[str, str]:
-    """Map the names in a Paint by Example image encoder, `model.*`, to those that this transformers gives a tower."""
-    with torch.device("meta"):
-        sketch = transformers.CLIPVisionModel(config)
-    return {r"^model\.(vision_model\.)?": tower_prefix(sketch)}
+def _load_tower(name: str) -> Any:
+    """Load a tower in the precision that transformers gives it."""
+    weights, what = read_tower(name), f"--clip {name}"
+    if weights.config.get("model_type") not in CLIP_TYPES:
+        raise InputError(f"{what}: model type {weights.config.get('model_type')}; give a CLIP model")
+    with described(what):
+        config = transformers.CLIPVisionConfig.from_pretrained(weights.folder)
+    state = fit_tower(weights.tensors, config, what)
+    return transformers.CLIPVisionModel.from_pretrained(None, config=config, state_dict=state)

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate, unloadable
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import InputError
+from pipeline.tensors.weight_files import FOLDER_SUFFIXES, find_weights
 
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 CLIP_TYPES = ("clip", "clip_vision_model")
@@ -81,7 +82,7 @@ def read_vae_facts(name: str, *, flag: str = "--vae") -> VaeFacts:
     """
     if name == UNTRAINED:
         return VaeFacts(UNTRAINED_FACTOR, UNTRAINED_CHANNELS)
-    config = _read_config(flag, name, "vae")
+    config = read_config(flag, name, find_config(flag, name, "vae"))
     class_name = config.get("_class_name")
     if class_name not in VAE_CLASSES:
         raise InputError(f"{flag} {name}: class {class_name}; give one of {', '.join(VAE_CLASSES)}")
@@ -110,7 +111,7 @@ def read_clip_facts(name: str, *, flag: str = "--clip") -> ClipFacts:
     """
     if name == UNTRAINED:
         return ClipFacts(UNTRAINED_DIMENSION)
-    config = _read_config(flag, name, "image_encoder")
+    config = read_config(flag, name, find_config(flag, name, "image_encoder"))
     if config.get("model_type") not in CLIP_TYPES:
         raise InputError(f"{flag} {name}: model type {config.get('model_type')}; give a CLIP model")
     vision = config.get("vision_config", {}) if config["model_type"] == "clip" else config
@@ -145,8 +146,8 @@ def find_config(flag: str, name: str, part: str) -> Path:
     root, subfolder = locate(flag, name, part)
     if Path(name).exists():
         config = Path(root) / subfolder / "config.json"
-        if not config.is_file() or not any(config.parent.glob("*.safetensors")):
-            missing = "*.safetensors" if config.is_file() else "config.json"
+        if not config.is_file() or find_weights(config.parent) is None:
+            missing = "weights" if config.is_file() else "config.json"
             raise InputError(f"{flag} {name}: no {missing} there; {NO_WEIGHTS}")
         return config.absolute()
     from huggingface_hub import hf_hub_download
@@ -158,14 +159,18 @@ def find_config(flag: str, name: str, part: str) -> Path:
 
 
 def _files_beside(config: Path) -> Iterator[Path]:
-    return (path for path in sorted(config.parent.iterdir()) if path.suffix in (".json", ".safetensors"))
+    return (path for path in sorted(config.parent.iterdir()) if path.suffix in (".json", *FOLDER_SUFFIXES))
 
 
-def _read_config(flag: str, name: str, part: str) -> dict[str, Any]:
-    path = find_config(flag, name, part)
+def read_config(flag: str, name: str, path: Path) -> dict[str, Any]:
+    """Read the config.json of an encoder.
+
+    Raises:
+        InputError: it is damaged.
+    """
     try:
         config = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{flag} {name}: {path.name} cannot be read ({error}); {NO_WEIGHTS}") from error
     if not isinstance(config, dict):
         raise InputError(f"{flag} {name}: {path.name} is not a model's config; {NO_WEIGHTS}")

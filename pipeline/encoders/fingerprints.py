@@ -2,17 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import safetensors
 import torch
 
-from pipeline.encoders.names import NO_WEIGHTS
-from pipeline.errors import InputError
-
 CPU_THREADS = 1  # another number gives other last bits
-LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError)
 
 
 def make_deterministic() -> None:
@@ -20,17 +15,6 @@ def make_deterministic() -> None:
     torch.set_num_threads(CPU_THREADS)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-
-
-def refuse_gaps(what: str, missing: Iterable[str]) -> None:
-    """Refuse weights that leave parts of the model at random.
-
-    Raises:
-        InputError: naming some of the missing tensors.
-    """
-    gaps = sorted(missing)
-    if gaps:
-        raise InputError(f"{what}: its weights lack {len(gaps)} tensors ({', '.join(gaps[:3])} ...); {NO_WEIGHTS}")
 
 
 def fingerprint_of(class_name: str, config: Mapping[str, Any], model: torch.nn.Module, dtype: str) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import InputError
+from pipeline.tensors.weight_files import WEIGHT_SUFFIXES
 
 UNTRAINED = "untrained"
 NONE = "none"
-NO_WEIGHTS = "give a folder that holds the model (config.json and .safetensors weights), or `untrained`"
-WEIGHT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+NO_WEIGHTS = "give a folder that holds the model (config.json beside .safetensors or .bin weights), or `untrained`"
 _HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
 
 
@@ -58,7 +58,7 @@ def locate(flag: str, name: str, part: str) -> Location:
 
     Args:
         name: not `untrained` or `none`.
-        part: the subfolder at which the folder of a complete pipeline is entered.
+        part: the subfolder at which the folder of a complete pipeline, or of a training that exported one, is entered.
 
     Raises:
         InputError: it is a path, but not that of a folder.
@@ -70,5 +70,5 @@ def locate(flag: str, name: str, part: str) -> Location:
         return Location(repository, subfolder)
     if not folder.is_dir():
         raise InputError(f"{flag} {name}: is not a folder; {NO_WEIGHTS}")
-    inner = not (folder / "config.json").exists() and (folder / part / "config.json").exists()
-    return Location(name, part if inner else "")
+    places = ("", part, f"model/{part}")
+    return Location(name, next((place for place in places if (folder / place / "config.json").exists()), ""))

@@ -20,7 +20,7 @@ from pbe.model.paint_by_example import ModelConfig, PaintByExample, count_parame
 from pbe.model.unet import UNET_SIZES, unet_config
 from pbe.weights.building import SD_V1_VAE, VIT_L_14
 from pbe.weights.parts import load_parts
-from pbe.weights.tensor_names import plain_tower
+from pipeline.tensors.names import plain_tower
 from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 
 pytestmark = pytest.mark.slow

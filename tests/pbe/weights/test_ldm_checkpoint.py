@@ -24,7 +24,7 @@ from pbe.weights.ldm_checkpoint import (
 )
 from pbe.weights.misfits import original_misfits
 from pbe.weights.reading import read_weights
-from pbe.weights.tensor_names import plain_tower
+from pipeline.tensors.names import plain_tower
 from tests.pbe.conftest import LDM_SIZE, assert_same, diffusers_encoder, random_model, tiny_config
 from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
 

@@ -123,8 +123,8 @@ def test_weights_with_gaps_or_damage_are_refused(vae: VaeEncoder, clip: ClipEnco
     weights = next(tmp_path.glob("*.safetensors"))
     tensors = safetensors.torch.load_file(weights)
     safetensors.torch.save_file(dict(list(tensors.items())[:-1]), weights, metadata={"format": "pt"})
-    with pytest.raises(InputError, match="its weights lack 1 tensors"):
+    with pytest.raises(InputError, match=rf"--{flag} .* does not fit this model: 1 missing"):
         load(str(tmp_path), device="cpu", dtype="float32")
     weights.write_bytes(b"damaged")
-    with pytest.raises(InputError, match="cannot be loaded"):
+    with pytest.raises(InputError, match="is not a complete safetensors file"):
         load(str(tmp_path), device="cpu", dtype="float32")

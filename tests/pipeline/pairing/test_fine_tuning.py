@@ -31,7 +31,8 @@ def write_configs(folder: Path, widths: list[int], *, bottleneck: bool = True) -
         (folder / part / "config.json").write_text(json.dumps(config))
         (folder / part / "model.safetensors").touch()
     (folder / "model_index.json").write_text(json.dumps(index))
-    (folder / "pbe.json").write_text(json.dumps({"bottleneck": bottleneck}))
+    note = {"format": 1, "weights": "raw", "step": None, "bottleneck": bottleneck, "encoders": {}}
+    (folder / "pbe.json").write_text(json.dumps(note))
 
 
 @pytest.fixture

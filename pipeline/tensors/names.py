@@ -1,4 +1,4 @@
-"""Tensor names: a state dict, as any version of the libraries saved it -> a part of it, under the names used here."""
+"""Names: a state dict, as any version of the libraries saved it -> a part of it, under the names used here."""
 
 import re
 from collections.abc import Mapping
