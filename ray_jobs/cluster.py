@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import ray
 from ray._private.services import canonicalize_bootstrap_address_or_die
+from ray._private.state import available_resources_per_node
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -120,6 +121,12 @@ def lay_out_slots(*, device: str, encoders: int, cpus_per_gpu: int) -> Slots:
     cpus = min(cpus_per_gpu, biggest)  # an actor that fits no node would wait for ever
     fit = gpus if chosen == "cuda" else int(resources.get("CPU", 1)) // cpus
     return Slots(chosen, min(encoders or fit, fit) or 1, cpus)
+
+
+def has_room(slots: Slots) -> bool:
+    """Whether a node has room for one more actor now."""
+    nodes = available_resources_per_node().values()  # type: ignore[no-untyped-call]
+    return any(node.get("CPU", 0) >= slots.cpus and node.get("GPU", 0) >= slots.gpus for node in nodes)
 
 
 def refuse_hidden_paths(out: Folder, paths: list[str]) -> None:

@@ -22,7 +22,7 @@ from pipeline.jobs.workshop import UnitResult, make_unit
 from pipeline.photos.store import PhotoStore
 from pipeline.planning.tasks import UnitTask
 from pipeline.storage.folder import Folder
-from ray_jobs.cluster import Slots, refuse_dead_cluster
+from ray_jobs.cluster import Slots, has_room, refuse_dead_cluster
 
 if TYPE_CHECKING:
     from pipeline.units.maker import UnitMaker
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 3
 POLL_SECONDS = 1.0
 PATIENCE_POLLS = 15  # polls without any actor, after which the wait is reported
+PROCESS_POLLS = 60  # in which the process of an actor that found room has come up
 
 
 class UnitActor:
@@ -89,17 +90,30 @@ class _Pool:
     def __init__(self, start: Callable[[], Any]) -> None:
         self._start = start
         self._calls: dict[Any, tuple[Any, UnitTask | None]] = {}  # what a call will give -> actor, and its unit
+        self._processes: dict[Any, Any] = {}  # what a call of `load` will give -> what is there once its process is up
 
     @property
     def working(self) -> int:
         """How many units are in flight."""
         return sum(task is not None for _, task in self._calls.values())
 
+    @property
+    def size(self) -> int:
+        """How many actors load or work."""
+        return len(self._calls)
+
+    @property
+    def loading(self) -> bool:
+        """Whether the process of an actor is up that still loads."""
+        return bool(self._processes) and bool(ray.wait(list(self._processes.values()), timeout=0)[0])
+
     def grow(self, count: int) -> None:
         """Start actors up to this number."""
         while len(self._calls) < count:
             actor = self._start()
-            self._calls[actor.load.remote()] = (actor, None)
+            up = actor.__ray_ready__.remote()
+            call = actor.load.remote()
+            self._calls[call], self._processes[call] = (actor, None), up
 
     def work(self, actor: Any, task: UnitTask, recipe_digest: str) -> None:
         """Give an actor a unit."""
@@ -121,6 +135,7 @@ class _Pool:
 
     def _event(self, call: Any) -> _Event:
         actor, task = self._calls.pop(call)
+        self._processes.pop(call, None)
         try:
             given = ray.get(call)
         except RayTaskError as error:
@@ -141,6 +156,7 @@ class RayWorkshop:
         self._pool = _Pool(self._start_actor)
         self._loaded: list[Any] = []  # actors without a unit
         self._failed_loads = self._idle_polls = 0
+        self._found_room = True
 
     @property
     def device(self) -> str:
@@ -152,7 +168,7 @@ class RayWorkshop:
 
     def read_encoders(self) -> EncoderFacts:
         while True:
-            self._pool.grow(1)
+            self._grow(1)
             for event in self._wait():
                 if event.encoders:
                     self._loaded.append(event.actor)
@@ -173,7 +189,7 @@ class RayWorkshop:
         while self._loaded:
             begin_next_unit(self._loaded.pop())
         while waiting or self._pool.working:
-            self._pool.grow(min(self._slots.count, len(waiting) + self._pool.working))
+            self._grow(min(self._slots.count, len(waiting) + self._pool.working))
             events = self._wait()
             check()
             for event in events:
@@ -195,6 +211,12 @@ class RayWorkshop:
         for actor in self._loaded:
             ray.kill(actor)
 
+    def _grow(self, count: int) -> None:
+        """Start actors up to this number, and note whether there was room for one."""
+        if self._pool.size < count:
+            self._found_room = has_room(self._slots)
+            self._pool.grow(count)
+
     def _start_actor(self) -> Any:
         slots = self._slots
         actor = ray.remote(UnitActor).options(num_cpus=slots.cpus, num_gpus=slots.gpus)
@@ -213,8 +235,7 @@ class RayWorkshop:
         self._idle_polls = 0 if events or self._pool.working else self._idle_polls + 1
         if self._idle_polls and self._idle_polls % PATIENCE_POLLS == 0:
             refuse_dead_cluster()
-            slots = self._slots
-            say(f"waiting for the cluster: no room for an encoder of {slots.cpus} CPUs and {slots.gpus} GPUs")
+            say(self._describe_wait())
         for event in events:
             if event.task is None:
                 self._failed_loads = 0 if event.actor else self._failed_loads + 1
@@ -224,6 +245,15 @@ class RayWorkshop:
                 "memory perhaps; see Ray's logs, or give fewer --encoders"
             )
         return events
+
+    def _describe_wait(self) -> str:
+        """Say what an idle pool waits for."""
+        slots = self._slots
+        # What an actor that starts has taken is free no more: there is no room only where there was none before it.
+        rising = self._found_room and self._idle_polls <= PROCESS_POLLS
+        if self._pool.loading or rising or has_room(slots):
+            return "encoders are starting"
+        return f"waiting for the cluster: no room for an encoder of {slots.cpus} CPUs and {slots.gpus} GPUs"
 
 
 def _refuse_other_weights(found: EncoderFacts, expected: EncoderFacts) -> None:

@@ -15,7 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
+import ray
 
+from ray_jobs import units_on_ray
+from ray_jobs.cluster import connect
 from tests.ray_jobs.conftest import Run
 from tests.ray_jobs.head import ROOT, Head
 from tests.ray_jobs.killing import hashes
@@ -43,10 +46,36 @@ def test_the_dataset_is_complete_and_verifies(drive: Run, dataset: Path) -> None
     assert "ok: 6 of 6 shards re-hashed" in done.stdout
 
 
-def test_more_draws_only_add(drive: Run, dataset: Path, tmp_path: Path) -> None:
+class _Others:
+    """What else runs on the cluster."""
+
+
+def test_more_draws_only_add_and_a_job_says_whether_it_waits_for_room_or_for_encoders(
+    drive: Run, head: Head, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units_on_ray, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(units_on_ray, "PATIENCE_POLLS", 2)
     shutil.copytree(dataset, tmp_path / "d")
-    grown = drive("shard_openimages.py", "--out", tmp_path / "d", "--draws", "3", "--encoders", "1")
-    assert "6 unit draws finished, 3 to make" in grown.stdout
+    assert re.fullmatch(rf"Ray: joined .*:{head.address.rpartition(':')[2]}, 1 node, 2 CPUs, 0 GPUs", connect())
+    held = ray.remote(_Others).options(num_cpus=2, name="others", namespace="tests", lifetime="detached").remote()
+    ray.get(held.__ray_ready__.remote())
+    ray.shutdown()
+
+    def end_others() -> None:
+        while not ray.is_initialized():
+            time.sleep(0.05)
+        time.sleep(2)
+        ray.kill(ray.get_actor("others", namespace="tests"))
+
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(end_others)
+        grown = drive("shard_openimages.py", "--out", tmp_path / "d", "--draws", "3", "--encoders", "1")
+        ending.result()
+    assert "6 unit draws finished, 3 to make" in grown.stdout, grown.stdout + grown.stderr
+    waits = [line for line in grown.stdout.splitlines() if line.startswith(("waiting for", "encoders are"))]
+    assert waits[0] == "waiting for the cluster: no room for an encoder of 1 CPUs and 0 GPUs"
+    assert waits[-1] == "encoders are starting" and waits == sorted(waits, reverse=True)
+    assert "Ray: joined " in grown.stdout
     samples = {name: digest for name, digest in hashes(dataset).items() if "/" in name}
     assert samples.items() < hashes(tmp_path / "d").items()
 
