@@ -12,6 +12,7 @@ from dashboards.console import say
 from dashboards.loading import Loaded
 from dashboards.places import write_file
 from pipeline.errors import InputError
+from pipeline.hints import command_line, short_path
 from pipeline.storage.folder import Folder
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9]+")
@@ -73,7 +74,8 @@ def list_tagged(folder: Folder, config: BrowseConfig) -> int:
         raise InputError(f"{folder.url}: nothing in it is tagged; tag samples or boxes in FiftyOne first")
     write_file(config.tagged, to_csv(rows))
     say(f"{len(rows):,} tagged boxes and photos: {config.tagged}")
-    say(f"for a dataset without them: give --deny {config.tagged} to shard_openimages.py, with another --out; of pairs")
+    deny = command_line("--deny", config.tagged)
+    say(f"for a dataset without them: give {deny} to shard_openimages.py, with another --out; of pairs")
     say("of your own, leave these out")
     return 0
 
@@ -119,7 +121,8 @@ def _datasets(folder: Folder) -> list[Any]:
     wanted = [_dataset_name(folder.url) + ending for ending in ENDINGS]
     found = [fo.load_dataset(name) for name in names() if name in wanted]
     if not found:
-        raise InputError(f"{folder.url}: FiftyOne holds nothing of it; look at it first: browse.py {folder.url}")
+        look = command_line("python", "-m", "dashboards.browse", short_path(folder.url))
+        raise InputError(f"{folder.url}: FiftyOne holds nothing of it; look at it first: {look}")
     return found
 
 

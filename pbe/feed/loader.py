@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import fsspec
 import numpy as np
 import safetensors.torch
 import torch
@@ -17,6 +16,7 @@ import webdataset as wds
 
 from pbe.feed.dataset import open_dataset
 from pipeline.draws.raster import raster_mask, reduce_mask
+from pipeline.storage.folder import Folder
 from schemas.samples import ROW_EXT, TENSORS_EXT
 
 
@@ -43,14 +43,13 @@ def webdataset_loader(
     """
     dataset = open_dataset(url, split=split)
     draws = dataset.shards if draw is None else [dataset.shards[draw]]
-    paths = [dataset.folder.path(shard.name) for shards in draws for shard in shards]
-    urls = [str(dataset.folder.fs.unstrip_protocol(path)) for path in paths]
+    names = [shard.name for shards in draws for shard in shards]
     stages = [
-        wds.SimpleShardList(urls),
-        *([wds.shuffle(len(urls), seed=seed)] if shuffle else []),
+        wds.SimpleShardList(names),
+        *([wds.shuffle(len(names), seed=seed)] if shuffle else []),
         wds.split_by_node,
         wds.split_by_worker,
-        _open_shards,
+        partial(_open_shards, dataset.folder),
         wds.tariterators.tar_file_expander,
         wds.tariterators.group_by_keys,
         *([wds.shuffle(shuffle, seed=seed)] if shuffle else []),
@@ -68,10 +67,10 @@ def decode(sample: dict[str, Any], *, resolution: int, factor: int) -> dict[str,
     return {"key": sample["__key__"], "mask": mask, **safetensors.torch.load(sample[TENSORS_EXT])}
 
 
-def _open_shards(urls: Iterable[dict[str, str]]) -> Iterator[dict[str, Any]]:
-    """Open shards at any fsspec URL."""
-    for shard in urls:
-        with fsspec.open(shard["url"], "rb") as stream:
+def _open_shards(folder: Folder, shards: Iterable[dict[str, str]]) -> Iterator[dict[str, Any]]:
+    """Open shards by their names in the dataset."""
+    for shard in shards:
+        with folder.fs.open(folder.path(shard["url"]), "rb") as stream:
             yield {"url": shard["url"], "stream": stream}
 
 

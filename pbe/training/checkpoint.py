@@ -9,9 +9,12 @@ import io
 import json
 import shutil
 import sys
+import tempfile
 from argparse import Namespace
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +109,8 @@ def load_checkpoint(
 ) -> None:
     """Set engine, moving average and generators to a verified checkpoint's; all ranks must take part."""
     folder = universal or found.folder
-    loaded, _ = engine.deepspeed.load_checkpoint(str(folder.parent), tag=folder.name, load_lr_scheduler_states=False)
+    with _plain(folder.parent) as root:
+        loaded, _ = engine.deepspeed.load_checkpoint(str(root), tag=folder.name, load_lr_scheduler_states=False)
     if loaded is None:
         raise InputError(f"{folder}: DeepSpeed finds no checkpoint there; start anew in another --out")
     if universal:
@@ -128,11 +132,11 @@ def make_universal(found: Checkpoint, ranks: Ranks) -> Path:
     if ranks.first:
         shutil.rmtree(target, ignore_errors=True)
         # It prints its arguments and a progress bar for every step.
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), _plain(target.parent) as root:
             convert(
                 Namespace(
-                    input_folder=str(found.folder),
-                    output_folder=str(target),
+                    input_folder=str(root / found.folder.name),
+                    output_folder=str(root / target.name),
                     num_extract_workers=1,
                     num_merge_workers=1,
                     keep_temp_folder=False,
@@ -142,6 +146,18 @@ def make_universal(found: Checkpoint, ranks: Ranks) -> Path:
             )
     ranks.barrier()
     return target
+
+
+@contextmanager
+def _plain(folder: Path) -> Iterator[Path]:
+    """Give a way to a folder whose name is no pattern: DeepSpeed looks for its files by globs."""
+    if not has_magic(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="pbe-") as scratch:
+        link = Path(scratch) / "checkpoints"
+        link.symlink_to(folder.absolute())
+        yield link
 
 
 def _restore_steps(engine: Engine, updates: int) -> None:

@@ -20,7 +20,8 @@ def write_funnel(out: Folder, totals: dict[str, Any]) -> None:
     labels = [f"{stage}: {reason}" for stage, reason, _ in rows]
     colors = [LOST_COLOR if is_loss(stage, reason) else KEPT_COLOR for stage, reason, _ in rows]
     counts = [count for *_, count in rows]
-    bars = axes.barh(labels, [max(count, 0.8) for count in counts], color=colors)
+    bars = axes.barh(range(len(rows)), [max(count, 0.8) for count in counts], color=colors)
+    axes.set_yticks(range(len(rows)), labels, parse_math=False)  # reasons hold what flags gave, $ too
     axes.bar_label(bars, [f"{count:,}" for count in counts], padding=4, fontsize=9)
     axes.invert_yaxis()
     axes.set_xscale("log")

@@ -103,7 +103,7 @@ def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int, find_source: Fi
 
 def _show(axes: "Axes", pixels: Pixels, title: str) -> None:
     axes.imshow(pixels)
-    axes.set_title(title, fontsize=8, pad=3)
+    axes.set_title(title, fontsize=8, pad=3, parse_math=False)
 
 
 def encode_png(figure: "Figure") -> bytes:

@@ -13,6 +13,7 @@ _LABEL: dict[str, Any] = {
     "xycoords": "axes fraction",
     "va": "top",
     "fontsize": 7,
+    "parse_math": False,  # names may hold a $
     "bbox": {"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.8, "linewidth": 0},
 }
 
@@ -43,14 +44,14 @@ def draw_tiles(
         axes.set_axis_off()
         axes.set_anchor("N")
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=9, parse_math=False)
     for line, (pictures, texts) in enumerate(zip(rows, labels, strict=True)):
         for axes, picture, label in zip(grid[line], pictures, texts, strict=True):
             if picture is not None:
                 axes.imshow(picture)
             if label:
                 axes.annotate(label, (0.03, 0.97), **_LABEL)
-    figure.text(0.01, 0.3 * bottom, note, fontsize=8, color="#444444")
+    figure.text(0.01, 0.3 * bottom, note, fontsize=8, color="#444444", parse_math=False)
     canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
