@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from pbe.editing.case_checks import find_faults, refuse_faults
 from pbe.editing.case_table import read_cases, single_case
-from pbe.editing.checks import check_model, refuse_odd_size
+from pbe.editing.checks import check_model
 from pbe.editing.config import EditConfig
 from pbe.editing.inputs import read_case
-from pbe.editing.outputs import find_outputs, refuse_overlaps
+from pbe.editing.outputs import find_outputs, find_overlaps
 from pbe.editing.records import refuse_changes
 from pipeline.command import guard
 
@@ -37,18 +38,14 @@ def _edit(arguments: list[str]) -> int:
     began = time.monotonic()
     config = tyro.cli(EditConfig, args=arguments, prog="python -m pbe.edit")
     outputs = find_outputs(config)
-    cases = read_cases(config) if config.cases else [single_case(config, name=outputs.stem)]
-    refuse_overlaps(outputs, cases)
+    cases, faults = read_cases(config) if config.cases else ([single_case(config, name=outputs.stem)], [])
+    faults += find_overlaps(outputs, cases)
     factor = check_model(config)
-    pictures = {}
-    if config.cases:
-        refuse_changes(outputs, cases, config)
-    else:
-        [case] = cases
-        pictures[case] = read_case(case)
-        height, width = pictures[case].mask.shape
-        if config.compat:
-            refuse_odd_size(width, height, factor=factor)
+    todo = refuse_changes(outputs, cases, config) if config.cases else cases
+    faults += find_faults(todo, compat_factor=factor if config.compat else None)
+    refuse_faults(faults, place=f"--cases {config.cases}" if config.cases else "--source, --mask, --exemplar")
+    pictures = {} if config.cases else {case: read_case(case) for case in cases}
+    outputs.try_writing()
     print("importing torch and diffusers", flush=True)  # which --help and refusals need not wait for
     from pbe.editing.run import edit_cases
 

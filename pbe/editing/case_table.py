@@ -38,11 +38,14 @@ def single_case(config: EditConfig, *, name: str) -> Case:
     )
 
 
-def read_cases(config: EditConfig) -> list[Case]:
+def read_cases(config: EditConfig) -> tuple[list[Case], list[str]]:
     """Read the CSV of cases.
 
+    Returns:
+        The cases, and what is wrong with the other rows, each by its line.
+
     Raises:
-        InputError: it cannot be read, a column is missing or unknown, or a row is incomplete.
+        InputError: it cannot be read, a column is missing or unknown, or there is no row.
     """
     path = config.cases
     if config.source or config.mask or config.box or config.exemplar:
@@ -59,7 +62,13 @@ def read_cases(config: EditConfig) -> list[Case]:
         raise InputError(f"--cases {path}: names a column twice; {known}")
     if not rows:
         raise InputError(f"--cases {path}: has no rows below the header; {known}")
-    return [_case(config, row, f"--cases {path} line {line}") for line, row in rows]
+    cases, faults = [], []
+    for line, row in rows:
+        try:
+            cases.append(_case(config, row, f"--cases {path} line {line}"))
+        except InputError as error:
+            faults.append(str(error))
+    return cases, faults
 
 
 def _read_table(path: str) -> tuple[list[str], list[tuple[int, Row]]]:

@@ -21,9 +21,9 @@ def draw_pictures(
         The figure, [h, w, 3] uint8 RGB.
     """
     scales, seeds = sorted({scale for scale, _ in pictures}), sorted({seed for _, seed in pictures})
-    given: list[Pixels | None] = [_cut(outline_mask(source, mask, crop), crop), exemplar]
+    given: list[Pixels | None] = [cut_to(outline_mask(source, mask, crop), crop), exemplar]
     rows = [
-        [*(given if line == 0 else [None, None]), *(_cut(pictures[scale, seed], crop) for scale in scales)]
+        [*(given if line == 0 else [None, None]), *(cut_to(pictures[scale, seed], crop) for scale in scales)]
         for line, seed in enumerate(seeds)
     ]
     labels = [["", "", *(f"seed {seed}" if len(seeds) > 1 else "" for _ in scales)] for seed in seeds]
@@ -31,6 +31,7 @@ def draw_pictures(
     return draw_tiles(rows, titles=titles, labels=labels, note=note)
 
 
-def _cut(pixels: Pixels, crop: Crop) -> Pixels:
+def cut_to(pixels: Pixels, crop: Crop) -> Pixels:
+    """Cut the part of a source that the model sees out of the source, or of a picture of its size."""
     left, top, right, bottom = crop.box
     return pixels[top:bottom, left:right]

@@ -44,7 +44,7 @@ def read_case(case: Case) -> CasePictures:
     names = {what: f"{what} {path}" for what, path in case.inputs.items()}
     files = {what: read_file(path, what) for what, path in case.inputs.items()}
     # Shapes first: of all that can be wrong they cost the least to find out.
-    sizes = {what: _read_size(files[what], name) for what, name in names.items()}
+    sizes = {what: read_size(files[what], name) for what, name in names.items()}
     if case.mask:
         _refuse_other_shape(names["mask"], *sizes["mask"], *sizes["source"])
     else:
@@ -177,8 +177,12 @@ def _read_pixels(picture: Picture, what: str, *, backdrop: str) -> Pixels:
     return np.ascontiguousarray(picture if picture.ndim == len("hwc") else np.repeat(picture[..., None], 3, axis=2))
 
 
-def _read_size(data: bytes, name: str) -> tuple[int, int]:
-    """Read a picture's upright width and height from its header."""
+def read_size(data: bytes, name: str) -> tuple[int, int]:
+    """Read a picture's upright width and height from its header.
+
+    Raises:
+        InputError: it is no picture.
+    """
     try:
         return upright_size(data, max_pixels=MAX_PIXELS)
     except PhotoError as error:

@@ -16,12 +16,15 @@ from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from pipeline.storage.names import normal
 from pipeline.storage.retries import with_retries
-from pipeline.storage.urls import absolute, absolute_output
+from pipeline.storage.urls import absolute, absolute_output, is_local
 from pipeline.storage.whole_files import write_aside
 from pipeline.storage.writable import refuse_unwritable
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 JPEG_QUALITY = 95
+CONTACT_SHEET = "contact-sheet.jpg"  # of a table, whose own pictures are PNGs
+PROBE = ".pbe-edit-may-write"
+MOST_NAME_BYTES = 200  # of a stem: most disks allow 255 of a name, and what is added takes some
 FOLDERS_STEM, FOLDERS_FIGURE, FOLDERS_SUFFIX = "edited", "pictures", ".png"  # where --out is a folder
 
 
@@ -68,6 +71,24 @@ class Outputs:
         else:
             with_retries(lambda: self.folder.fs.pipe_file(target, content))
 
+    def try_writing(self) -> None:
+        """Write an empty file where only writing shows whether one may, on storage that is remote, and remove it.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        if self.folder.local:
+            return
+        target = self.folder.path(PROBE)
+        try:
+            with_retries(lambda: self.folder.fs.pipe_file(target, b""))
+        except (OSError, ValueError, NotImplementedError) as error:
+            raise InputError(
+                f"--out {self.folder.url}: cannot be written to ({type(error).__name__}: {error}); check the address "
+                "and the credentials"
+            ) from error
+        self.folder.delete(PROBE)
+
     def _options(self) -> dict[str, Any]:
         kind = FORMATS[self.suffix]
         if kind == "PNG":
@@ -102,26 +123,42 @@ def find_outputs(config: EditConfig) -> Outputs:
     return outputs
 
 
-def refuse_overlaps(outputs: Outputs, cases: Sequence[Case]) -> None:
-    """Refuse outputs that would replace an input or each other, also on disks that ignore case in names.
-
-    Raises:
-        InputError: naming them.
-    """
+def find_overlaps(outputs: Outputs, cases: Sequence[Case]) -> list[str]:
+    """List the outputs that would replace an input or each other, also on disks that ignore case in names."""
     owners: dict[str, int] = {}
-    inputs = {normal(absolute(path)) for case in cases for path in case.inputs.values()}
+    inputs = {_identity(path) for case in cases for path in (*case.inputs.values(), case.table) if path}
+    faults: dict[str, None] = {}
     for number, case in enumerate(cases):
         for name in outputs.files(case):
             owner = owners.setdefault(name.casefold(), number)
             if owner != number:
                 both = f"{cases[owner].name} and {case.name}"
-                raise InputError(f"--cases {case.table}: cases {both} would both write {name}; fill a column name")
-            if normal(absolute(outputs.place(name))) in inputs:
-                raise InputError(f"--out: {outputs.place(name)} would replace an input; give another place or name")
+                faults[f"--cases {case.table}: cases {both} would both write {name}; fill a column name"] = None
+                break
+            if _identity(outputs.place(name)) in inputs:
+                faults[f"--out: {outputs.place(name)} would replace an input; give another place or name"] = None
+    sheet = outputs.place(CONTACT_SHEET)
+    if cases and cases[0].table and _identity(sheet) in inputs:
+        faults[f"--out: {sheet} would replace an input; give another place"] = None
+    return list(faults)
+
+
+def _identity(place: str) -> tuple[int, int] | str:
+    """Tell a file by what it is, not by how its path is written; one that is not there, or is remote, by its path."""
+    path = absolute(place)
+    if not is_local(place):
+        return normal(path)
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return normal(str(Path(path).resolve()))
+    return status.st_dev, status.st_ino
 
 
 def _refuse_no_place(config: EditConfig, outputs: Outputs) -> None:
-    """Refuse, before anything is made, a local place where nothing can be written."""
+    """Refuse, before anything is made, a name that is too long, or a local place where nothing can be written."""
+    if len(outputs.stem.encode()) > MOST_NAME_BYTES:
+        raise InputError(f"--out {config.out}: its name has more than {MOST_NAME_BYTES} bytes; give a shorter one")
     if not outputs.folder.local:
         return
     folder = Path(outputs.folder.path(""))

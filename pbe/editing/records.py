@@ -64,22 +64,23 @@ def settings_of_flags(config: EditConfig) -> dict[str, Any]:
     return {**settings, "blend": config.how}
 
 
-def refuse_changes(outputs: Outputs, cases: Sequence[Case], config: EditConfig) -> None:
-    """Refuse, before the model is loaded, a folder whose finished cases were made with other flags.
+def refuse_changes(outputs: Outputs, cases: Sequence[Case], config: EditConfig) -> list[Case]:
+    """Refuse, before the model is loaded, a folder whose finished cases were made with other flags or inputs.
+
+    Returns:
+        The cases that are not finished, as far as it is known before the model is.
 
     Raises:
-        InputError: naming cases and flags.
+        InputError: naming cases, flags and inputs.
     """
-    settings = settings_of_flags(config)
-    changed = _changes(outputs, _finished(outputs, cases), lambda case: _record(case, settings, {}))
-    if changed and not config.overwrite:
-        raise _made_otherwise(outputs, changed)
+    return unfinished(outputs, cases, settings_of_flags(config), overwrite=config.overwrite)
 
 
 def unfinished(outputs: Outputs, cases: Sequence[Case], settings: Settings, *, overwrite: bool) -> list[Case]:
     """List the cases of which a picture or the record is missing.
 
     Args:
+        settings: those that are compared.
         overwrite: list those, too, that were made with something else.
 
     Raises:

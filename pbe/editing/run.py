@@ -11,7 +11,9 @@ from tqdm import tqdm
 from pbe.editing.as_diffusers import prepare_as_diffusers
 from pbe.editing.case import Case
 from pbe.editing.config import EditConfig
+from pbe.editing.contact_sheet import write_contact_sheet
 from pbe.editing.editor import Editor, Painted, Progress, Task, load_editor, paint, prepare
+from pbe.editing.ending import end_lines
 from pbe.editing.figure import draw_pictures
 from pbe.editing.inputs import CasePictures, read_case
 from pbe.editing.outputs import Outputs
@@ -20,7 +22,6 @@ from pbe.model.finite import NotFiniteError
 from pbe.model.sampler import make_scheduler
 from pipeline.arrays import Pixels
 from pipeline.errors import InputError
-from pipeline.hints import look_line
 from pipeline.storage.redaction import redact
 
 EXIT_DONE, EXIT_FAILED = 0, 1
@@ -55,6 +56,7 @@ def edit_cases(
         print(f"comparing {len(cases)} cases with what {outputs.folder.url} holds", flush=True)
         todo = unfinished(outputs, cases, settings, overwrite=config.overwrite)
     names = {case.name for case in todo}
+    done = {case.name for case in cases} - names
     groups = [group for group in _groups(cases, config) if any(case.name in names for case in group)]
     failed = 0
     with _progress(config, groups) as bar:
@@ -66,7 +68,14 @@ def edit_cases(
             failed += len(names & {case.name for case in group} - made)
             for case in (case for case, _ in ready if table and case.name in made):
                 write_record(outputs, case, settings, digests[case], model_note=editor.parts.note)
-    _summarise(cases, todo, failed, outputs, seconds=time.monotonic() - began)
+                done.add(case.name)
+    finished = [case for case in cases if case.name in done]
+    if finished:
+        resolution = 0 if config.compat else editor.resolution
+        write_contact_sheet(outputs, finished, resolution=resolution, note=_describe(editor, config))
+    seconds = time.monotonic() - began
+    for line in end_lines(config, cases, outputs, todo=len(todo), failed=failed, seconds=seconds):
+        print(redact(line))
     return EXIT_FAILED if failed else EXIT_DONE
 
 
@@ -145,7 +154,7 @@ def edit_group(
         for (scale, seed), picture in pictures.items():
             outputs.write(case.file(scale, seed, outputs.suffix), picture)
         if len(pictures) > 1:
-            note = f"{editor.parts.source} ({_weights(editor)}), {config.scheduler} {config.steps} steps"
+            note = _describe(editor, config)
             figure = draw_pictures(task.source, task.mask, task.crop, exemplar, pictures, note=note)
             outputs.write(outputs.figure_of(case), figure)
         made.add(case.name)
@@ -248,6 +257,11 @@ def _digest(editor: Editor) -> str:
     return digest.hexdigest()[:16]
 
 
+def _describe(editor: Editor, config: EditConfig) -> str:
+    """Describe what made the pictures, for a figure."""
+    return f"{editor.parts.source} ({_weights(editor)}), {config.scheduler} {config.steps} steps"
+
+
 def _weights(editor: Editor) -> str:
     parts = editor.parts
     step = parts.note.get("step")
@@ -260,23 +274,3 @@ def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any
     steps = len(make_scheduler(config.scheduler, steps=config.steps).timesteps)
     total = steps * sum(case.pictures for group in groups for case in group)
     return tqdm(total=total, desc="edit", unit="step", mininterval=1, dynamic_ncols=True)
-
-
-def _summarise(cases: Sequence[Case], todo: Sequence[Case], failed: int, outputs: Outputs, *, seconds: float) -> None:
-    if not cases[0].table:
-        if failed:
-            return
-        [case] = cases
-        place = outputs.place(outputs.figure_of(case))
-        print(f"{case.pictures} pictures in {seconds:.0f} s, start-up included: {place}")
-        if outputs.figure:  # --out is a folder; another one may hold anything
-            print(look_line(outputs.folder.url))
-        return
-    print(
-        f"{len(cases)} cases: {len(cases) - len(todo)} were finished, {len(todo) - failed} made, {failed} failed, in "
-        f"{seconds:.0f} s, start-up included: {outputs.folder.url}"
-    )
-    if failed:
-        print("fix what the messages name, and run the same command again: it makes those that are missing")
-    if failed < len(cases):
-        print(look_line(outputs.folder.url))

@@ -1,13 +1,16 @@
 """Writable: a local folder that a command will write to -> nothing, or a refusal before any work is done."""
 
 import os
+import shutil
 from pathlib import Path
 
 from pipeline.errors import InputError
 
+LEAST_ROOM = 1 << 20  # bytes, less than any picture or model takes
+
 
 def refuse_unwritable(flag: str, folder: Path) -> None:
-    """Refuse a folder that cannot be made or written to; nothing is made.
+    """Refuse a folder that cannot be made or written to, or whose disk is full; nothing is made.
 
     Args:
         flag: with its value, as the error opens.
@@ -15,8 +18,12 @@ def refuse_unwritable(flag: str, folder: Path) -> None:
     Raises:
         InputError: naming the file or folder that is in the way.
     """
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not there.is_dir():
-        raise InputError(f"{flag}: {there} is a file; give another place")
-    if not os.access(there, os.W_OK):
+        what = "a file" if there.exists() else "a link that leads nowhere"
+        raise InputError(f"{flag}: {there} is {what}; give another place")
+    if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"{flag}: {there} may not be written to; give another place")
+    room = shutil.disk_usage(there)
+    if room.total and room.free < LEAST_ROOM:  # some network disks do not know their size
+        raise InputError(f"{flag}: the disk of {there} is full ({room.free:,} bytes left); make room or give another")

@@ -1,5 +1,6 @@
 """Tables of cases by command: what is made, made again, kept and refused."""
 
+import io
 import json
 from pathlib import Path
 
@@ -22,15 +23,19 @@ def test_cases_go_on_where_they_stopped(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = "source.png,mask.png,exemplar.png"
-    table = _write_cases(tmp_path, [f"{row},a", f"{row},b", "source.png,missing.png,exemplar.png,c"])
+    table = _write_cases(tmp_path, [f"{row},a", f"{row},b", "source.png,mask.png,cut.png,c"])
+    whole = (tmp_path / "in" / "exemplar.png").read_bytes()
+    (tmp_path / "in" / "cut.png").write_bytes(whole[:-900])  # which its header does not show
     out = tmp_path / "out"
     assert main(cases_flags(folder, table, out)) == 1
     printed = capsys.readouterr()
-    assert "c: mask" in printed.out and "missing.png" in printed.out and "2 made, 1 failed" in printed.out
+    assert "c: exemplar" in printed.out and "cut.png" in printed.out and "2 made, 1 failed" in printed.out
     kept = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.iterdir()}
+    sheet = kept.pop("contact-sheet.jpg")[1]
     assert kept.keys() == {"a.png", "a.json", "b.png", "b.json"}
-    Image.open(tmp_path / "in" / "mask.png").save(tmp_path / "in" / "missing.png")
+    (tmp_path / "in" / "cut.png").write_bytes(whole)
     assert main(cases_flags(folder, table, out)) == 0
+    assert Image.open(out / "contact-sheet.jpg").height > Image.open(io.BytesIO(sheet)).height
     assert "2 were finished, 1 made, 0 failed" in capsys.readouterr().out
     for name, (time, content) in kept.items():
         assert ((out / name).stat().st_mtime_ns, (out / name).read_bytes()) == (time, content)

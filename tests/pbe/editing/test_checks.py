@@ -57,6 +57,13 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "box empty": (_edit("--box", "5,5,5,9", mask=""), ["--box 5,5,5,9: no pixel lies in it"]),
     "compat size": (_edit("--compat", source="in/odd.png", mask="in/odd.png"), ["50 x 36 px", "multiples of 8 px"]),
     "suffix": (_edit(out="out.gif"), ["--out out.gif: ends in .gif", ".png"]),
+    "out with a long name": (_edit(out=f"{'x' * 300}.png"), ["its name has more than 200 bytes; give a shorter one"]),
+    "out behind a broken link": (_edit(out="in/broken/a.png"), ["in/broken is a link that leads nowhere"]),
+    "out is an input by another path": (_edit(out="in/link.png"), ["in/link.png would replace an input"]),
+    "source and exemplar missing": (
+        _edit(source="in/none.png", exemplar="in/no.jpg"),
+        ["2 mistakes", "\n  source in/none.png: cannot be read", "\n  exemplar in/no.jpg: cannot be read"],
+    ),
     "out empty": (_edit(out=""), ["--out: is empty"]),
     "out below a file": (_edit(out="in/mask.png/a.png"), ["in/mask.png is a file"]),
     "out is a folder": (_edit(out="folder.png"), ["folder.png: is a folder"]),
@@ -67,10 +74,29 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         ["--model", "model", "--cases", "in/cases.csv", "--out", "out"],
         ["--cases in/cases.csv line 3: --box 9,9,5,5: no pixel lies in it"],
     ),
+    "cases with many mistakes": (
+        ["--model", "model", "--cases", "in/wrong.csv", "--out", "in"],
+        [
+            "--cases in/wrong.csv: 8 mistakes; nothing was made:",
+            "\n  --cases in/wrong.csv line 6: mask, box: give one of the two",
+            "\n  --cases in/wrong.csv: cases a and A would both write A.png; fill a column name",
+            "in/exemplar.png would replace an input; give another place or name",
+            "\n  source in/none.png: cannot be read (no such file); give an existing file or URL (case gone)",
+            "\n  exemplar in/text.png: cannot be read as a picture (not_an_image: ",
+            "give another file (cases gone, a, A and 1 more)",
+            "\n  mask in/square.png: 40 x 40 px for a source of 56 x 40; make it on the source (case a)",
+            "\n  mask in/empty.png: marks nothing to repaint",
+            "\n  --box 0,0,57,9: leaves the source of 56 x 40 px",
+        ],
+    ),
+    "cases on a contact sheet": (
+        ["--model", "model", "--cases", "in/sheet.csv", "--out", "in"],
+        ["in/contact-sheet.jpg would replace an input; give another place"],
+    ),
     "cases missing": (["--model", "model", "--cases", "no.csv", "--out", "out"], ["--cases no.csv", "no such file"]),
     "cases made otherwise": (
         ["--model", "model", "--cases", "in/done.csv", "--out", "done", "--steps", "7"],
-        ["holds 1 cases made otherwise: a (steps 5 -> 7)", "--overwrite"],
+        ["holds 1 cases made otherwise: a (steps 5 -> 7", "--overwrite"],
     ),
 }
 
@@ -88,6 +114,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "in/text.png").write_text("no picture")
     (place / "in/cut.png").write_bytes(source.read_bytes()[:200])
     (place / "in/cases.csv").write_text('source,exemplar,box\nsource.png,exemplar.png,"0,0,9,9"\na,b,"9,9,5,5"\n')
+    rows = ["source,exemplar,mask,box,name", "source.png,exemplar.png,mask.png,,ok", "none.png,text.png,mask.png,,gone"]
+    rows += ["source.png,text.png,square.png,,a", "source.png,text.png,empty.png,,A", "source.png,exemplar.png,,,six"]
+    (place / "in/wrong.csv").write_text("\n".join([*rows, 'source.png,text.png,,"0,0,57,9",exemplar']))
+    (place / "in/contact-sheet.jpg").write_bytes(source.read_bytes())
+    (place / "in/sheet.csv").write_text("source,exemplar,mask\ncontact-sheet.jpg,exemplar.png,mask.png\n")
+    (place / "in/broken").symlink_to(place / "nowhere")
+    (place / "in/link.png").symlink_to(source)
     (place / "in/done.csv").write_text("source,exemplar,mask,name\nsource.png,exemplar.png,mask.png,a\n")
     (place / "done").mkdir()
     case = {"name": "a", "source": "source.png", "exemplar": "exemplar.png", "mask": "mask.png", "guidance": [5.0]}

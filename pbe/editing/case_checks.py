@@ -1,0 +1,95 @@
+"""Case checks: cases -> all that is wrong with their pictures, before a model is loaded. Imports no torch.
+
+Sources and exemplars are judged by their headers, masks in full: pixels that are damaged show when they are decoded.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+
+import numpy as np
+
+from pbe.editing.case import Case
+from pbe.editing.checks import refuse_odd_size
+from pbe.editing.inputs import box_in, read_file, read_mask, read_size
+from pipeline.errors import InputError
+
+MOST_NAMED, NAMED_CASES = 10, 3
+THREADS = 8
+KEPT_SIZES = 10_000
+ReadSize = Callable[[str, str], tuple[int, int] | str]
+
+
+def find_faults(cases: Sequence[Case], *, compat_factor: int | None = None) -> list[str]:
+    """List what is wrong with the pictures of cases, each fault once, with the cases of a table that have it.
+
+    Args:
+        compat_factor: px along a latent cell's side where sources must have sizes that diffusers takes, 0: not
+            known; None: any size.
+    """
+    read = lru_cache(KEPT_SIZES)(_read_size)  # many cases of a table may have a picture in common
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = pool.map(partial(_faults_of, read=read, compat_factor=compat_factor), cases)
+        named: dict[str, list[str]] = {}
+        for case, faults in zip(cases, found, strict=True):
+            for fault in faults:
+                named.setdefault(fault, []).append(case.name if case.table else "")
+    return [f"{fault}{_cases(names)}" for fault, names in named.items()]
+
+
+def refuse_faults(faults: Sequence[str], *, place: str) -> None:
+    """Refuse cases with faults, naming the first, and how many there are.
+
+    Args:
+        place: names the table; empty: the one case is that of the flags.
+
+    Raises:
+        InputError: there is a fault.
+    """
+    if len(faults) == 1:
+        raise InputError(faults[0])
+    if faults:
+        more = [f"and {len(faults) - MOST_NAMED:,} more"] if len(faults) > MOST_NAMED else []
+        lines = [f"{place}: {len(faults):,} mistakes; nothing was made:", *faults[:MOST_NAMED], *more]
+        raise InputError("\n  ".join(lines))
+
+
+def _faults_of(case: Case, *, read: ReadSize, compat_factor: int | None) -> list[str]:
+    """Look at the pictures of a case: at each, and at what they are to each other."""
+    faults, sizes = [], {}
+    for what, path in case.inputs.items():
+        found = read(path, what)
+        if isinstance(found, str):
+            faults.append(found)
+        else:
+            sizes[what] = found
+    if "source" not in sizes:
+        return faults
+    width, height = sizes["source"]
+    try:
+        if compat_factor is not None:
+            refuse_odd_size(width, height, factor=compat_factor)
+        if case.box:
+            box_in(case.box, width, height)
+        elif "mask" in sizes:
+            no_pixels = np.broadcast_to(np.uint8(0), (height, width, 3))  # only the source's size is asked for
+            read_mask(case.inputs["mask"], no_pixels)
+    except InputError as error:
+        faults.append(str(error))
+    return faults
+
+
+def _read_size(path: str, what: str) -> tuple[int, int] | str:
+    """Read a picture's upright width and height; text: why it cannot be read."""
+    try:
+        return read_size(read_file(path, what), f"{what} {path}")
+    except InputError as error:
+        return str(error)
+
+
+def _cases(names: Sequence[str]) -> str:
+    """Name the cases of a fault, the first few; nothing where the case has no name of its own."""
+    if not any(names):
+        return ""
+    more = f" and {len(names) - NAMED_CASES:,} more" if len(names) > NAMED_CASES else ""
+    return f" (case{'s' if len(names) > 1 else ''} {', '.join(names[:NAMED_CASES])}{more})"

@@ -1,0 +1,69 @@
+"""Contact sheet: the finished cases of a table -> contact-sheet.jpg: source with hole, exemplar and result, a row each.
+
+No case can have a file of this name: pictures of tables are PNGs.
+"""
+
+import io
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from pbe.editing.canvas import crop_for_editing
+from pbe.editing.case import Case
+from pbe.editing.figure import cut_to
+from pbe.editing.inputs import read_case, read_picture
+from pbe.editing.outputs import CONTACT_SHEET, JPEG_QUALITY, Outputs
+from pipeline.arrays import Pixels
+from pipeline.draws.crops import Crop
+from pipeline.errors import InputError
+from pipeline.pictures.outlines import outline_mask
+from pipeline.pictures.tiles import draw_tiles
+
+MOST_ROWS = 40
+TILE_PX = 440  # along the longest side, twice what is shown
+
+
+def write_contact_sheet(outputs: Outputs, cases: Sequence[Case], *, resolution: int, note: str) -> str:
+    """Draw the finished cases of a table, evenly chosen where there are more than MOST_ROWS.
+
+    Args:
+        cases: in the order of the table.
+        resolution: px along a side of the model's picture, which decides the part of a source that is shown; 0: all.
+        note: written below: model, steps.
+
+    Returns:
+        The name of the file.
+    """
+    chosen = [cases[place * len(cases) // MOST_ROWS] for place in range(MOST_ROWS)]
+    shown = chosen if len(cases) > MOST_ROWS else cases
+    rows, labels = zip(*(_row(outputs, case, resolution) for case in shown), strict=True)
+    titles = ["source and mask", "exemplar", "result"]
+    counted = f"{len(shown)} of {len(cases):,} cases" if len(shown) < len(cases) else f"{len(cases)} cases"
+    figure = draw_tiles(rows, titles=titles, labels=labels, note=f"{counted}; {note}")
+    content = io.BytesIO()
+    Image.fromarray(figure).save(content, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    outputs.write_file(CONTACT_SHEET, content.getvalue())
+    return CONTACT_SHEET
+
+
+def _row(outputs: Outputs, case: Case, resolution: int) -> tuple[list[Pixels | None], list[str]]:
+    """Read the pictures of a case, cut to what the model saw, and their labels; inputs that are gone leave gaps."""
+    result = read_picture(outputs.place(case.file(case.guidance[0], case.seeds[0], outputs.suffix)), "result")
+    first = f"guidance {case.guidance[0]:g}, seed {case.seeds[0]}: 1 of {case.pictures}" if case.pictures > 1 else ""
+    try:
+        given = read_case(case)
+    except InputError:
+        return [None, None, _shrink(result)], [f"{case.name} (inputs gone)", "", first]
+    height, width = given.mask.shape
+    crop = crop_for_editing(given.mask, resolution) if resolution else Crop((0, 0, width, height), "crop")
+    source = cut_to(outline_mask(given.source, given.mask, crop), crop)
+    return [_shrink(source), _shrink(given.exemplar), _shrink(cut_to(result, crop))], [case.name, "", first]
+
+
+def _shrink(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    scale = min(1, TILE_PX / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)) if scale < 1 else pixels
