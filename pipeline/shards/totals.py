@@ -1,7 +1,8 @@
 """Totals: plan and records -> counts, and the sums that must hold (conservation)."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,35 @@ def join_columns(table: pa.Table, first: str, second: str) -> pa.ChunkedArray:
     slashes = pa.StringArray.from_buffers(rows, ends, pa.py_buffer(b"/" * rows))
     columns = [table[name].cast(pa.string()) for name in (first, second)]
     return pc.binary_join_element_wise(*columns, slashes, null_handling="replace")
+
+
+def photos_lost_by_reason(totals: Json, draws: int) -> dict[str, int]:
+    """Count lost photos by reason, from the totals alone: each is a drop of every draw."""
+    dropped = totals["draws_dropped"].items()
+    return {name.removeprefix("photo/"): count // draws for name, count in dropped if name.startswith("photo/")}
+
+
+def describe_counts(counts: Mapping[str, int]) -> str:
+    """Describe counts by reason, the greatest first: `missing 2, truncated 1`."""
+    return ", ".join(f"{reason} {count:,}" for reason, count in Counter(counts).most_common())
+
+
+def units_at_odds(records: Iterable[UnitRecord]) -> list[list[UnitRecord]]:
+    """Find the units whose draws did not lose the same photos, as far as their counts show.
+
+    Args:
+        records: in order.
+
+    Returns:
+        The records of each.
+    """
+    units = [list(draws) for _, draws in groupby(records, key=lambda record: record.unit)]
+    return [draws for draws in units if any(_losses(record) != _losses(draws[0]) for record in draws)]
+
+
+def _losses(record: UnitRecord) -> tuple[int, int, dict[str, int]]:
+    by_reason = {name: count for name, count in record.dropped.items() if name.startswith("photo/")}
+    return record.photos_lost, record.boxes_lost, by_reason
 
 
 def box_drops_of(totals: Json) -> dict[str, int]:

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pipeline.planning.plan_files import PLAN
 from pipeline.shards.recipe import Json, digest_of
 from pipeline.shards.records import READERS, record_sha256, shard_rows
-from pipeline.shards.totals import box_drops_of, count_drops, join_columns, sums_off
+from pipeline.shards.totals import box_drops_of, count_drops, join_columns, sums_off, units_at_odds
 from pipeline.storage.folder import Folder
 from pipeline.storage.retries import with_retries
 from pipeline.verification.problems import (
@@ -59,6 +59,9 @@ def verify_dataset(out: Folder, manifest: Json, files: dict[str, int]) -> tuple[
     records, of_records = _verify_records(out, manifest)
     if not any(problem.file == SHARDS_TABLE for problem in problems):
         of_records += _verify_shards_table(out, manifest, records, named={problem.file for problem in of_records})
+    for draws in units_at_odds(records):
+        names = tuple(record_path(record.unit, record.draw) for record in draws)
+        of_records.append(Problem(names[0], "with its other draws: they did not lose the same photos", names))
     if not of_records:  # of damaged records no sum holds
         of_records = [Problem(MANIFEST, line, (MANIFEST,)) for line in sums_off(manifest["totals"], records)]
     return records, problems + of_records + _find_strangers(files, manifest, records)

@@ -31,7 +31,7 @@ FLOATS = [field.name for field in SAMPLE if pa.types.is_list(field.type) or pa.t
 SPAN = ("key", "offset", "size", "members", "sha256")
 
 Fault = tuple[str, str]  # a file, and what is wrong with it
-Outcome = dict[str, tuple[int, str]]  # image_id -> box_id, and `sample` or the stage of its drop
+Outcome = dict[str, tuple[int, str, str]]  # image_id -> box_id, `sample` or the stage of its drop, photo_sha256
 
 
 def verify_unit(out: Folder, records: list[UnitRecord], *, recipe: Json) -> list[Problem]:
@@ -95,7 +95,7 @@ def _verify_drops(record: UnitRecord, content: bytes, outcome: Outcome) -> Itera
             yield name, f"{drop['image_id']} is in it twice"
         if drop["draw"] != record.draw or None in drop.values() or drop["stage"] not in ("photo", "draw"):
             yield name, f"{drop['image_id']}: not a drop of draw {record.draw}: {drop}"
-        outcome[drop["image_id"]] = (drop["box_id"], drop["stage"])
+        outcome[drop["image_id"]] = (drop["box_id"], drop["stage"], "")
 
 
 def _verify_shard(record: UnitRecord, index: bytes, shard: bytes, recipe: Json, outcome: Outcome) -> Iterator[Fault]:
@@ -154,7 +154,7 @@ def _verify_row(record: UnitRecord, row: Row, span: Row, outcome: Outcome) -> It
             yield f"{name} holds a number that is not finite"
     if row["image_id"] in outcome:
         yield f"{row['image_id']} is a sample or a drop of this draw already"
-    outcome[row["image_id"]] = (row["box_id"], "sample")
+    outcome[row["image_id"]] = (row["box_id"], "sample", row["photo_sha256"])
 
 
 def _find_gap(spans: list[Row], shard: bytes) -> str:
@@ -265,9 +265,22 @@ def _verify_across_draws(records: list[UnitRecord], outcomes: list[Outcome]) -> 
         if outcome.keys() != photos
         or (record.split, record.photos, record.boxes_kept) != (first.split, first.photos, first.boxes_kept)
     ]
-    drawn = {(image, box) for o in outcomes for image, (box, stage) in o.items() if stage != "photo"}
+    drawn = {(image, box) for o in outcomes for image, (box, stage, _) in o.items() if stage != "photo"}
     recorded = sum(record.boxes_drawn for record in records)
+    names = tuple(record_path(record.unit, record.draw) for record in records)
+    if not problems and (photo := _find_other_photo(outcomes)):
+        problems.append(Problem(names[0], f"with its other draws: {photo}", names))
     if not problems and [record.draw for record in records] == list(range(len(records))) and len(drawn) != recorded:
-        names = tuple(record_path(record.unit, record.draw) for record in records)
         problems.append(Problem(names[0], f"with its other draws: {recorded} boxes drawn, not {len(drawn)}", names))
     return problems
+
+
+def _find_other_photo(outcomes: list[Outcome]) -> str:
+    """Describe a photo that is not the same in all draws of a unit; empty where there is none."""
+    for name in outcomes[0]:
+        lost = {outcome[name][1] == "photo" for outcome in outcomes}
+        if len(lost) > 1:
+            return f"photo {name} is lost in some draws and there in others"
+        if len({outcome[name][2] for outcome in outcomes} - {""}) > 1:
+            return f"photo {name} has other bytes in some draws"
+    return ""

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.jobs.preparation import PreparedJob
+from pipeline.shards.manifest import finish_dataset
+from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
 from pipeline.verification.problems import describe_remedy
 from tests.object_storage import Proxy
@@ -61,13 +63,46 @@ def test_a_dataset_with_lost_photos_and_later_draws_gives_no_false_alarm(
     make: Make, sample_folder: Path, tmp_path: Path
 ) -> None:
     photos = Path(shutil.copytree(sample_folder / "train", tmp_path / "photos"))
-    first, second, *_ = sorted(photos.iterdir())
-    first.write_bytes(b"<html>404</html>")
-    make(tmp_path / "d", images=(str(photos),), draws=1)
-    assert problems(tmp_path / "d") == []
-    second.unlink()
-    make(tmp_path / "d", images=(str(photos),), draws=3)
-    assert problems(tmp_path / "d") == []
+    sorted(photos.iterdir())[0].write_bytes(b"<html>404</html>")
+    for draws in (1, 3):
+        make(tmp_path / "d", images=(str(photos),), draws=draws)
+        assert problems(tmp_path / "d") == []
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "lost": (lambda photo: photo.unlink(), "is lost in some draws and there in others"),
+    "another": (lambda photo: photo.write_bytes(photo.read_bytes() + b"0"), "has other bytes in some draws"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_draws_of_a_unit_that_are_not_of_the_same_photos_are_found_and_the_advice_repairs_them(
+    make: Make, sample_folder: Path, tmp_path: Path, change: str
+) -> None:
+    act, told = CHANGES[change]
+    photos = Path(shutil.copytree(sample_folder / "train", tmp_path / "photos"))
+    photo = sorted(photos.iterdir())[0]
+    make(tmp_path / "whole")
+    act(photo)
+    make(tmp_path / "other", images=(str(photos),))
+    d = Path(shutil.copytree(tmp_path / "whole", tmp_path / "d"))
+    for path in (tmp_path / "other").rglob("*-d01.*"):
+        shutil.copyfile(path, d / path.relative_to(tmp_path / "other"))
+    job = make(d, finish=False)
+    records = read_records(job.out)
+    totals_hold = {"recipe": job.recipe, "plan": job.plan, "draws": 2, "names": job.names}
+    finish_dataset(job.out, records, **totals_hold)
+    found = find_problems(d)
+    assert any(photo.stem in problem.what and told in problem.what for problem in found)
+    [names] = {problem.remove for problem in found}
+    assert len(names) == 2 and {name[-8:] for name in names} == {"d00.json", "d01.json"}
+    for name in names:
+        job.out.remove(name)
+    make(d)
+    assert problems(d) == []
+    assert {name: (d / name).read_bytes() for name in files_of(d)} == {
+        name: (tmp_path / "whole" / name).read_bytes() for name in files_of(tmp_path / "whole")
+    }
 
 
 def test_the_name_and_place_of_a_dataset_do_not_matter(dataset: Path, tmp_path: Path) -> None:
