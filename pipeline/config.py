@@ -76,6 +76,9 @@ class ShardConfig:
     """Stop when more than this share of the photos fails, judged after 200 photos and at the end."""
     max_malformed: float = 0.05
     """Refuse box tables of whose rows more than this share is malformed, judged when all are read."""
+    retry_drops: bool = False
+    """Read all photos that were lost (missing, cut short ...) again, and make the units of those that can be used now
+    anew, all draws together. A unit of which another photo is gone or has changed stays as it is, and is named."""
     anonymous: bool = False
     """Read tables and photos in public buckets without credentials. The output always uses yours."""
     overwrite: bool = False

@@ -36,6 +36,8 @@ from pipeline.storage.urls import absolute, absolute_output
 from schemas.boxes import ID_COLUMN
 from schemas.shards import SPLITS
 
+COME_BACK = "pictures that come later are other pairs, which another --out takes in, or --overwrite"
+
 
 def shard_pairs(arguments: list[str]) -> int:
     """Run the command.
@@ -77,6 +79,7 @@ def _make_dataset(config: PairConfig, folder: Folder, table: pa.Table, hold: Hol
         hold=hold,
         open_workshop=_workshop(store, config.workers),
         draws_given=draws_given,
+        come_back=COME_BACK,
         check_plan=_refuse_no_training,
     )
 

@@ -14,6 +14,8 @@ from pipeline.storage.redaction import redact
 from pipeline.storage.retries import is_full
 from ray_jobs.command import parse_shard_config
 
+COME_BACK = "once they can be read, the same command with --retry-drops takes them in"
+
 
 def shard_openimages(arguments: list[str]) -> int:
     """Run the job.
@@ -33,6 +35,7 @@ def shard_openimages(arguments: list[str]) -> int:
                 checked or _sample_inputs(config, hold),
                 hold=hold,
                 open_workshop=open_on_ray,
+                come_back=COME_BACK,
                 draws_given=is_given("--draws", arguments),
             ).code
     except OSError as error:

@@ -53,11 +53,11 @@ class UnitActor:
         self._encoders = load_encoders(config.vae, config.clip, device=self._device, dtype=config.dtype)
         return facts_of(*self._encoders)
 
-    def make(self, task: UnitTask, recipe_digest: str) -> UnitResult:
+    def make(self, task: UnitTask, recipe_digest: str, generation: int) -> UnitResult:
         """Make a unit; what it fails for is part of the result."""
-        return make_unit(self._maker or self._start_maker(recipe_digest), task)
+        return make_unit(self._maker or self._start_maker(recipe_digest, generation), task)
 
-    def _start_maker(self, recipe_digest: str) -> "UnitMaker":
+    def _start_maker(self, recipe_digest: str, generation: int) -> "UnitMaker":
         from pipeline.units.maker import UnitMaker
 
         config = self._config
@@ -70,6 +70,7 @@ class UnitActor:
             class_names=self._class_names,
             recipe_digest=recipe_digest,
             threads=self._threads,
+            generation=generation,
         )
         return self._maker
 
@@ -115,9 +116,9 @@ class _Pool:
             call = actor.load.remote()
             self._calls[call], self._processes[call] = (actor, None), up
 
-    def work(self, actor: Any, task: UnitTask, recipe_digest: str) -> None:
+    def work(self, actor: Any, task: UnitTask, job: PreparedJob) -> None:
         """Give an actor a unit."""
-        self._calls[actor.make.remote(task, recipe_digest)] = (actor, task)
+        self._calls[actor.make.remote(task, job.recipe_digest, job.intent.generation)] = (actor, task)
 
     def wait(self) -> list[_Event]:
         """Wait for POLL_SECONDS at most, and return what has happened.
@@ -177,12 +178,11 @@ class RayWorkshop:
     def make(self, job: PreparedJob, tasks: list[UnitTask], *, check: Callable[[], None]) -> Iterator[UnitResult]:
         waiting = deque(tasks)
         attempts: Counter[int] = Counter()
-        digest = job.recipe_digest
 
         def begin_next_unit(actor: Any) -> None:
             if waiting:
                 attempts[waiting[0].unit] += 1
-                self._pool.work(actor, waiting.popleft(), digest)
+                self._pool.work(actor, waiting.popleft(), job)
 
         # No name is left here for an actor without a unit: Ray ends it then, and its CPUs are free for another, which
         # may need them where a node has died.

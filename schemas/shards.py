@@ -60,6 +60,12 @@ def record_path(unit: int, draw: int) -> str:
     return f"units/{unit_name(unit, draw)}.json"
 
 
+def place_of_record(name: str) -> tuple[int, int]:
+    """Read unit and draw from the name of a record's file."""
+    unit, _, draw = name.removesuffix(".json").partition("-d")
+    return int(unit), int(draw)
+
+
 @dataclass(frozen=True)
 class FileDigest:
     """A written file, relative to the dataset."""

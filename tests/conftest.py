@@ -26,6 +26,7 @@ from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.encoders.vae import VaeEncoder, load_vae
 from pipeline.jobs.inputs import check_inputs
 from pipeline.jobs.preparation import PreparedJob, pending_tasks, prepare
+from pipeline.jobs.retrying import end_retry, take_up_retry
 from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.shards.manifest import finish_dataset
 from pipeline.shards.records import read_records
@@ -138,7 +139,8 @@ def maker_of(vae: VaeEncoder, clip: ClipEncoder) -> Callable[..., UnitMaker]:
     """Make what turns a job's units into shards, as its actors do."""
 
     def new_maker(job: PreparedJob, *, threads: int = 1) -> UnitMaker:
-        return UnitMaker(job.config, job.out, job.store, vae, clip, job.class_names, job.recipe_digest, threads)
+        written = (job.class_names, job.recipe_digest)
+        return UnitMaker(job.config, job.out, job.store, vae, clip, *written, threads, generation=job.intent.generation)
 
     return new_maker
 
@@ -165,10 +167,12 @@ def make(maker_of: Callable[..., UnitMaker], sample_folder: Path, vae: VaeEncode
         config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
         quiet = {"say": lambda line: None, "progress": lambda rows: None}
         job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(vae, clip), **quiet)
+        job = take_up_retry(job, say=lambda line: None)
         maker = replace(maker_of(job, threads=threads), sources=sources or vae, exemplars=exemplars or clip)
         for task in pending_tasks(job)[0]:
             maker.make(task)
         if finish:
+            end_retry(job)
             records = read_records(job.out)
             finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=config.draws, names=job.names)
         return job

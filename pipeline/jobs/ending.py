@@ -14,20 +14,21 @@ from pipeline.run_log import RunLog
 from pipeline.shards.card import funnel_rows
 from pipeline.shards.manifest import finish_dataset, read_manifest
 from pipeline.shards.recipe import Json
+from pipeline.shards.totals import describe_counts, photos_lost_by_reason, units_at_odds
 from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact
-from schemas.shards import UnitRecord, json_bytes
+from schemas.shards import UnitRecord, json_bytes, record_path
 
 SHOWN_ERRORS = 5
 
 
-def is_complete(job: PreparedJob) -> bool:
-    """Whether the manifest already describes just these draws."""
+def complete_manifest(job: PreparedJob) -> Json | None:
+    """The manifest, where it already describes just these draws."""
     try:
         manifest = read_manifest(job.out)
     except InputError:  # none yet, or a damaged one, which the end of the job writes anew
-        return False
-    return bool(manifest["draws"] == job.config.draws and manifest["recipe"] == job.recipe)
+        return None
+    return manifest if manifest["draws"] == job.config.draws and manifest["recipe"] == job.recipe else None
 
 
 def log_beginning(job: PreparedJob, log: RunLog, tasks: list[UnitTask], done: int) -> None:
@@ -35,6 +36,8 @@ def log_beginning(job: PreparedJob, log: RunLog, tasks: list[UnitTask], done: in
     job.out.write("run/config.json", redact(json_bytes(asdict(job.config)).decode()).encode())
     log.counts |= {"unit_draws_finished": done, "unit_draws_to_make": sum(len(task.draws) for task in tasks)}
     log.counts["unit_draws_made"] = 0
+    if job.intent.units:
+        log.counts["units_retried"] = len(job.intent.units)
     log.note()
 
 
@@ -62,6 +65,33 @@ def end_dataset(job: PreparedJob, records: list[UnitRecord], totals: Json) -> No
     write_overview(job.out, records, seed=job.config.seed, find_source=find_source)
     write_funnel(job.out, totals)
     finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=job.config.draws, names=job.names)
+
+
+def refuse_odds(out: Folder, records: list[UnitRecord]) -> None:
+    """Refuse to finish a dataset in which draws of a unit did not lose the same photos: jobs wrote into one another.
+
+    Raises:
+        InputError: naming the records to remove.
+    """
+    odd = units_at_odds(records)
+    if odd:
+        names = " ".join(record_path(record.unit, record.draw) for record in odd[0])
+        more = f", and likewise those of {len(odd) - 1} more units" if odd[1:] else ""
+        raise InputError(
+            f"{out.url}: the draws of unit {odd[0][0].unit} did not lose the same photos; remove {names}{more}, then "
+            "run the same command again, which makes them anew"
+        )
+
+
+def print_lost(totals: Json, draws: int, *, come_back: str) -> None:
+    """Say how many photos were lost by which reason, where some were.
+
+    Args:
+        come_back: how they get into the dataset, once they can be read.
+    """
+    lost = photos_lost_by_reason(totals, draws)
+    if lost:
+        print(f"photos lost: {sum(lost.values()):,} ({describe_counts(lost)}); {come_back}")
 
 
 def sum_up(job: PreparedJob, totals: Json, *, seconds: Mapping[str, float], made: int, wall: float) -> None:

@@ -22,8 +22,9 @@ from pipeline.planning.row_counts import Plan, PlanInputs
 from pipeline.planning.tasks import UnitTask
 from pipeline.shards.manifest import RECIPE, read_recipe, recipe_differences
 from pipeline.shards.recipe import RULES, Json, digest_of, make_recipe
+from pipeline.shards.retry_intent import RetryIntent, read_intent, write_intent
 from pipeline.storage.folder import Folder
-from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, RECORD_NAME, SHARDS_TABLE, unit_name
+from schemas.shards import CARD, FUNNEL, MANIFEST, OVERVIEW, RECORD_NAME, SHARDS_TABLE, place_of_record, unit_name
 
 # What a job writes; --overwrite removes these, in this order, and nothing else: a job killed meanwhile finds either
 # the old recipe or no records.
@@ -47,6 +48,7 @@ class PreparedJob:
     recipe: Json
     plan: Plan
     finished: frozenset[str]  # names of the records of finished units and draws
+    intent: RetryIntent
 
     @property
     def recipe_digest(self) -> str:
@@ -88,7 +90,7 @@ def prepare(
     """
     config = checked.config
     finished = list_finished(out) if finished is None else finished
-    there = _count_draws(finished)
+    there = _count_draws(finished, read_intent(out))
     recipe = make_recipe(
         config,
         device=device,
@@ -102,7 +104,7 @@ def prepare(
         config = replace(config, draws=there)
         checked = replace(checked, config=config)
     # Whatever the tables hold, another recipe is refused before they are read.
-    anew = _refuse_differences(config, out, _differences(config, out, finished, recipe))
+    anew = _refuse_differences(config, out, _differences(config, out, there, recipe))
     if more:
         say(f"going on with the {there} draws that the output has")
     inputs = _plan_inputs(checked)
@@ -112,7 +114,9 @@ def prepare(
         say("taking up the plan of the earlier run")
     else:
         say(f"planning from {len(inputs.tables)} box table{'s' if len(inputs.tables) > 1 else ''}")
-        plan, finished = _plan_anew(checked, out, inputs, recipe=recipe, finished=finished, progress=progress)
+        plan, finished = _plan_anew(
+            checked, out, inputs, recipe=recipe, finished=finished, there=there, progress=progress
+        )
         out.write(f"{PLAN}/key", key.encode())
     if checked.denied:
         say(_describe_denials(checked.denied, plan))
@@ -123,7 +127,9 @@ def prepare(
         for name in UNITS_OUTPUTS:  # what a job that was killed before its first record, or while it removed, left
             out.remove(name)
     out.write_json(RECIPE, recipe)
-    return PreparedJob(config, out, checked.store, checked.class_names, device, encoders, recipe, plan, finished)
+    return PreparedJob(
+        config, out, checked.store, checked.class_names, device, encoders, recipe, plan, finished, read_intent(out)
+    )
 
 
 def pending_tasks(job: PreparedJob) -> tuple[list[UnitTask], int]:
@@ -140,7 +146,9 @@ def pending_tasks(job: PreparedJob) -> tuple[list[UnitTask], int]:
         done += job.config.draws - len(draws)
         if draws:
             place = units.slice(row, 1).to_pylist()[0]
-            tasks.append(UnitTask(unit, place["split"], place["photos"], place["file"], place["row_group"], draws))
+            where = (place["split"], place["photos"], place["file"], place["row_group"])
+            finished = tuple(draw for draw in range(job.config.draws) if draw not in draws)
+            tasks.append(UnitTask(unit, *where, draws, finished))
     return tasks, done
 
 
@@ -149,9 +157,10 @@ def list_finished(out: Folder) -> frozenset[str]:
     return frozenset(name for name in out.names("units") if RECORD_NAME.fullmatch(name))
 
 
-def _count_draws(finished: frozenset[str]) -> int:
-    """Count the draws of which there is a record."""
-    return max((int(name.rpartition("-d")[2].removesuffix(".json")) + 1 for name in finished), default=0)
+def _count_draws(finished: frozenset[str], intent: RetryIntent) -> int:
+    """Count the draws of which there is a record, or was before a retry removed it; 0: there is no work."""
+    removed = intent.draws if intent.units else 0
+    return max(removed, *(place_of_record(name)[1] + 1 for name in finished), 0)
 
 
 def recorded_device(out: Folder) -> str | None:
@@ -169,14 +178,13 @@ def clear_leftovers(out: Folder) -> None:
         out.abort_uploads()
 
 
-def _differences(config: ShardConfig, out: Folder, finished: frozenset[str], recipe: Json) -> list[str]:
-    """Describe what keeps this job from going on with what its output holds already."""
-    if not finished:
+def _differences(config: ShardConfig, out: Folder, there: int, recipe: Json) -> list[str]:
+    """Describe what keeps this job from going on with the draws that its output holds already."""
+    if not there:
         return []
-    most = _count_draws(finished)
     fewer = []
-    if most > config.draws:
-        fewer = [f"--draws {config.draws}: {out.url} already holds {most}; give at least {most}"]
+    if there > config.draws:
+        fewer = [f"--draws {config.draws}: {out.url} already holds {there}; give at least {there}"]
     return fewer + recipe_differences(out, recipe)
 
 
@@ -240,9 +248,13 @@ def _plan_anew(
     *,
     recipe: Json,
     finished: frozenset[str],
+    there: int,
     progress: Progress,
 ) -> tuple[Plan, frozenset[str]]:
     """Plan, and publish the plan where the output can take it.
+
+    Args:
+        there: draws that the output holds.
 
     Returns:
         The plan, and what is finished: nothing, where --overwrite has removed it.
@@ -253,9 +265,11 @@ def _plan_anew(
     with draft_plan(inputs, places=checked.store.places(), out=out, progress=progress) as draft:
         _refuse_malformed(draft, checked)
         _refuse_empty(draft, checked)
-        differences = _differences(checked.config, out, finished, {**recipe, "inputs": draft.plan.inputs})
+        differences = _differences(checked.config, out, there, {**recipe, "inputs": draft.plan.inputs})
         if _refuse_differences(checked.config, out, differences):
             out.refuse_outside(*OUTPUTS)
+            if (intent := read_intent(out)).units:  # their numbers mean other units in the new plan
+                write_intent(out, replace(intent, units=(), removed=True))
             for name in OUTPUTS:
                 out.remove(name)
             finished = frozenset()

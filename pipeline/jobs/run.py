@@ -19,7 +19,15 @@ from pipeline.command import EXIT_FAILED
 from pipeline.encoders.facts import EncoderFacts
 from pipeline.errors import InputError
 from pipeline.hints import look_line
-from pipeline.jobs.ending import end_dataset, is_complete, log_beginning, report_errors, sum_up
+from pipeline.jobs.ending import (
+    complete_manifest,
+    end_dataset,
+    log_beginning,
+    print_lost,
+    refuse_odds,
+    report_errors,
+    sum_up,
+)
 from pipeline.jobs.inputs import CheckedInputs
 from pipeline.jobs.known_encoders import recall_encoders, remember_encoders, stamp_encoders
 from pipeline.jobs.preparation import (
@@ -30,11 +38,13 @@ from pipeline.jobs.preparation import (
     prepare,
     recorded_device,
 )
+from pipeline.jobs.retrying import end_retry, take_up_retry
 from pipeline.jobs.workshop import OpenWorkshop, UnitResult, Workshop
 from pipeline.planning.tasks import UnitTask
 from pipeline.run_log import RUNS, RunLog, logged
 from pipeline.shards.recipe import Json
 from pipeline.shards.records import read_records
+from pipeline.shards.retry_intent import read_intent
 from pipeline.shards.totals import count_totals
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Hold
@@ -90,6 +100,7 @@ def run_job(
     hold: Hold,
     open_workshop: OpenWorkshop,
     draws_given: bool,
+    come_back: str,
     check_plan: Callable[[PreparedJob], None] = lambda job: None,
 ) -> RunEnd:
     """Make what is missing of a dataset, and finish it.
@@ -100,6 +111,7 @@ def run_job(
     Args:
         hold: the lock on the output.
         draws_given: whether the user gave --draws; else an output that has more goes on with these.
+        come_back: how lost photos get into the dataset, once they can be read.
         check_plan: called with the planned job; may raise InputError to refuse it.
 
     Raises:
@@ -110,7 +122,7 @@ def run_job(
     out = Folder(checked.config.out, guard=hold.check)
     name = f"{RUN}/{RUNS}"
     with logged(out.read_if_there(name), partial(out.write, name)) as log:
-        output = _look_at_output(checked, hold, draws_given=draws_given)
+        output = _look_at_output(checked, hold, draws_given=draws_given, come_back=come_back)
         end = _make_missing(checked, output, open_workshop, check_plan, log)
         log.how = "failed" if end.code else "complete"
         log.counts |= {"samples": end.totals["samples"]} if end.totals else {}
@@ -132,7 +144,7 @@ def _make_missing(
         tasks, done = pending_tasks(job)
         if not tasks:
             _announce(job, log, tasks, done)
-            return _finish(job, Counter(), tasks)
+            return _finish(job, Counter(), tasks, output.come_back)
     with open_workshop(checked, device) as workshop:
         if job is None:
             if known is None:
@@ -152,7 +164,7 @@ def _make_missing(
         report_errors(job.out, errors)
         clear_leftovers(job.out)
         return RunEnd(EXIT_FAILED, job)
-    return _finish(job, seconds, tasks)
+    return _finish(job, seconds, tasks, output.come_back)
 
 
 @dataclass(frozen=True)
@@ -166,6 +178,7 @@ class _Output:
         stamp: of the encoders' files.
         encoders: what an earlier run found these files to be; None: they must be read.
         draws_given: whether the draws of the flags are just those that the user wants.
+        come_back: how lost photos get into the dataset.
     """
 
     out: Folder
@@ -175,17 +188,18 @@ class _Output:
     stamp: str
     encoders: EncoderFacts | None
     draws_given: bool
+    come_back: str
 
 
-def _look_at_output(checked: CheckedInputs, hold: Hold, *, draws_given: bool) -> _Output:
+def _look_at_output(checked: CheckedInputs, hold: Hold, *, draws_given: bool, come_back: str) -> _Output:
     out = Folder(checked.config.out, guard=hold.check)
     clear_leftovers(out)
     finished = list_finished(out)
     device: str = checked.config.device
-    if finished and device == AUTO:
+    if device == AUTO and (finished or read_intent(out).units):
         device = recorded_device(out) or AUTO
     stamp = stamp_encoders(checked.config)
-    return _Output(out, hold, finished, device, stamp, recall_encoders(out, stamp), draws_given)
+    return _Output(out, hold, finished, device, stamp, recall_encoders(out, stamp), draws_given, come_back)
 
 
 def _prepare(
@@ -207,7 +221,7 @@ def _prepare(
             progress=bar.show,
         )
     check_plan(job)
-    return job
+    return take_up_retry(job, say=say)
 
 
 def _announce(job: PreparedJob, log: RunLog, tasks: list[UnitTask], done: int, *, where: str = "") -> None:
@@ -295,24 +309,27 @@ def _judge(job: PreparedJob, lost: int, photos: int, records: list[UnitRecord]) 
         shown = ", ".join(f"{reason.removeprefix('photo/')} {n}" for reason, n in reasons.most_common(3))
         raise TooManyFailuresError(
             f"{lost} of {photos} photos failed, more than --max-photo-failures {limit:g} (lately: {shown or 'none'}; "
-            f"all: {job.out.url}/drops/units). Finished units are kept, with their drops. If --images was wrong, fix "
-            "it and start with --overwrite; if the photos are at fault, raise --max-photo-failures and run again to "
-            "go on"
+            f"all: {job.out.url}/drops/units). Finished units are kept, with their drops. Once --images is right "
+            "and the photos are there, run again with --retry-drops, which reads lost photos again; if they are at "
+            "fault, raise --max-photo-failures and run again to go on"
         )
 
 
-def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask]) -> RunEnd:
+def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask], come_back: str) -> RunEnd:
     """Judge the photos, write tables, pictures and the manifest, and sum up.
 
     Args:
         seconds: of thread time, by stage.
         tasks: made in this run.
+        come_back: how lost photos get into the dataset.
     """
-    if not tasks and is_complete(job):
+    if not tasks and (manifest := complete_manifest(job)):
         print("nothing to do: the dataset is complete")
+        print_lost(manifest["totals"], job.config.draws, come_back=come_back)
         print(look_line(job.out.url))
         return RunEnd(0, job)
     records = read_records(job.out)
+    refuse_odds(job.out, records)
     totals = count_totals(job.plan, records, job.config.draws)
     try:
         _judge(job, totals["photos_lost"], totals["photos_planned"], records)
@@ -320,8 +337,10 @@ def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask]) -> R
         print(f"stopped: {error}")
         return RunEnd(EXIT_FAILED, job)
     say("writing pictures, tables and the manifest")
+    end_retry(job)
     end_dataset(job, records, totals)
     made = sum(task.photos * len(task.draws) for task in tasks)
     sum_up(job, totals, seconds=seconds, made=made, wall=time.monotonic() - pipeline.STARTED)
+    print_lost(totals, job.config.draws, come_back=come_back)
     clear_leftovers(job.out)
     return RunEnd(0, job, records, totals)

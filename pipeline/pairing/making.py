@@ -89,6 +89,7 @@ class ThreadWorkshop:
             job.recipe_digest,
             self._threads,
             drawer=_drawer_until(stopping, job, self._store),
+            generation=job.intent.generation,
         )
 
 

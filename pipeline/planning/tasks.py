@@ -16,6 +16,7 @@ class UnitTask:
     file: str  # of the plan, with the row group that holds the unit
     row_group: int
     draws: tuple[int, ...]
+    finished: tuple[int, ...]  # its other draws
 
 
 @dataclass(frozen=True)

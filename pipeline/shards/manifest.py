@@ -21,6 +21,7 @@ from pipeline.planning.row_counts import Plan
 from pipeline.shards.card import card
 from pipeline.shards.recipe import FIRST_RULES, Json, digest_of
 from pipeline.shards.records import record_sha256, shards_table
+from pipeline.shards.retry_intent import read_intent
 from pipeline.shards.totals import box_drops_of, count_drops, count_totals, sums_off
 from pipeline.storage.folder import Folder
 from schemas.drops import DROPS
@@ -160,9 +161,9 @@ def read_manifest(out: Folder) -> Json:
     except (FileNotFoundError, NotADirectoryError) as error:
         if out.local and not Path(out.path("")).exists():
             raise InputError(f"{out.url}: no such folder; give a dataset's") from error
-        raise InputError(
-            f"{out.url}: no {MANIFEST}; it is not a finished dataset: run the command that makes it again"
-        ) from error
+        retried = len(read_intent(out).units)
+        why = f"--retry-drops has begun to make units anew ({retried:,})" if retried else "it is not a finished dataset"
+        raise InputError(f"{out.url}: no {MANIFEST}; {why}: run the command that makes it again") from error
     except IsADirectoryError as error:
         raise _damaged_manifest(out, "a folder") from error
     try:

@@ -23,9 +23,14 @@ READERS = 32  # threads that wait for storage
 
 
 def read_record(out: Folder, unit: int, draw: int) -> UnitRecord | None:
-    """Read the record of a unit and draw; None while it is not finished."""
-    content = out.read_if_there(record_path(unit, draw))
-    return UnitRecord.from_json(json.loads(content)) if content is not None else None
+    """Read the record of a unit and draw; None while it is not finished.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    name = record_path(unit, draw)
+    content = out.read_if_there(name)
+    return _parse(out, name, content) if content is not None else None
 
 
 def shards_table(records: Iterable[UnitRecord]) -> pa.Table:
@@ -56,14 +61,18 @@ def read_records(out: Folder) -> list[UnitRecord]:
     """
 
     def read(name: str) -> UnitRecord:
-        try:
-            return UnitRecord.from_json(json.loads(out.read(f"units/{name}")))
-        except ValueError as error:
-            raise InputError(
-                f"{out.url}/units/{name}: unreadable ({error}); remove it and run the same command again, which makes "
-                "its shard anew"
-            ) from error
+        return _parse(out, name, out.read(name))
 
-    names = [name for name in out.names("units") if RECORD_NAME.fullmatch(name)]
+    names = [f"units/{name}" for name in out.names("units") if RECORD_NAME.fullmatch(name)]
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(read, names))
+
+
+def _parse(out: Folder, name: str, content: bytes) -> UnitRecord:
+    try:
+        return UnitRecord.from_json(json.loads(content))
+    except ValueError as error:
+        raise InputError(
+            f"{out.url}/{name}: unreadable ({error}); remove it and run the same command again, which makes its shard "
+            "anew"
+        ) from error

@@ -11,27 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.ahead import work_ahead
 from pipeline.config import ShardConfig
 from pipeline.draws.draw import DrawnSample, DrawRecipe
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import DrawError, PhotoError
-from pipeline.photos.decode import Photo, decode_photo
+from pipeline.photos.decode import Photo
 from pipeline.photos.store import PhotoStore
 from pipeline.planning.plan_files import read_unit_boxes
 from pipeline.planning.tasks import PlannedPhoto, UnitTask, group_photos
 from pipeline.storage.folder import Folder
 from pipeline.units.drawn_photos import Clock, Drawer, DrawnPhoto, ReadPhoto, draw_planned_box
+from pipeline.units.earlier_draws import read_earlier
 from pipeline.units.one_shard import OneShard
+from pipeline.units.planned_photos import decode_planned, fetch_planned
 from pipeline.units.rows import photo_facts
-from schemas.drops import DROPS
-from schemas.shards import (
-    UnitRecord,
-    drops_path,
-)
+from schemas.shards import UnitRecord
 
 MOST_NOT_FINITE = 0.05  # of the samples of a unit
 READERS = 16  # threads that wait for storage; drawing has threads of its own
@@ -51,6 +47,7 @@ class UnitMaker:
         class_names: label -> name.
         recipe_digest: of the dataset, stamped on each record.
         drawer: makes one draw of a photo.
+        generation: of the output when the job began; see pipeline.shards.retry_intent.
     """
 
     config: ShardConfig
@@ -62,6 +59,7 @@ class UnitMaker:
     recipe_digest: str
     threads: int
     drawer: Drawer = draw_planned_box
+    generation: int = 0
 
     def make(self, task: UnitTask) -> tuple[list[UnitRecord], dict[str, float]]:
         """Make the shards of a unit, publish them, and their records last.
@@ -72,6 +70,7 @@ class UnitMaker:
         Raises:
             OSError: storage failed for a passing cause; nothing of the unit counts as done.
             NotFiniteError: too many samples are not finite.
+            InputError: a photo that finished draws hold is gone, or another now.
         """
         photos = group_photos(read_unit_boxes(self.out, file=task.file, row_group=task.row_group))
         import pipeline.draws.transforms  # noqa: F401  takes seconds, which must not count as drawing
@@ -84,13 +83,16 @@ class UnitMaker:
         ):
             shards = {draw: self._begin_shard(task, draw, folder) for draw in task.draws}
 
-            lost_before = self._lost_before(task)
+            earlier = read_earlier(self.out, task.unit, task.finished)
 
             def read(photo: PlannedPhoto) -> ReadPhoto:
-                return self._read_photo(photo, lost_before.get(photo.image_id))
+                return self._read_photo(photo, earlier.lost.get(photo.image_id))
 
             def draw_all(read_photo: ReadPhoto) -> DrawnPhoto:
-                return self._draw_photo(read_photo, task.draws)
+                drawn = self._draw_photo(read_photo, task.draws)
+                sha256 = drawn.facts.get("photo_sha256", "")
+                earlier.refuse_change(drawn.photo.image_id, sha256=sha256, lost=drawn.lost)
+                return drawn
 
             seconds: Counter[str] = Counter()
             read_photos = work_ahead(readers, read, photos, ahead=PHOTOS_READ_AHEAD)
@@ -123,17 +125,8 @@ class UnitMaker:
             exemplars=self.exemplars,
             class_names=self.class_names,
             recipe_digest=self.recipe_digest,
+            generation=self.generation,
         )
-
-    def _lost_before(self, task: UnitTask) -> dict[str, PhotoError]:
-        """Photos that an earlier draw of the unit lost: lost they stay, or a dataset would count their boxes twice."""
-        lost = {}
-        for draw in range(task.draws[0]):
-            drops = pq.read_table(pa.BufferReader(self.out.read(drops_path(task.unit, draw))), schema=DROPS)
-            for drop in drops.to_pylist():
-                if drop["stage"] == "photo":
-                    lost[drop["image_id"]] = PhotoError(drop["reason"], drop["detail"])
-        return lost
 
     def _read_photo(self, photo: PlannedPhoto, lost: PhotoError | None) -> ReadPhoto:
         """Read a photo's bytes, unless it is lost already."""
@@ -142,9 +135,7 @@ class UnitMaker:
             return ReadPhoto(photo, lost, clock)
         try:
             with clock.stage("read"):
-                data = self.store.fetch(
-                    photo.image_id, archive=photo.archive, offset=photo.archive_offset, size=photo.archive_size
-                )
+                data = fetch_planned(self.store, photo)
         except PhotoError as error:
             return ReadPhoto(photo, error, clock)
         return ReadPhoto(photo, data, clock)
@@ -156,13 +147,7 @@ class UnitMaker:
             return DrawnPhoto(photo, lost=read.data, seconds=clock.seconds)
         try:
             with clock.stage("decode"):
-                upright = decode_photo(
-                    read.data,
-                    rotation=photo.rotation,
-                    boxes_frame=config.boxes_frame,
-                    max_pixels=int(config.max_photo_megapixels * 1e6),
-                    min_px=config.min_photo_px,
-                )
+                upright = decode_planned(read.data, photo, config)
                 facts = photo_facts(read.data, upright)
         except PhotoError as error:
             return DrawnPhoto(photo, lost=error, seconds=clock.seconds)

@@ -21,6 +21,7 @@ from pipeline.planning.tasks import PlannedPhoto, UnitTask
 from pipeline.shards.manifest import read_recipe
 from pipeline.shards.recipe import digest_of
 from pipeline.shards.records import read_record
+from pipeline.shards.retry_intent import read_intent
 from pipeline.shards.samples import Row, not_finite, tensor_member
 from pipeline.storage.folder import Folder
 from pipeline.units.drawn_photos import Clock, DrawnPhoto
@@ -48,8 +49,11 @@ class OutputTakenError(Exception):
     """Another job writes this output now."""
 
 
-def refuse_foreign_output(out: Folder, recipe_digest: str) -> None:
+def refuse_foreign_output(out: Folder, recipe_digest: str, generation: int) -> None:
     """Refuse an output that no longer belongs to this job's recipe: another job may have started anew meanwhile.
+
+    Args:
+        generation: of the output when this job began; a retry since then has begun to make units anew.
 
     Raises:
         OutputTakenError: it does not.
@@ -57,6 +61,12 @@ def refuse_foreign_output(out: Folder, recipe_digest: str) -> None:
     recipe = read_recipe(out)
     if recipe is None or digest_of(recipe) != recipe_digest:
         raise OutputTakenError(f"{out.url}: belongs to another recipe now; this job must not write to it any more")
+    current = read_intent(out).generation
+    if current != generation:
+        raise OutputTakenError(
+            f"{out.url}: is in its generation {current} since --retry-drops, this job is of {generation} and must not "
+            "write to it any more"
+        )
 
 
 class OneShard:
@@ -69,6 +79,7 @@ class OneShard:
         out: the dataset.
         class_names: label -> name.
         recipe_digest: of the dataset, stamped on the record.
+        generation: of the output when the job began.
 
     Attributes:
         encoded: how many samples have been encoded.
@@ -87,10 +98,11 @@ class OneShard:
         exemplars: ExemplarEncoder,
         class_names: dict[str, str],
         recipe_digest: str,
+        generation: int,
     ) -> None:
         self._task, self._draw, self._out = task, draw, out
         self._config, self._sources, self._exemplars = config, sources, exemplars
-        self._class_names, self._recipe_digest = class_names, recipe_digest
+        self._class_names, self._recipe_digest, self._generation = class_names, recipe_digest, generation
         self._drops_file = folder / f"{unit_name(task.unit, draw)}.drops.parquet"
         self._tar = TarOfSamples(folder, unit_name(task.unit, draw))
         self._batch: list[tuple[DrawnPhoto, Row, DrawnSample]] = []
@@ -161,7 +173,7 @@ class OneShard:
             OutputTakenError: another job writes here now.
         """
         task, out = self._task, self._out
-        refuse_foreign_output(out, self._recipe_digest)
+        refuse_foreign_output(out, self._recipe_digest, self._generation)
         if (finished := read_record(out, task.unit, self._draw)) is not None:
             return finished
         shard: FileDigest | None = None
@@ -172,6 +184,9 @@ class OneShard:
                 shard=shard_path(task.split, task.unit, self._draw),
                 index=index_path(task.split, task.unit, self._draw),
             )
+        else:  # a killed job may have left them, while the photos were still there
+            for path in (shard_path, index_path):
+                out.delete(path(task.split, task.unit, self._draw))
         pq.write_table(pa.Table.from_pylist(self._drops, schema=DROPS), self._drops_file)
         drops = publish_file(out, self._drops_file, drops_path(task.unit, self._draw))
         record = self._make_record(photos, shard=shard, index=index, drops=drops)

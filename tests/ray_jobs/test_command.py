@@ -11,7 +11,7 @@ from ray_jobs.command import parse_shard_config
 FLAGS = [
     *("boxes", "images", "image-info", "classes", "out", "draws", "resolution", "photos-per-unit", "split-shares"),
     *("vae", "clip", "filters", "deny", "boxes-frame", "keep-source", "device", "dtype", "encode-batch", "encoders"),
-    *("cpus-per-gpu", "seed", "limit", "max-photo-failures", "overwrite"),
+    *("cpus-per-gpu", "seed", "limit", "max-photo-failures", "retry-drops", "overwrite"),
 ]
 ROOT = Path(__file__).parent.parent.parent
 

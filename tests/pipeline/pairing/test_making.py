@@ -116,6 +116,10 @@ def test_every_pair_is_a_sample_or_a_drop_with_its_reason(
     rows = rows_of(tmp_path / "out")
     assert len(rows) == 2 * 6
     assert any(row["image_id"].startswith("schön 猫") and row["key"].startswith("x-") for row in rows)
+    make(folder, tmp_path / "out")
+    again = capsys.readouterr().out
+    assert "photos lost: 3 (missing 2, truncated 1); pictures that come later are other pairs" in again
+    assert "--retry-drops" not in again
 
 
 def test_more_lost_pairs_than_max_drops_fail_the_command_each_time_with_reasons_by_count_and_names(

@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -8,9 +9,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.records import read_records
 from pipeline.storage import retries
+from schemas.shards import record_path
+from tests.pipeline.conftest import problems
+from tests.tagged import read_index
 
 Make = Callable[..., PreparedJob]
 
@@ -126,14 +131,65 @@ def _keys(out: Path, unit: int) -> list[str]:
     ]
 
 
-def test_a_photo_lost_once_stays_lost_when_draws_are_added(make: Make, sample_folder: Path, tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for path in sorted((sample_folder / "train").iterdir())[1:]:
-        (photos / path.name).write_bytes(path.read_bytes())
-    make(tmp_path / "out", images=(str(photos),), draws=1)
-    back = sorted((sample_folder / "train").iterdir())[0]
-    (photos / back.name).write_bytes(back.read_bytes())
-    job = make(tmp_path / "out", images=(str(photos),), draws=3)
+def copy_photos(sample_folder: Path, folder: Path) -> list[Path]:
+    """Copy the sample photos, to take away and put back; their paths."""
+    shutil.copytree(sample_folder / "train", folder)
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("first", [(0,), (1,)], ids=["later", "earlier"])
+def test_a_photo_that_one_draw_lost_stays_lost_in_the_others(
+    make: Make, sample_folder: Path, tmp_path: Path, first: tuple[int, ...]
+) -> None:
+    back = copy_photos(sample_folder, tmp_path / "photos")[0]
+    data = back.read_bytes()
+    back.unlink()
+    images = (str(tmp_path / "photos"),)
+    job = make(tmp_path / "out", images=images, draws=2, finish=False)
+    for record in read_records(job.out):
+        if record.draw not in first:
+            job.out.remove(record_path(record.unit, record.draw))
+    back.write_bytes(data)
+    job = make(tmp_path / "out", images=images, draws=3)
     assert {record.photos_lost for record in read_records(job.out)} == {0, 1}
     assert sum(record.samples for record in read_records(job.out)) == 3 * 6
+
+
+FATES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "gone": (lambda photo: photo.unlink(), r"\(missing\)"),
+    "cut": (lambda photo: photo.write_bytes(photo.read_bytes()[:5000]), r"\(truncated: .*\)"),
+    "another": (lambda photo: photo.write_bytes(photo.read_bytes() + b"0"), r"\(other bytes\)"),
+}
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_a_photo_that_finished_draws_hold_must_be_there_as_it_was_for_the_others(
+    make: Make, sample_folder: Path, tmp_path: Path, fate: str
+) -> None:
+    photo = copy_photos(sample_folder, tmp_path / "photos")[0]
+    change, why = FATES[fate]
+    data = photo.read_bytes()
+    images = (str(tmp_path / "photos"),)
+    job = make(tmp_path / "out", images=images, draws=1)
+    change(photo)
+    with pytest.raises(InputError, match=rf"photo {photo.stem} is not what it was {why}.*remove units/\d+-d\*\.json"):
+        make(tmp_path / "out", images=images, draws=2)
+    units = {record.unit for record in read_records(job.out) if record.draw == 1}
+    assert len(units) < 3
+    photo.write_bytes(data)
+    make(tmp_path / "out", images=images, draws=2)
+    make(tmp_path / "whole", draws=2)
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
+
+
+def test_a_unit_that_a_killed_job_began_and_that_gives_no_sample_any_more_leaves_no_shard(
+    make: Make, sample_folder: Path, tmp_path: Path
+) -> None:
+    copy_photos(sample_folder, tmp_path / "photos")
+    changes = {"images": (str(tmp_path / "photos"),), "draws": 1, "photos_per_unit": 1}
+    job = make(tmp_path / "out", finish=False, **changes)
+    job.out.remove("units/000000-d00.json")  # as if killed before it
+    photo = next(row["image_id"] for row in read_index(tmp_path / "out") if row["unit"] == 0)
+    (tmp_path / f"photos/{photo}.jpg").write_bytes(b"")
+    make(tmp_path / "out", **changes)
+    assert problems(tmp_path / "out") == []

@@ -1,0 +1,279 @@
+"""Photos that were lost and came back: what --retry-drops makes of them, wherever it is killed."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import ShardConfig
+from pipeline.encoders.clip import ClipEncoder
+from pipeline.encoders.facts import facts_of
+from pipeline.encoders.vae import VaeEncoder
+from pipeline.errors import InputError
+from pipeline.jobs.preparation import PreparedJob, pending_tasks
+from pipeline.shards.retry_intent import RETRY, read_intent
+from pipeline.storage import retries
+from pipeline.storage.folder import Folder
+from pipeline.units.one_shard import OutputTakenError
+from pipeline.verification.dataset import list_files
+from schemas.shards import record_path
+from tests.object_storage import Proxy
+from tests.pipeline.conftest import files_of, problems
+from tests.pipeline.jobs.killed_runs import HereWorkshop, MakerOf, run_until
+from tests.tagged import read_index
+
+Make = Callable[..., PreparedJob]
+Jpeg = Callable[..., bytes]
+IDS = "abcdef"
+
+
+@dataclass(frozen=True)
+class Story:
+    """Six photos in three units. At first one is missing, one of another unit is cut short, and one is never there.
+
+    Args:
+        config: of the job that made the first dataset.
+        photos: the folder in which all but the last have come back.
+        whole: the datasets of a job that had these photos from the start, by draws.
+        missing, beside: a unit.
+        cut, gone: another.
+    """
+
+    config: ShardConfig
+    photos: Path
+    whole: dict[int, dict[str, bytes]]
+    missing: str
+    beside: str
+    cut: str
+    gone: str
+
+    def begin(self, out: Path, **changes: Any) -> ShardConfig:
+        """Copy the first dataset, for a job that finds the photos there."""
+        shutil.copytree(self.config.out, out)
+        return replace(self.config, out=str(out), **{"images": (str(self.photos),), **changes})
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in files_of(out)}
+
+
+@pytest.fixture(scope="module")
+def workshop(maker_of: MakerOf, vae: VaeEncoder, clip: ClipEncoder) -> HereWorkshop:
+    return HereWorkshop(maker_of, facts_of(vae, clip))
+
+
+@pytest.fixture(scope="module")
+def story(make: Make, jpeg: Jpeg, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    root = tmp_path_factory.mktemp("story")
+    photos, early = root / "photos", root / "early"
+    photos.mkdir()
+    for number, name in enumerate(IDS):
+        (photos / f"{name}.jpg").write_bytes(jpeg((96 + number, 64)))
+    rows = "".join(f"{name},/m/{side},0.2,0.{side},0.2,0.8\n" for name in IDS for side in (7, 8))
+    (root / "boxes.csv").write_text("ImageID,LabelName,XMin,XMax,YMin,YMax\n" + rows)
+    flags = {"boxes": (str(root / "boxes.csv"),), "image_info": (), "classes": "", "photos_per_unit": 2}
+    flags |= {"split_shares": (1.0, 0.0, 0.0), "max_photo_failures": 1.0, "keep_source": False}
+    make(root / "order", images=(str(photos),), draws=1, **flags)
+    names = [row["image_id"] for row in sorted(read_index(root / "order"), key=lambda row: row["unit"])]
+    missing, beside, cut, gone = names[:4]
+    (photos / f"{gone}.jpg").unlink()
+    whole = {}
+    for draws in (2, 3):
+        make(root / f"whole{draws}", images=(str(photos),), draws=draws, **flags)
+        whole[draws] = contents(root / f"whole{draws}")
+    shutil.copytree(photos, early)
+    (early / f"{missing}.jpg").unlink()
+    (early / f"{cut}.jpg").write_bytes((photos / f"{cut}.jpg").read_bytes()[:-200])
+    config = make(root / "before", images=(str(early),), **flags).config
+    return Story(config, photos, whole, missing, beside, cut, gone)
+
+
+def finish(make: Make, config: ShardConfig, **changes: Any) -> dict[str, bytes]:
+    """Run the same command again, without pictures."""
+    make(**{**vars(config), **changes})
+    return contents(Path(config.out))
+
+
+def test_photos_that_came_back_are_as_if_they_had_been_there_from_the_start(
+    make: Make, story: Story, tmp_path: Path
+) -> None:
+    before = contents(Path(story.config.out))
+    config = story.begin(tmp_path / "d")
+    assert finish(make, config) == before  # a plain run changes nothing
+    assert finish(make, config, retry_drops=True) == story.whole[2]
+    assert finish(make, config, retry_drops=True) == story.whole[2]
+    assert problems(tmp_path / "d") == []
+
+
+def test_a_complete_dataset_says_what_was_lost_and_the_flag(
+    story: Story, workshop: HereWorkshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = story.begin(tmp_path / "d")
+    for record in (tmp_path / "d/units").iterdir():  # the manifest alone knows
+        record.write_bytes(b"")
+    _, end = run_until(config, workshop)
+    assert end and end.code == 0
+    said = capsys.readouterr().out
+    assert "nothing to do" in said
+    assert "photos lost: 3 (missing 2, truncated 1); --retry-drops" in said
+
+
+def test_a_retry_says_what_came_back_and_what_is_still_lost(
+    make: Make, story: Story, workshop: HereWorkshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = story.begin(tmp_path / "d", retry_drops=True)
+    run_until(config, workshop, steps=10)
+    said = capsys.readouterr().out
+    assert "3 lost photos read again, 2 of them can be used now; still lost: missing 1" in said
+
+
+def test_a_retry_killed_between_any_two_steps_ends_with_the_same_bytes_also_with_more_draws(
+    make: Make, story: Story, workshop: HereWorkshop, tmp_path: Path
+) -> None:
+    before = contents(Path(story.config.out))
+    for steps, draws in zip(count(), cycle((2, 3))):
+        config = story.begin(tmp_path / str(steps), retry_drops=True)
+        taken, _ = run_until(config, workshop, steps=steps)
+        if taken.count(f"publish {RETRY}") == 3:
+            break
+        plain = finish(make, config, retry_drops=False, draws=draws)
+        if f"publish {RETRY}" in taken:
+            assert plain == story.whole[draws], taken
+        else:
+            assert draws == 3 or plain == before, taken
+            assert finish(make, config, draws=draws) == story.whole[draws], taken
+        assert not read_intent(Folder(config.out)).units
+    draws_removed = [step[-8:-5] for step in taken if step.startswith("delete units/")]
+    assert draws_removed == ["d01", "d01", "d00", "d00"]
+    assert taken[:2] == ["delete manifest.json", f"publish {RETRY}"] and taken[-1] == f"publish {RETRY}"
+    assert not (tmp_path / str(steps) / "manifest.json").exists()  # the intent is closed before it is written
+    assert finish(make, config, retry_drops=False)["shards.parquet"] == story.whole[2]["shards.parquet"]
+
+
+def test_a_retry_on_object_storage_killed_again_and_again_ends_with_the_same_bytes(
+    make: Make, story: Story, workshop: HereWorkshop, s3: Proxy
+) -> None:
+    out = Folder("s3://bucket/d")
+    for path in Path(story.config.out).rglob("*.*"):
+        out.write(str(path.relative_to(story.config.out)), path.read_bytes())
+    config = replace(story.config, out=out.url, images=(str(story.photos),), retry_drops=True)
+    steps: list[str] = []
+    while f"create {record_path(1, 0)}" not in steps:
+        steps += run_until(config, workshop, steps=3)[0]
+    assert steps.count(f"publish {RETRY}") == 2
+    make(**{**vars(config), "retry_drops": False})
+    assert {name: out.read(name) for name in story.whole[2]} == story.whole[2]
+    assert list_files(out).keys() == story.whole[2].keys()
+
+
+def test_a_writer_that_began_before_a_retry_is_refused(
+    make: Make, story: Story, workshop: HereWorkshop, maker_of: MakerOf, tmp_path: Path
+) -> None:
+    config = story.begin(tmp_path / "d", retry_drops=True)
+    zombie = make(**{**vars(config), "retry_drops": False})  # and now its driver dies
+    run_until(config, workshop, steps=7)
+    assert not zombie.out.names("units")[2:]
+    for task in pending_tasks(replace(zombie, finished=frozenset()))[0][:2]:
+        with pytest.raises(OutputTakenError, match="generation 1 since --retry-drops, this job is of 0"):
+            maker_of(zombie).make(task)
+    assert finish(make, config) == story.whole[2]
+
+
+def test_draws_that_a_retry_removed_still_count_where_the_user_names_none(
+    make: Make, story: Story, workshop: HereWorkshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = story.begin(tmp_path / "d", retry_drops=True, draws=3)
+    make(**{**vars(config), "retry_drops": False})
+    run_until(config, workshop, steps=8)
+    Folder(config.out).remove("units")  # as if all units had lost photos
+    run_until(replace(config, draws=1), workshop, steps=3, draws_given=False)
+    assert "going on with the 3 draws that the output has" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"--draws 2: .* already holds 3"):
+        make(**{**vars(config), "draws": 2})
+    assert finish(make, config) == story.whole[3]
+
+
+def test_a_dataset_in_the_middle_of_a_retry_says_so(story: Story, workshop: HereWorkshop, tmp_path: Path) -> None:
+    run_until(story.begin(tmp_path / "d", retry_drops=True), workshop, steps=9)
+    [said] = problems(tmp_path / "d")
+    assert "no manifest.json; --retry-drops has begun to make units anew (2): run the command" in said
+
+
+OBSTACLES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "gone": (lambda photo: photo.unlink(), "missing"),
+    "another": (lambda photo: photo.write_bytes(photo.read_bytes() + b"0"), "other bytes"),
+    "cut": (lambda photo: photo.write_bytes(b"<html>"), "other bytes"),
+}
+
+
+@pytest.mark.parametrize("what", OBSTACLES)
+def test_a_unit_that_would_lose_a_photo_stays_and_is_named(
+    make: Make, story: Story, workshop: HereWorkshop, tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    photos = Path(shutil.copytree(story.photos, tmp_path / "photos"))
+    change, said = OBSTACLES[what]
+    change(photos / f"{story.beside}.jpg")
+    config = story.begin(tmp_path / "d", images=(str(photos),), retry_drops=True)
+    taken, _ = run_until(config, workshop, steps=7)
+    stays = next(row["unit"] for row in read_index(tmp_path / "d") if row["image_id"] == story.beside)
+    message = f"unit {stays} stays as it is, without photo {story.missing}: its photo {story.beside} is not what it was"
+    assert f"{message} ({said})" in capsys.readouterr().out
+    assert not any(f"{stays:06d}-" in step for step in taken)
+    kept = contents(tmp_path / "d")
+    assert len([name for name in kept if f"{stays:06d}-" in name]) == 8
+    before = contents(Path(story.config.out))
+    assert all(before[name] == data for name, data in kept.items() if f"{stays:06d}-" in name)
+
+
+def test_a_fault_of_storage_is_no_verdict_and_changes_nothing(
+    story: Story, workshop: HereWorkshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.0)
+    config = story.begin(tmp_path / "d", retry_drops=True)
+    with photos_served(story.photos, overloaded=f"{story.cut}.jpg") as url, pytest.raises(retries.StorageError):
+        run_until(replace(config, images=(url,)), workshop)
+    assert contents(tmp_path / "d") == contents(Path(story.config.out))
+    assert read_intent(Folder(config.out)).generation == 0
+
+
+@contextmanager
+def photos_served(folder: Path, *, overloaded: str) -> Iterator[str]:
+    """Serve photos, one of which is answered by 503."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.endswith(overloaded):
+                self.send_error(503)
+            else:
+                super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_another_recipe_is_refused_in_the_middle_of_a_retry_also_where_no_record_is_left(
+    make: Make, story: Story, workshop: HereWorkshop, tmp_path: Path
+) -> None:
+    config = story.begin(tmp_path / "d", retry_drops=True)
+    run_until(config, workshop, steps=7)
+    Folder(config.out).remove("units")
+    with pytest.raises(InputError, match="seed: 0 there, 1 now"):
+        make(**{**vars(config), "seed": 1})
+    job = make(**{**vars(config), "seed": 1, "overwrite": True})
+    assert job.intent.units == () and job.intent.generation == 1
