@@ -18,7 +18,7 @@ class ShardConfig:
     seven photos that ship inside scikit-image and scikit-learn. Giving this clears the preset's other inputs."""
     images: tuple[str, ...] = ()
     """Where the photos are: a folder of {ImageID}.jpg, a folder of such folders (train_0 ... train_f), or tar files
-    (quoted glob); several are tried in turn."""
+    (quoted glob). Several are tried in turn; a photo that lies in two of them must be the same."""
     image_info: tuple[str, ...] = ()
     """Image-info CSV (ImageID, Rotation, ...): photos with a Rotation turn by it, counter-clockwise, boxes too."""
     classes: str = ""

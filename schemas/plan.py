@@ -14,15 +14,17 @@ UNITS = pa.schema(
 )
 
 
-# Where photos stand in tar files; `archive` is null for photos in folders.
+# Where photos lie in tar files and local folders: a row for each id that may mean a file.
 PLACES = pa.schema(
     [
         pa.field("image_id", pa.string()),
-        pa.field("archive", pa.string()),
-        pa.field("archive_offset", pa.int64()),
-        pa.field("archive_size", pa.int64()),
+        pa.field("archive", pa.string()),  # the tar that holds it, or its own path
+        pa.field("archive_offset", pa.int64()),  # bytes; null: it is a file of its own
+        pa.field("archive_size", pa.int64()),  # bytes; null likewise
+        pa.field("member", pa.string()),  # its path in the tar; null likewise
     ]
 )
+ARCHIVE_COLUMNS = ("archive", "archive_offset", "archive_size")
 
 
 # One row a kept box, in the order of the photo's draws: draw d takes row d modulo the photo's number of rows.

@@ -118,6 +118,8 @@ def prepare(
             checked, out, inputs, recipe=recipe, finished=finished, there=there, progress=progress
         )
         out.write(f"{PLAN}/key", key.encode())
+    if plan.photos_copied:
+        say(f"{plan.photos_copied:,} photos lie in several places, with the same bytes")
     if checked.denied:
         say(_describe_denials(checked.denied, plan))
     recipe["inputs"] = plan.inputs
@@ -262,7 +264,7 @@ def _plan_anew(
     Raises:
         InputError: too many rows are malformed, no box is left, or the output holds the work of other tables.
     """
-    with draft_plan(inputs, places=checked.store.places(), out=out, progress=progress) as draft:
+    with draft_plan(inputs, places=checked.store.places, out=out, progress=progress) as draft:
         _refuse_malformed(draft, checked)
         _refuse_empty(draft, checked)
         differences = _differences(checked.config, out, there, {**recipe, "inputs": draft.plan.inputs})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.photos.formats import SUFFIXES
+from pipeline.photos.formats import is_picture
 from pipeline.storage.folder import Folder
 from pipeline.storage.names import normal
 from schemas.pairs import FILES
@@ -25,7 +25,6 @@ FORMS = (
     "give a folder that holds images/, masks/ and, if you like, exemplars/, with equal names (images/cat.jpg, "
     f"masks/cat.png), or a {TABLE} with the columns image,mask[,exemplar][,label]"
 )
-PICTURES = frozenset(suffix.lower() for suffix in SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _list_pictures(folder: Folder, name: str, say: Callable[[str], None]) -> dic
     other = []
     for file in folder.names(name):
         path = PurePosixPath(file)
-        if path.suffix.lower() not in PICTURES or file.startswith("."):
+        if not is_picture(file) or file.startswith("."):
             other.append(file)
             continue
         _refuse_undecodable(f"{folder.url}/{name}", file)

@@ -1,11 +1,13 @@
 """Pair store: PAIRS -> photos by id, and what comes with the photo of a box, decoded."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.errors import PhotoError
 from pipeline.photos.bounded_reads import read_picture
+from pipeline.photos.id_forms import IdForms
 from pipeline.photos.store import PhotoStore
 from pipeline.storage.folder import Folder
 from schemas.boxes import ID_COLUMN
@@ -31,6 +33,10 @@ class PairStore(PhotoStore):
     def pair(self, image_id: str, box_id: int) -> dict[str, Any]:
         """The row of a box; the boxes of a photo are its rows, in order."""
         return self._pairs[image_id][box_id]
+
+    def places(self, forms: IdForms) -> Iterator[pa.Table]:
+        """List nothing: PAIRS name the one file of each photo, and its mask and exemplar have its name."""
+        yield from ()
 
     def _read_file(self, image_id: str) -> bytes:
         name = self.pair(image_id, 0)["image"]

@@ -1,7 +1,17 @@
 """Formats: which file names may be photos, and which decoders are tried."""
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG", ".tif", ".tiff", ".bmp", ".gif", ".jp2", ".mpo")
-
+# In the order in which they are tried where names are not listed, on remote storage; locally, any case is found.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG", ".tif", ".tiff", ".bmp", ".gif", ".jp2", ".mpo"),
+    *(".jfif", ".WEBP", ".TIF", ".TIFF", ".BMP", ".GIF", ".JP2", ".MPO", ".JFIF"),
+)
+PICTURES = frozenset(suffix.lower() for suffix in SUFFIXES)
 
 # What SUFFIXES names. Pillow knows 40 more, some of which start other programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000")  # MPO comes with JPEG
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000")  # MPO comes with JPEG, and JFIF is one
+
+
+def is_picture(name: str) -> bool:
+    """Whether a name ends as pictures' names do, in any case."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"{dot}{suffix}".lower() in PICTURES and stem.rpartition("/")[2] != ""

@@ -9,7 +9,9 @@ import pyarrow as pa
 from pipeline.errors import InputError, PhotoError
 from pipeline.photos.archives import index_archive
 from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES, read_if_there, refuse_unsafe
-from pipeline.photos.formats import SUFFIXES
+from pipeline.photos.formats import SUFFIXES, is_picture
+from pipeline.photos.id_forms import IdForms
+from pipeline.photos.loose_files import list_loose, odd_names, subfolders
 from pipeline.storage.folder import Folder
 from pipeline.storage.globs import expand
 from pipeline.storage.retries import read_bytes, with_retries
@@ -40,10 +42,17 @@ class PhotoStore:
             for root in expand(pattern, anonymous=anonymous):
                 self._add(root)
 
-    def places(self) -> Iterator[pa.Table]:
-        """List the photos in the tar files, as PLACES."""
+    def archived(self, forms: IdForms) -> Iterator[pa.Table]:
+        """List the photos in the tar files, as PLACES, by the ids of these forms that may mean them."""
         for archive in self.archives:
-            yield index_archive(archive, anonymous=self.anonymous)
+            yield index_archive(archive, forms, anonymous=self.anonymous)
+
+    def places(self, forms: IdForms) -> Iterator[pa.Table]:
+        """List the photos in tar files and local folders, as PLACES, by the ids of these forms that may mean them."""
+        yield from self.archived(forms)
+        for folder in self.folders:
+            if folder.local:
+                yield from list_loose(folder.path("").rstrip("/"), forms)
 
     def fetch(self, image_id: str, *, archive: str | None = None, offset: int = 0, size: int = 0) -> bytes:
         """Read a photo's bytes.
@@ -75,7 +84,7 @@ class PhotoStore:
             raise InputError(f"--images {root}: no such folder; give the folder, or tar files, that hold the photos")
         archives = sorted(str(file) for file in path.glob("*.tar"))
         self.archives += archives
-        if any(file.suffix in SUFFIXES for pattern in ("*", "*/*") for file in path.glob(pattern)):
+        if any(is_picture(file.name) for pattern in ("*", "*/*") for file in path.glob(pattern)):
             self.folders.append(folder)
         elif not archives:
             raise InputError(
@@ -90,28 +99,40 @@ class PhotoStore:
 
     def _read_file(self, image_id: str) -> bytes:
         refuse_unsafe(image_id)
-        has_suffix = image_id.endswith(SUFFIXES)
         for folder in self.folders:
-            for prefix in self._prefixes(folder.url, image_id):
-                for suffix in ("", *SUFFIXES) if has_suffix else SUFFIXES:
-                    data = read_if_there(folder, f"{prefix}{image_id}{suffix}")
+            for prefix in self._prefixes(folder, image_id):
+                for name in self._names(folder, f"{prefix}{image_id}"):
+                    data = read_if_there(folder, name)
                     if data is not None:
                         return data
         raise PhotoError("missing", "")
 
-    def _prefixes(self, url: str, image_id: str) -> Iterator[str]:
+    def _names(self, folder: Folder, stem: str) -> Iterator[str]:
+        """Under which names a photo may lie: a missing one costs a request each on remote storage."""
+        if is_picture(stem):
+            yield stem
+        yield from (f"{stem}{suffix}" for suffix in SUFFIXES)
+        if folder.local:
+            above, _, name = stem.rpartition("/")
+            odd = odd_names(folder.path(above)).get(name)
+            if odd:
+                yield f"{above}/{odd}".lstrip("/")
+
+    def _prefixes(self, folder: Folder, image_id: str) -> Iterator[str]:
         """Where in a folder to look: in itself, then, listed only if need be, its sub-folders, likeliest first.
 
         Open Images' train_7 holds the ids that begin with 7.
         """
         yield ""
-        names = _subfolders_of(url, self.anonymous)
+        names = _subfolders_of(folder.url, self.anonymous)
         yield from sorted(names, key=lambda name: not name.rstrip("/").endswith(f"_{image_id[:1]}"))
 
 
 @functools.lru_cache(maxsize=16)
 def _subfolders_of(url: str, anonymous: bool) -> tuple[str, ...]:
     folder = Folder(url, anonymous)
+    if folder.local:
+        return tuple(f"{name}/" for name in subfolders(folder.path("")))
     try:
         entries = with_retries(lambda: folder.fs.ls(folder.path(""), detail=True))
     except (FileNotFoundError, PermissionError):  # many servers of files list nothing

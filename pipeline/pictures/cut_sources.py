@@ -1,12 +1,14 @@
 """Cut sources: an index row and the photos -> the sample's source, as it was cut when the sample was drawn."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+
+import pyarrow as pa
 
 from pipeline.arrays import Pixels
 from pipeline.errors import PhotoError
 from pipeline.photos.decode import Photo, decode_photo
 from pipeline.photos.fingerprints import photo_sha256
+from pipeline.photos.id_forms import IdForms, forms_of
 from pipeline.photos.resize import cut
 from pipeline.photos.store import PhotoStore
 from pipeline.shards.recipe import Json
@@ -21,6 +23,7 @@ class Photos:
 
     store: PhotoStore
     recipe: Json
+    _places: dict[IdForms, dict[str, Json]] = field(default_factory=dict, init=False)
 
     def read(self, image_id: str) -> bytes:
         """Read a photo's bytes.
@@ -29,8 +32,10 @@ class Photos:
             PhotoError: it is not there.
             OSError: storage failed.
         """
-        place = self._places.get(image_id)
-        return self.store.fetch(image_id, **(place or {}))
+        forms = forms_of(pa.array([image_id]))
+        if forms not in self._places:
+            self._places[forms] = self._list_places(forms)
+        return self.store.fetch(image_id, **self._places[forms].get(image_id, {}))
 
     def upright(self, data: bytes, *, rotation: float | None) -> Photo:
         """Decode a photo and turn it upright.
@@ -69,14 +74,14 @@ class Photos:
         except PhotoError:
             return None
 
-    @cached_property
-    def _places(self) -> dict[str, Json]:
+    def _list_places(self, forms: IdForms) -> dict[str, Json]:
+        """List where photos lie in tar files: of several places the first, as the job does."""
         names = {"archive": "archive", "archive_offset": "offset", "archive_size": "size"}
-        return {
-            row["image_id"]: {ours: row[theirs] for theirs, ours in names.items()}
-            for table in self.store.places()
-            for row in table.to_pylist()
-        }
+        found: dict[str, Json] = {}
+        for table in self.store.archived(forms):
+            for row in table.to_pylist():
+                found.setdefault(row["image_id"], {ours: row[theirs] for theirs, ours in names.items()})
+        return found
 
 
 def rotation_of(orientation: str) -> float | None:

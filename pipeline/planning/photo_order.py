@@ -9,7 +9,7 @@ from pipeline.planning.row_counts import Plan, PlanInputs
 from pipeline.planning.spill import HASH_COLUMN
 from pipeline.rng import seed_for
 from schemas.boxes import COORDINATE_COLUMNS, ID_COLUMN, LABEL_COLUMN
-from schemas.plan import PLACES
+from schemas.plan import ARCHIVE_COLUMNS, PLACES
 
 
 def photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, inputs: PlanInputs) -> pa.Table:
@@ -36,7 +36,7 @@ def photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, input
     split = np.searchsorted(bounds, uniform(mix_with(photo_hash, seed_for(inputs.seed, "split"))), side="right")
 
     boxes = np.stack([kept[name].to_numpy().astype(np.float32) for name in COORDINATE_COLUMNS], axis=1)
-    place = _look_up(kept[ID_COLUMN], photo_hash, places)
+    place = _look_up(kept[ID_COLUMN], photo_hash, places.filter(pc.is_valid(places["archive_offset"])))
     return pa.table(
         {
             "image_id": kept[ID_COLUMN],
@@ -44,11 +44,27 @@ def photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, input
             "label": kept[LABEL_COLUMN],
             "box": pa.FixedSizeListArray.from_arrays(pa.array(boxes.ravel()), 4),
             "rotation": _look_up(kept[ID_COLUMN], photo_hash, rotations)["rotation"],
-            **{name: place[name] for name in PLACES.names[1:]},
+            **{name: place[name] for name in ARCHIVE_COLUMNS},
             "split": pa.array(split.astype(np.int8)),
             "photo": pa.array(np.cumsum(starts) - 1),
         }
     )
+
+
+def several_places(kept: pa.Table, places: pa.Table) -> pa.Table:
+    """Find the photos that lie in several places.
+
+    Args:
+        kept: boxes of one partition, with hash.
+        places: the same partition of PLACES, sorted by hash.
+
+    Returns:
+        PLACES of these photos, all of each.
+    """
+    hashes = places[HASH_COLUMN].to_numpy()
+    again = hashes[1:][hashes[1:] == hashes[:-1]]
+    wanted = np.intersect1d(again, kept[HASH_COLUMN].to_numpy())
+    return places.filter(pa.array(np.isin(hashes, wanted))).select(PLACES.names)
 
 
 def cut_at_limit(kept: pa.Table, limit: int, plan: Plan) -> pa.Table:

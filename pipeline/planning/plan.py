@@ -14,12 +14,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.ahead import work_ahead
+from pipeline.photos.copies import Copies
+from pipeline.photos.id_forms import IdForms
 from pipeline.planning.box_fates import judge, write_drops
 from pipeline.planning.hashing import hash_strings
-from pipeline.planning.photo_order import cut_at_limit, photos_in_order
+from pipeline.planning.photo_order import cut_at_limit, photos_in_order, several_places
 from pipeline.planning.plan_files import PLAN, PhotosIntoUnits
 from pipeline.planning.row_counts import Judged, Plan, PlanInputs
 from pipeline.planning.spilled_tables import spill_boxes, spill_denied, spill_places, spill_rotations
@@ -27,6 +30,8 @@ from pipeline.rng import seed_for
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import filesystem
 from schemas.shards import BOX_DROPS
+
+Places = Callable[[IdForms], Iterable[pa.Table]]
 
 PARTITION_BYTES = 32 << 20
 JUDGING_THREADS = 2
@@ -68,7 +73,7 @@ class PlanDraft:
 def make_plan(
     inputs: PlanInputs,
     *,
-    places: Iterable[pa.Table],
+    places: Places,
     out: Folder,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Plan:
@@ -81,18 +86,19 @@ def make_plan(
 def draft_plan(
     inputs: PlanInputs,
     *,
-    places: Iterable[pa.Table],
+    places: Places,
     out: Folder,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[PlanDraft]:
     """Plan a dataset, in scratch.
 
     Args:
-        places: PLACES of photos that lie in tar files.
+        places: gives PLACES, of the ids that look like these; `PhotoStore.places` does.
         progress: called with the number of rows read so far.
 
     Raises:
-        InputError: a table turns out unreadable, or a row of --deny has another box than the tables.
+        InputError: a table turns out unreadable, a row of --deny has another box than the tables, or a photo lies in
+            several places that hold other bytes.
     """
     plan = Plan()
     partitions = max(1, min(4096, sum(_size(url, inputs.anonymous) for url in inputs.tables) // PARTITION_BYTES))
@@ -100,28 +106,38 @@ def draft_plan(
         # All tables are cut at the same hashes: what is known of a photo meets in one partition.
         folder = Path(scratch)
         hash_ids = functools.partial(hash_strings, salt=seed_for(inputs.seed, "plan"))
-        boxes, wrong_width = spill_boxes(inputs, plan, folder / "boxes", hash_ids, partitions, progress)
+        boxes, wrong_width, forms = spill_boxes(inputs, plan, folder / "boxes", hash_ids, partitions, progress)
         rotations = spill_rotations(inputs, plan, folder / "rotations", hash_ids, partitions)
         denied = spill_denied(inputs, folder / "denied", hash_ids, partitions)
-        archived = spill_places(places, folder / "places", hash_ids, partitions)
+        known = spill_places(places(forms), folder / "places", hash_ids, partitions)
         drops = [built / f"drops-{part}.parquet" for part in range(partitions)]
 
         def judge_part(part: int) -> Judged:
             judged = judge(boxes.read(part), denied.read(part), inputs)
             write_drops(judged.drops, wrong_width if part == 0 else [], drops[part])
-            kept = photos_in_order(judged.kept, rotations.read(part), archived.read(part), inputs)
-            return replace(judged, kept=kept)
+            here = known.read(part)
+            kept = photos_in_order(judged.kept, rotations.read(part), here, inputs)
+            return replace(judged, kept=kept, several_places=several_places(judged.kept, here))
 
         # Partitions rise with the hash: photos in the order of partitions are in the order of the plan.
-        units = PhotosIntoUnits(built, inputs.photos_per_unit)
+        units, copies = PhotosIntoUnits(built, inputs.photos_per_unit), Copies(inputs.anonymous)
         with ThreadPoolExecutor(JUDGING_THREADS) as pool:
             for judged in work_ahead(pool, judge_part, range(partitions), ahead=JUDGING_THREADS):
                 plan.add(judged)
-                units.add(cut_at_limit(judged.kept, inputs.limit, plan))
+                planned = cut_at_limit(judged.kept, inputs.limit, plan)
+                units.add(planned)
+                copies.compare(_of_photos(judged.several_places, planned))
+        copies.refuse()
         units.close()
+        plan.photos_copied = copies.equal
         plan.units, plan.box_drop_files = units.count, partitions
         plan.check()
         yield PlanDraft(plan, out, drops, units.files)
+
+
+def _of_photos(places: pa.Table, planned: pa.Table) -> pa.Table:
+    """Keep PLACES of planned photos."""
+    return places.filter(pc.is_in(places["image_id"], value_set=planned["image_id"])) if len(places) else places
 
 
 def _size(url: str, anonymous: bool) -> int:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipeline.boxes.denied import DeniedBoxes
 from pipeline.boxes.filters import Rule
+from schemas.plan import PLACES
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Plan:
     inputs: list[dict[str, Any]] = field(default_factory=list)  # role, bytes, rows, sha256 of each table
     box_drop_files: int = 0
     deny_rows: dict[str, int] = field(default_factory=dict)  # rows of --deny, by their use
+    photos_copied: int = 0  # that lie in several places with the same bytes
 
     def add(self, judged: "Judged") -> None:
         """Take the counts of one partition."""
@@ -77,3 +79,4 @@ class Judged:
     photos: int
     photos_without_kept_box: int
     deny_rows: Counter[str]
+    several_places: pa.Table = field(default_factory=PLACES.empty_table)  # PLACES of photos that have several

@@ -16,6 +16,7 @@ from pipeline.boxes.hashed_files import TableDigest
 from pipeline.boxes.listing import refuse_copy
 from pipeline.boxes.tables import stream_boxes, stream_columns
 from pipeline.errors import InputError
+from pipeline.photos.id_forms import IdForms, forms_of
 from pipeline.planning.hashing import U64
 from pipeline.planning.row_counts import Plan, PlanInputs
 from pipeline.planning.spill import Spill, partitioned
@@ -34,25 +35,29 @@ def spill_boxes(
     hash_ids: Callable[[pa.Array], U64],
     partitions: int,
     progress: Callable[[int], None],
-) -> tuple[Spill, list[Drop]]:
+) -> tuple[Spill, list[Drop], IdForms]:
     """Spill all rows of the box tables, and count and digest them in the plan.
 
     Returns:
-        The partitions, and the rows that have too many or too few fields to be spilled.
+        The partitions, the rows that have too many or too few fields to be spilled, and what the ids look like.
     """
     spill = Spill(folder, BOXES, partitions=partitions)
     wrong_width: list[Drop] = []
     seen: dict[str, str] = {}  # by digest
 
-    def order(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
-        return partitioned(table, hash_ids(table[ID_COLUMN].combine_chunks()), partitions=partitions)
+    forms = IdForms()
+
+    def order(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64], IdForms]:
+        ids = table[ID_COLUMN].combine_chunks()
+        return *partitioned(table, hash_ids(ids), partitions=partitions), forms_of(ids)
 
     with ThreadPoolExecutor(1) as pool:
         for url in inputs.tables:
             digest = TableDigest()
             blocks = stream_boxes(url, digest, anonymous=inputs.anonymous)
-            for table, bounds in work_ahead(pool, order, blocks, ahead=1):
+            for table, bounds, found in work_ahead(pool, order, blocks, ahead=1):
                 spill.add(table, bounds)
+                forms |= found
                 progress(plan.rows + digest.rows)
             plan.rows += digest.rows
             wrong_width += digest.wrong_width
@@ -61,7 +66,7 @@ def spill_boxes(
     spill.close()
     if wrong_width:
         plan.malformed["wrong_field_count"] = len(wrong_width)
-    return spill, wrong_width
+    return spill, wrong_width, forms
 
 
 def _digest_fields(digest: TableDigest) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def spill_denied(inputs: PlanInputs, folder: Path, hash_ids: Callable[[pa.Array]
 def spill_places(
     places: Iterable[pa.Table], folder: Path, hash_ids: Callable[[pa.Array], U64], partitions: int
 ) -> Spill:
-    """Spill where photos stand in tar files."""
+    """Spill where photos lie in tar files and local folders."""
     spill = Spill(folder, PLACES, partitions=partitions)
     for table in places:
         spill.add(*partitioned(table, hash_ids(table["image_id"].combine_chunks()), partitions=partitions))

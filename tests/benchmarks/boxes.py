@@ -75,7 +75,7 @@ def plan(path: Path) -> None:
         anonymous=False,
     )
     with tempfile.TemporaryDirectory(dir=path.parent) as out:
-        made = make_plan(inputs, places=[], out=Folder(out))
+        made = make_plan(inputs, places=lambda forms: [], out=Folder(out))
     print(f"{made.photos_planned:,} photos in {made.units:,} units", file=sys.stderr)
 
 

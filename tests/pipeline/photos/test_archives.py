@@ -9,9 +9,11 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.photos import archives
+from pipeline.photos.id_forms import IdForms
 from pipeline.photos.store import PhotoStore
 
 JPEG = Callable[..., bytes]
+PLAIN_IDS = IdForms(frozenset({0}))
 
 
 def tar_of(path: Path, names: list[bytes], content: bytes) -> bytes:
@@ -25,7 +27,7 @@ def tar_of(path: Path, names: list[bytes], content: bytes) -> bytes:
 
 def test_a_photo_whose_name_is_no_text_hides_no_other_photo_of_its_tar(tmp_path: Path, jpeg: JPEG) -> None:
     tar_of(tmp_path / "a.tar", [b"caf\xe9.jpg", b"../../up.jpg", b"/abs.jpg", b"plain.jpg"], jpeg((64, 48)))
-    (places,) = PhotoStore((str(tmp_path / "a.tar"),), anonymous=False).places()
+    (places,) = PhotoStore((str(tmp_path / "a.tar"),), anonymous=False).archived(PLAIN_IDS)
     assert places["image_id"].to_pylist() == ["up", "abs", "plain"]
 
 
@@ -42,7 +44,7 @@ def test_a_damaged_tar_is_listed_or_refused(tmp_path: Path) -> None:
         data[header + 148 : header + 156] = b"%06o\0 " % sum(summed)
         (tmp_path / "a.tar").write_bytes(data)
         try:
-            archives.index_archive(str(tmp_path / "a.tar"), anonymous=False)
+            archives.index_archive(str(tmp_path / "a.tar"), PLAIN_IDS, anonymous=False)
         except InputError as error:
             assert "a.tar" in str(error)
             refused += 1

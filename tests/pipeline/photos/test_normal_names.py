@@ -10,6 +10,7 @@ from pipeline.boxes.denied import read_denied
 from pipeline.boxes.hashed_files import TableDigest
 from pipeline.boxes.tables import stream_boxes, stream_columns
 from pipeline.photos.archives import index_archive
+from pipeline.photos.id_forms import IdForms
 from pipeline.photos.store import PhotoStore
 from schemas.boxes import ID_COLUMN
 from tests.object_storage import Proxy
@@ -31,7 +32,7 @@ def test_ids_of_all_tables_and_archives_become_one_form(tmp_path: Path) -> None:
     [info] = stream_columns(str(boxes), columns, TableDigest(), anonymous=False)
     assert block[ID_COLUMN].to_pylist() == info[ID_COLUMN].to_pylist() == [NFC, NFC]
     assert read_denied(str(denied)).rows["image_id"].to_pylist() == [NFC]
-    assert index_archive(str(archive), anonymous=False)["image_id"].to_pylist() == [NFC]
+    assert index_archive(str(archive), IdForms(frozenset({0})), anonymous=False)["image_id"].to_pylist() == [NFC]
 
 
 def test_a_photo_is_found_by_its_id_in_any_form(tmp_path: Path, s3: Proxy) -> None:

@@ -50,7 +50,7 @@ def run(
     """Plan a table; give the plan, its units with their rows, and the drops."""
     write_table(folder / "boxes.csv", table)
     out = Folder(str(folder / "out"))
-    plan = make_plan(replace(INPUTS, tables=(str(folder / "boxes.csv"),), **changes), places=[], out=out)
+    plan = make_plan(replace(INPUTS, tables=(str(folder / "boxes.csv"),), **changes), places=lambda forms: [], out=out)
     units = []
     for unit in read_units(out).to_pylist():
         boxes = read_unit_boxes(out, file=unit["file"], row_group=unit["row_group"]).to_pylist()

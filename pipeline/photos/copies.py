@@ -1,0 +1,126 @@
+"""Copies: places of photos that lie in several -> a count where these hold the same bytes, else a refusal."""
+
+import functools
+import hashlib
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
+from pipeline.storage.retries import read_bytes
+from pipeline.storage.urls import filesystem
+
+HASHERS = 8
+SHOWN_PHOTOS = 3
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a photo lies; `file` tells apart what is stored more than once."""
+
+    name: str
+    archive: str
+    offset: int | None
+    size: int
+    file: tuple[object, ...]
+
+
+@dataclass
+class Copies:
+    """What was found of photos that lie in several places.
+
+    Attributes:
+        equal: photos all of whose places hold the same bytes.
+        different: photos whose places do not.
+    """
+
+    anonymous: bool
+    equal: int = 0
+    different: int = 0
+    _shown: list[str] = field(default_factory=list)
+
+    def compare(self, places: pa.Table) -> None:
+        """Compare the places of some photos: sizes first; bytes are read only while all sizes are equal.
+
+        Args:
+            places: PLACES, all those of each of these photos.
+        """
+        photos: dict[str, dict[tuple[object, ...], _Place]] = defaultdict(dict)
+        for row in places.to_pylist():
+            place = _look_at(row)
+            if place:
+                photos[row["image_id"]].setdefault(place.file, place)
+        same_size = {}
+        for image_id, found in photos.items():
+            several = list(found.values())
+            if len({place.size for place in several}) > 1:
+                self._note_different(image_id, several)
+            elif len(several) > 1:
+                same_size[image_id] = several
+        if self.different:
+            return
+        with ThreadPoolExecutor(HASHERS) as pool:
+            equal = pool.map(functools.partial(_hold_the_same, anonymous=self.anonymous), same_size.values())
+            for (image_id, several), same in zip(same_size.items(), equal, strict=True):
+                if same:
+                    self.equal += 1
+                else:
+                    self._note_different(image_id, several)
+
+    def refuse(self) -> None:
+        """Refuse photos whose places hold other bytes.
+
+        Raises:
+            InputError: naming the first of them and their places.
+        """
+        if self.different:
+            more = f"; and {self.different - len(self._shown):,} more" if self.different > len(self._shown) else ""
+            raise InputError(
+                f"--images: {self.different:,} photos lie in several places that hold other bytes: "
+                f"{'; '.join(self._shown)}{more}; leave one file for an id: give only the folder that is meant, move "
+                "the other files away, or name photos by their path in the box tables (train/ID)"
+            )
+
+    def _note_different(self, image_id: str, places: list[_Place]) -> None:
+        self.different += 1
+        if len(self._shown) < SHOWN_PHOTOS:
+            shown = [f"{place.name} ({place.size:,} bytes)" for place in places]
+            self._shown.append(f"{image_id} in {' and '.join(shown)}")
+
+
+def _look_at(row: dict[str, Any]) -> _Place | None:
+    """Look up how large a file is; None where it is none, and would not be read."""
+    if row["archive_offset"] is not None:
+        file = (row["archive"], row["archive_offset"])
+        name = f"{row['archive']}: {row['member']}"
+        return _Place(name, row["archive"], row["archive_offset"], row["archive_size"], file)
+    try:
+        found = os.stat(row["archive"])  # noqa: PTH116  a path and its links to be told apart by their inode
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return _Place(row["archive"], row["archive"], None, found.st_size, (found.st_dev, found.st_ino))
+
+
+def _hold_the_same(places: Iterable[_Place], *, anonymous: bool) -> bool:
+    """Whether places of equal size hold the same bytes; too large ones are dropped, whatever they hold."""
+    digests = set()
+    for place in places:
+        if place.size > MAX_PHOTO_BYTES:
+            return True
+        fs, path = filesystem(place.archive, anonymous=anonymous)
+        start = place.offset or 0
+        try:
+            data = read_bytes(fs, path, start=start, end=start + place.size) if place.size else b""
+        except OSError as error:
+            raise InputError(f"--images {place.name}: cannot be read ({error}); check its rights") from error
+        digests.add(hashlib.sha256(data).digest())
+    return len(digests) == 1
