@@ -22,6 +22,7 @@ from pipeline.pictures.outlines import outline_mask
 from pipeline.pictures.tiles import draw_tiles
 
 MOST_ROWS = 40
+MOST_NOTE = 80  # characters
 TILE_PX = 440  # along the longest side, twice what is shown
 
 
@@ -41,7 +42,7 @@ def write_contact_sheet(outputs: Outputs, cases: Sequence[Case], *, resolution: 
     rows, labels = zip(*(_row(outputs, case, resolution) for case in shown), strict=True)
     titles = ["source and mask", "exemplar", "result"]
     counted = f"{len(shown)} of {len(cases):,} cases" if len(shown) < len(cases) else f"{len(cases)} cases"
-    figure = draw_tiles(rows, titles=titles, labels=labels, note=f"{counted}; {note}")
+    figure = draw_tiles(rows, titles=titles, labels=labels, note=f"{counted}; {_fit(note)}")
     content = io.BytesIO()
     Image.fromarray(figure).save(content, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     outputs.write_file(CONTACT_SHEET, content.getvalue())
@@ -60,6 +61,11 @@ def _row(outputs: Outputs, case: Case, resolution: int) -> tuple[list[Pixels | N
     crop = crop_for_editing(given.mask, resolution) if resolution else Crop((0, 0, width, height), "crop")
     source = cut_to(outline_mask(given.source, given.mask, crop), crop)
     return [_shrink(source), _shrink(given.exemplar), _shrink(cut_to(result, crop))], [case.name, "", first]
+
+
+def _fit(note: str) -> str:
+    """Cut the beginning of a note that is too long for the figure: it is a path."""
+    return note if len(note) <= MOST_NOTE else f"...{note[-MOST_NOTE:]}"
 
 
 def _shrink(pixels: Pixels) -> Pixels:

@@ -14,7 +14,7 @@ import torch
 
 from pbe.editing.canvas import Blend, blend, crop_for_editing, cut_mask
 from pbe.editing.config import MAX_RESOLUTION, refuse_bad_numbers, refuse_resolution
-from pbe.editing.inputs import Picture, read_mask, read_picture
+from pbe.editing.inputs import Picture, box_mask, box_text, read_mask, read_picture
 from pbe.model.conditioner import exemplar_features
 from pbe.model.finite import NotFiniteError, Part, finite_rows, refuse_not_finite
 from pbe.model.one_token import attention_everywhere
@@ -132,9 +132,10 @@ def load_editor(
 def edit(
     editor: Editor,
     source: Picture,
-    mask: Picture,
-    exemplar: Picture,
+    mask: Picture | None = None,
+    exemplar: Picture | None = None,
     *,
+    box: str | Sequence[int] | None = None,
     guidance: float = DEFAULT_GUIDANCE,
     steps: int = DEFAULT_STEPS,
     seed: int = 0,
@@ -149,6 +150,7 @@ def edit(
         source: the picture to edit, of any size: a path or URL, a PIL image, or an array [h, w, 3] uint8 RGB.
         mask: what to repaint: white, True or 1; likewise, of the source's size or at least its aspect.
         exemplar: the object to show, a picture of any size and aspect.
+        box: instead of a mask: x0, y0, x1, y1 in px of the upright source, x1 and y1 exclusive; also as `x0,y0,x1,y1`.
         guidance: scale; 1: none, 5: the paper's; larger follows the exemplar more closely, but looks less natural.
         steps: denoising steps.
         seed: of the first picture; the following have seed + 1, seed + 2 ...
@@ -169,11 +171,13 @@ def edit(
     for name, value, allowed in (("scheduler", scheduler, SchedulerName), ("blend", blend, Blend)):
         if value not in get_args(allowed):
             raise InputError(f"{name} {value!r}: give {', '.join(get_args(allowed))}")
+    if exemplar is None:
+        raise InputError("exemplar: is missing; give the picture of the object to show")
     pixels = read_picture(source, "source")
     task = prepare(
         editor,
         pixels,
-        read_mask(mask, pixels),
+        _read_hole(mask, box, pixels),
         read_picture(exemplar, "exemplar"),
         seeds=range(seed, seed + n),
     )
@@ -181,6 +185,14 @@ def edit(
     if isinstance(made, NotFiniteError):
         raise made
     return made
+
+
+def _read_hole(mask: Picture | None, box: str | Sequence[int] | None, source: Pixels) -> Hole:
+    if box is not None and mask is None:
+        return box_mask(box_text(box), source)
+    if mask is not None and box is None:
+        return read_mask(mask, source)
+    raise InputError("mask, box: give one of the two")
 
 
 def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, seeds: Sequence[int]) -> Task:

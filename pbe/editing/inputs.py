@@ -1,6 +1,8 @@
 """Inputs: files, URLs, PIL images or arrays -> source, mask and exemplar, or a message that says what is wrong."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,18 @@ def box_mask(box: str, source: Pixels) -> Hole:
     mask = np.zeros((height, width), bool)
     mask[y0:y1, x0:x1] = True
     return mask
+
+
+def box_text(box: str | Sequence[int]) -> str:
+    """Write a box of four whole numbers as the flag has it; text stays as it is.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    try:
+        return box if isinstance(box, str) else ",".join(str(index(side)) for side in box)
+    except TypeError as error:
+        raise InputError(f"box {box!r}: give four whole numbers x0, y0, x1, y1 in px") from error
 
 
 def box_in(box: str, width: int, height: int) -> PixelBox:

@@ -34,6 +34,14 @@ def test_the_exemplar_decides_what_is_painted(editor: Editor, pictures: dict[str
     assert not np.array_equal(one, other)
 
 
+def test_a_box_is_its_rectangle_as_a_mask(editor: Editor, pictures: dict[str, Path]) -> None:
+    source, mask, exemplar = (str(pictures[name]) for name in ("source", "mask", "exemplar"))
+    [expected] = edit(editor, source, mask, exemplar, steps=2)
+    for box in ((16, 10, 36, 24), np.array([16, 10, 36, 24]), "16,10,36,24"):
+        [found] = edit(editor, source, exemplar=exemplar, box=box, steps=2)
+        assert np.array_equal(found, expected)
+
+
 @pytest.mark.parametrize(("guidance", "halves"), [(1, 1), (5, 2)])
 def test_what_comes_before_the_exemplar_is_computed_once_a_picture(
     editor: Editor, pictures: dict[str, Path], guidance: float, halves: int
@@ -81,6 +89,12 @@ def test_masks_of_any_mode_mean_the_same(editor: Editor, pictures: dict[str, Pat
         {"exemplar": np.zeros((0, 0, 3), np.uint8)},
         {"mask": np.zeros((0, 0), bool)},
         {"mask": None},
+        {"exemplar": None},
+        {"box": (0, 0, 9, 9)},
+        {"box": (0, 0, 57, 9), "mask": None},
+        {"box": (0, 0, 9), "mask": None},
+        {"box": (0, 0, 9.5, 9), "mask": None},
+        {"box": 9, "mask": None},
         {"mask": np.ones((40, 56), np.float32)},
     ],
 )
