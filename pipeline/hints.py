@@ -2,7 +2,9 @@
 
 import os
 import shlex
-from pathlib import PurePosixPath
+import shutil
+import sys
+from pathlib import Path, PurePosixPath
 
 from pipeline.storage.redaction import redact
 from pipeline.storage.urls import is_local
@@ -12,13 +14,21 @@ def command_line(*words: str, **flags: str | int) -> str:
     """Write a command that a shell reads as it is meant, whatever is in its words; credentials are blanked.
 
     Args:
-        words: of the command, in order; one that may begin with a dash belongs to a flag, or is made by `short_path`.
+        words: of the command, in order; `python` is what runs this process; one that may begin with a dash belongs to a
+            flag, or is made by `short_path`.
         flags: by name, with their values: `batch_size=2` becomes `--batch-size 2`.
     """
     for name, value in flags.items():
         flag = f"--{name.replace('_', '-')}"
         words += (f"{flag}={value}",) if str(value).startswith("-") else (flag, str(value))
-    return shlex.join(redact(word) for word in words)
+    return shlex.join(redact(_python() if word == "python" else word) for word in words)
+
+
+def _python() -> str:
+    """Name the interpreter that runs this process: `python` where its environment is active."""
+    active = shutil.which("python")
+    own = Path(sys.executable)
+    return "python" if active and Path(active).parent == own.parent else short_path(str(own))
 
 
 def short_path(path: str) -> str:

@@ -61,7 +61,7 @@ def connect() -> str:
         except (ConnectionError, ValueError) as error:
             raise _wrong_address(address, str(error).partition("\n")[0]) from error
     nodes, resources = _nodes(), _resources()
-    what = "started here" if own else f"joined {ray.get_runtime_context().gcs_address}"
+    what = "started here" if own else f"joined {address if '://' in address else ray.get_runtime_context().gcs_address}"
     cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
     return f"Ray: {what}, {len(nodes)} node{'s' if len(nodes) > 1 else ''}, {cpus} CPUs, {gpus} GPUs"
 

@@ -9,6 +9,8 @@ from tqdm import tqdm
 
 from pipeline.command import EXIT_FAILED
 from pipeline.errors import InputError
+from pipeline.hints import look_line
+from pipeline.jobs.next_steps import train_line
 from pipeline.rng import rng_for
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.recipe import Json
@@ -83,6 +85,8 @@ def _report(out: Folder, problems: list[Problem], *, checked: int, total: int) -
         print(f"  {problem}")
     if not problems:
         print(f"ok: {checked:,} of {total:,} shards re-hashed, all sums hold: {out.url}")
+        print(look_line(out.url))
+        print(train_line(out))
         return 0
     more = f", the first {SHOWN_PROBLEMS} above" if len(problems) > SHOWN_PROBLEMS else ""
     print(f"{len(problems)} problems in {out.url}{more}")

@@ -5,9 +5,12 @@ The same samples and noise every time, so that grids of different steps can be c
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from pbe.batch import Batch
@@ -18,6 +21,7 @@ from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.sampler import Conditions, initial_noise, make_scheduler, sample
 from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
+from pipeline.draws.raster import raster_mask
 from pipeline.encoders.latents import decode
 from pipeline.pictures.outlines import outline_mask
 from pipeline.pictures.tiles import draw_tiles
@@ -60,6 +64,33 @@ def load_grid_samples(
             if row["key"] in batch.keys:
                 exemplars[row["key"]] = read_sample(dataset.folder, row).exemplar_pixels
     return GridSamples(prepare(batch), [exemplars[key] for key in batch.keys])
+
+
+@torch.no_grad()
+def write_example(folder: Path, dataset: Dataset, vae: Any) -> list[Path]:
+    """Write what an edit takes: source and mask of a dataset's first sample, and the exemplar of another photo.
+
+    Args:
+        folder: it may exist.
+        vae: the dataset's, which decodes the source where the shards do not keep it.
+
+    Returns:
+        The paths of source, mask and exemplar.
+    """
+    rows = (row for shard in dataset.shards[0] for row in read_index(dataset.folder, shard.index).to_pylist())
+    first = next(rows)
+    other = next((row for row in rows if row["image_id"] != first["image_id"]), first)
+    sample = read_sample(dataset.folder, first)
+    source = sample.source
+    if source is None:
+        [source] = _pixels(vae, torch.from_numpy(sample.latent)[None])
+    polygon = np.array(first["mask_polygon"], np.float32).reshape(-1, 2)
+    mask = raster_mask(polygon, dataset.resolution) * np.uint8(255)
+    pictures = {"source": source, "mask": mask, "exemplar": read_sample(dataset.folder, other).exemplar_pixels}
+    folder.mkdir(exist_ok=True)
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in pictures]
 
 
 @torch.no_grad()

@@ -33,19 +33,20 @@ from pbe.training.run_folder import (
     refuse_changes,
     write_record,
 )
+from pbe.training.sample_grids import write_example
 from pbe.training.telemetry import draw_losses
 from pbe.weights.building import initialise, mapper_blocks_of, model_to_start
 from pbe.weights.export import export_model
 from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.reading import read_weights
 from pipeline.errors import InputError
-from pipeline.hints import look_line
+from pipeline.hints import command_line, look_line, short_path
 from pipeline.run_log import RunLog
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 
 EXIT_DONE, EXIT_INTERRUPTED = 0, 130
-MODEL = "model"
+MODEL, EXAMPLE = "model", "example"
 
 
 def train(config: TrainConfig, *, began: float) -> int:
@@ -84,6 +85,8 @@ def train(config: TrainConfig, *, began: float) -> int:
         ranks.say(f"{trained:,} steps in {seconds:,.0f} s, start-up included")
         if run.counts.step:
             ranks.say(look_line(config.out))
+        if ranks.first and (run.counts.step >= config.steps or config.export_only):
+            ranks.say(_edit_line(run))
         return EXIT_INTERRUPTED if signal.SIGINT in received else EXIT_DONE
 
 
@@ -215,6 +218,18 @@ def export(run: Run) -> None:
         )
         run.ranks.say(f"model: {run.out / MODEL} ({layout} layout, {'moving average' if averaged else 'raw'} weights)")
     run.ranks.barrier()
+
+
+def _edit_line(run: Run) -> str:
+    """Write an example beside the model, and the command that edits it."""
+    if not (run.frozen.vae and run.frozen.clip):
+        return "the model has not all encoders: to edit with it, give pbe.edit --vae and --clip"
+    dataset = run.validation.dataset if run.validation else run.feed.dataset
+    paths = [short_path(str(path)) for path in write_example(run.out / EXAMPLE, dataset, run.frozen.vae.model)]
+    flags = dict(zip(("source", "mask", "exemplar"), paths, strict=True))
+    edited = short_path(str(run.out / EXAMPLE / "edited.png"))
+    command = command_line("python", "-m", "pbe.edit", model=short_path(str(run.out)), **flags, out=edited)
+    return f"edit with it: {command}"
 
 
 def _refuse_misfit(config: TrainConfig, model: PaintByExample, frozen: FrozenEncoders) -> None:

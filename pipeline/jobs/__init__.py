@@ -9,5 +9,6 @@ Files in the order of the flow:
     retrying        these units -> no longer finished: how --retry-drops goes
     workshop        unit tasks -> results, on Ray's actors or on threads: what both have in common
     run             inputs and a workshop -> a finished dataset: the one driver
+    next_steps      a finished dataset -> the command that trains on it
     ending          records -> pictures, tables, manifest, and the report of a run
 """

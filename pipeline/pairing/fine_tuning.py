@@ -10,6 +10,7 @@ from pipeline.encoders.facts import find_config, read_vae_facts
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
 from pipeline.hints import command_line, short_path
+from pipeline.jobs.next_steps import LARGE, SMALL, batch_flags
 from pipeline.storage.urls import is_local
 from schemas.shards import SPLITS, UnitRecord
 
@@ -17,7 +18,6 @@ RESOLUTION = 512  # where no model says another one: Stable Diffusion v1's
 LARGE_WIDTH = (
     320  # of a UNet's first level, Stable Diffusion v1's: from there on the small preset takes too much memory
 )
-BATCHES = {"24gb": 16, "tiny": 2}  # of the trainer's presets
 Json = dict[str, Any]
 
 
@@ -49,13 +49,13 @@ def fine_tune_line(config: ShardConfig, model: str, records: Sequence[UnitRecord
     if not smallest:  # an epoch takes one draw
         return f"no fine-tuning: draw {counts.index(0)} has no sample in the {SPLITS[0]} split; mend or add pairs"
     start = model not in ("", UNTRAINED)
-    preset = _preset(_read_unet(model)) if start else "tiny"
+    preset = _preset(_read_unet(model)) if start else SMALL
     out = f"{config.out}-tuned" if is_local(config.out) else f"{PurePosixPath(config.out).name}-tuned"
     flags: dict[str, str | int] = {"data": short_path(config.out)}
     if start:
         flags["init_from"] = short_path(model)
     flags |= {"vae": short_path(config.vae), "clip": short_path(config.clip), "steps": 2000, "warmup_steps": 100}
-    flags |= _batch(BATCHES[preset], smallest)
+    flags |= batch_flags(preset, smallest)
     words = ["python", "-m", "pbe.train", preset]
     words += ["--no-bottleneck"] if start and _takes_all_tokens(model) else []
     return f"fine-tune: {command_line(*words, **flags, out=short_path(out))}"
@@ -99,11 +99,4 @@ def _preset(unet: Json) -> str:
     """Choose the trainer's preset by the UNet's width; a checkpoint, without config, is Stable Diffusion v1's size."""
     widths = unet.get("block_out_channels")
     small = isinstance(widths, list) and widths and type(widths[0]) is int and widths[0] < LARGE_WIDTH
-    return "tiny" if small else "24gb"
-
-
-def _batch(usual: int, smallest: int) -> dict[str, int]:
-    """Give the flags of a batch that an epoch can fill, in two lanes as long as there are two samples."""
-    if smallest >= usual:
-        return {}
-    return {"batch_size": smallest - smallest % 2} if smallest > 1 else {"batch_size": 1, "lanes": 1}
+    return SMALL if small else LARGE

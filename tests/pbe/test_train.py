@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import shutil
 import signal
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pbe.edit import main as edit
 from pbe.training.memory import state_memory
 from pbe.training.run_folder import CHECKPOINTS, METRICS, read_rows
 from pbe.weights.building import build_model
@@ -318,6 +320,8 @@ def test_the_papers_switches_train_and_export_what_loads_again(place: Path, make
         assert read_rows(place / name / METRICS)[-1]["validation_loss"] > 0
     assert "importing torch" in log(place) and "validation: " in log(place) and "start-up included" in log(place)
     assert f"look at it: python -m dashboards.browse {place / 'all'} --sheet {place / 'all'}.html\n" in log(place)
+    [command] = re.findall(rf"edit with it: python -m pbe.edit (.*{place / 'all'}/example/edited.png)\n", log(place))
+    assert edit([*shlex.split(command), "--steps", "1"]) == 0 and (place / "all/example/edited.png").exists()
     assert losses(place / "all")[0][2] == losses(place / "naive")[0][2]
     assert losses(place / "all")[0][1] == pytest.approx(losses(place / "offloaded")[0][1], abs=1e-5)
     assert (place / "all" / "loss.png").stat().st_size > 5000

@@ -14,7 +14,7 @@ from pipeline.encoders.clip import ClipEncoder
 from pipeline.encoders.facts import facts_of
 from pipeline.encoders.vae import VaeEncoder
 from pipeline.errors import InputError
-from pipeline.hints import look_line
+from pipeline.hints import look_line, verify_command
 from pipeline.jobs.known_encoders import KNOWN, recall_encoders, remember_encoders, stamp_encoders
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.pairs import shard_pairs
@@ -69,8 +69,10 @@ def test_a_complete_dataset_needs_neither_ray_nor_encoders(
     command += ["--split-shares", "0.5", "0.25", "0.25"]
     before = {name: (out / name).stat().st_mtime_ns for name in files_of(out)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    ending = ["nothing to do: the dataset is complete", look_line(str(out)), "0 []"]
-    assert done.stdout.splitlines()[-3:] == ending, done.stdout + done.stderr
+    *ending, train, imported = done.stdout.splitlines()[-5:]
+    verify = f"verify it: {verify_command(str(out))}"
+    assert ending == ["nothing to do: the dataset is complete", look_line(str(out)), verify], done.stdout + done.stderr
+    assert train.startswith("train on it: ") and imported == "0 []"
     # With the manifest gone it is written again, from the records alone.
     (out / "manifest.json").unlink()
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

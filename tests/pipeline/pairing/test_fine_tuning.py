@@ -12,8 +12,9 @@ from pbe.train import parse_train_config
 from pbe.training.checks import check_training
 from pbe.training.config import PRESETS, TrainConfig
 from pipeline.config import ShardConfig
+from pipeline.jobs.next_steps import BATCHES
 from pipeline.pairing.config import PairConfig
-from pipeline.pairing.fine_tuning import BATCHES, fine_tune_line
+from pipeline.pairing.fine_tuning import fine_tune_line
 from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
 

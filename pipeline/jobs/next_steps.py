@@ -1,0 +1,80 @@
+"""Next steps: a finished dataset -> the command that trains on it."""
+
+import io
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.encoders.names import UNTRAINED, is_path
+from pipeline.hints import command_line, short_path
+from pipeline.shards.manifest import read_manifest
+from pipeline.storage.folder import Folder
+from schemas.shards import SHARDS_TABLE, SPLITS
+
+CONFIG = "run/config.json"
+SMALL, LARGE = "tiny", "24gb"  # the trainer's presets of one process
+BATCHES = {SMALL: 2, LARGE: 16}
+CHANNELS = 4  # of a latent that the weights fit which LARGE starts from
+
+
+def train_line(out: Folder) -> str:
+    """Say how to train on a finished dataset: one command, which runs as it is printed; or why there is none."""
+    manifest = read_manifest(out)
+    smallest = min(train_samples(out, manifest["draws"]))
+    if not smallest:  # an epoch takes one draw
+        return f"no training on it: a draw has no sample in the {SPLITS[0]} split; take more photos, or --split-shares"
+    names, given = manifest["encoders"], _read_config(out)
+    encoders = {flag: str(given.get(flag, "")) for flag in ("vae", "clip")}
+    untrained = [flag for flag, name in names.items() if str(name).startswith(UNTRAINED)]
+    if any(not encoders[flag] for flag in names.keys() - untrained):
+        return "to train on it, give pbe.train the encoders that made it: --vae and --clip"  # copied without run/
+    preset = SMALL if len(untrained) == len(encoders) else LARGE
+    words = ["python", "-m", "pbe.train", preset]
+    flags = {"data": short_path(out.url)}
+    if preset == LARGE:
+        flags |= {flag: UNTRAINED if flag in untrained else short_path(name) for flag, name in encoders.items()}
+        if manifest["recipe"]["vae"]["channels"] != CHANNELS:
+            words.append("--no-prior")
+        elif root := _model_of(encoders["vae"]):
+            flags["init_from"] = short_path(root)
+    run = f"{out.url.rstrip('/')}-train" if out.local else f"{PurePosixPath(out.url).name}-train"
+    return f"train on it: {command_line(*words, **flags, **batch_flags(preset, smallest), out=short_path(run))}"
+
+
+def _model_of(vae: str) -> str:
+    """Name the model that a VAE is a part of; empty: of none that is known, so that the preset's own will do."""
+    if not is_path(vae):
+        return vae.partition(":")[0] if ":" in vae else ""
+    return next((str(root) for root in (Path(vae), Path(vae).parent) if (root / "unet").is_dir()), "")
+
+
+def train_samples(out: Folder, draws: int) -> list[int]:
+    """Count the samples to train on, by draw."""
+    counts = [0] * draws
+    table = pq.ParquetFile(io.BytesIO(out.read(SHARDS_TABLE))).read(["split", "draw", "samples"])
+    for row in table.to_pylist():
+        counts[row["draw"]] += row["samples"] * (row["split"] == SPLITS[0])
+    return counts
+
+
+def batch_flags(preset: str, smallest: int) -> dict[str, str]:
+    """Give the flags of a batch that every epoch can fill, in two lanes as long as there are two samples.
+
+    Args:
+        smallest: samples of an epoch, 1 or more.
+    """
+    if smallest >= BATCHES[preset]:
+        return {}
+    return {"batch_size": str(smallest - smallest % 2)} if smallest > 1 else {"batch_size": "1", "lanes": "1"}
+
+
+def _read_config(out: Folder) -> Mapping[str, Any]:
+    """Read the flags of the run that made a dataset; empty where they are not there any more."""
+    with suppress(ValueError):
+        found = json.loads(out.read_if_there(CONFIG) or b"{}")
+        return found if isinstance(found, dict) else {}
+    return {}
