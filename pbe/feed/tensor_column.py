@@ -7,11 +7,11 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 import torch
+from numpy.typing import NDArray
 
-from pbe.feed.blocks import Bytes
 from pbe.feed.columns import DamagedError, StoredSample
 from pbe.feed.dataset import Dataset
-from pipeline.shards.samples import tensor_member
+from pipeline.shards.samples import not_finite, tensor_member
 from schemas.samples import TENSORS_EXT
 
 
@@ -21,6 +21,8 @@ class TensorLayout:
     Args:
         shapes: of the arrays by name, in the order in which they lie in the file: that of their names.
         header: the bytes before them.
+        numbers: how many are behind it.
+        places: of the arrays among these, by name.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -34,8 +36,13 @@ class TensorLayout:
         member = tensor_member(zeros["latent"], zeros["masked_latent"], zeros["exemplar"])
         self.header = member[: len(member) - sum(array.nbytes for array in zeros.values())]
 
-    def unpack(self, content: bytes, parts: list[Bytes]) -> None:
-        """Read a member whose header is written in another way into one buffer an array.
+        self.places, self.numbers = {}, 0
+        for name, array in zeros.items():
+            self.places[name] = slice(self.numbers, self.numbers + array.size)
+            self.numbers += array.size
+
+    def unpack(self, content: bytes, row: NDArray[np.float16]) -> None:
+        """Read a member whose header is written in another way into [numbers] float16.
 
         Raises:
             DamagedError: it is not a safetensors file, or not of the dataset's sizes.
@@ -47,8 +54,8 @@ class TensorLayout:
         stored = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
         if stored != {name: (shape, "float16") for name, shape in self.shapes.items()}:
             raise DamagedError(f".{TENSORS_EXT} holds {stored}, not float16 of {self.shapes}")
-        for name, part in zip(self.shapes, parts, strict=True):
-            part[:] = np.ascontiguousarray(arrays[name]).view(np.uint8).ravel()
+        for name, place in self.places.items():
+            row[place] = arrays[name].ravel()
 
 
 class TensorColumn:
@@ -56,25 +63,29 @@ class TensorColumn:
 
     def __init__(self, count: int, *, layout: TensorLayout) -> None:
         self._layout = layout
-        self._arrays = [torch.zeros((count, *shape), dtype=torch.float16) for shape in layout.shapes.values()]
-        self._rows = [array.view(torch.uint8).reshape(count, -1).numpy() for array in self._arrays]
+        self._rows = np.zeros((count, layout.numbers), np.float16)
         self._header = np.empty(len(layout.header), np.uint8)
 
     def fill(self, slot: int, sample: StoredSample) -> None:
-        """See Column."""
+        """See Column; a number that is not finite is damage."""
         offset, size = sample.span(TENSORS_EXT)
-        parts = [rows[slot] for rows in self._rows]
+        row = self._rows[slot]
         # One read fills header and arrays. Another header, or too few bytes, needs a closer look.
-        read = sample.window.fill(offset, [self._header, *parts])
+        read = sample.window.fill(offset, [self._header, row.view(np.uint8)])
         if read != size or self._header.tobytes() != self._layout.header:
-            self._layout.unpack(sample.read(TENSORS_EXT), parts)
+            self._layout.unpack(sample.read(TENSORS_EXT), row)
+        if not_finite(row):
+            odd = {name: not_finite(row[place]) for name, place in self._layout.places.items()}
+            raise DamagedError(", ".join(f"{name} holds {value}" for name, value in odd.items() if value))
 
     def clear(self, slot: int) -> None:
         """See Column."""
-        for rows in self._rows:
-            rows[slot] = 0
+        self._rows[slot] = 0
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """See Column."""
-        vectors, latents, masked_latents = (array.float() for array in self._arrays)
+        rows, layout = torch.from_numpy(self._rows), self._layout
+        vectors, latents, masked_latents = (
+            rows[:, layout.places[name]].float().reshape(len(rows), *shape) for name, shape in layout.shapes.items()
+        )
         return {"latents": latents, "masked_latents": masked_latents, "exemplars": vectors}

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pbe.feed.training_feed import FeedStep
 from pbe.model.diffusion import weighted_loss
-from pbe.training.observations import Observations, observe
+from pbe.model.finite import NotFiniteError
+from pbe.training.observations import Observations, name_odd, observe, say_odd
 from pbe.training.ranks import Ranks
 from pbe.training.run import Run, save
 from pbe.training.run_folder import Row
@@ -71,7 +72,7 @@ def one_step(run: Run, source: Iterator[FeedStep], received: set[int]) -> tuple[
     began = time.perf_counter()
     step = _next_on_all_ranks(source, run.ranks)
     waited = time.perf_counter() - began
-    rows = _accumulate(run, step)
+    rows, odd = _accumulate(run, step)
     # All ranks see the losses of all samples, so that all of them decide alike whether the step is allowed.
     seen, stop = _gather(rows, bool(received), run.ranks)
     lr = config.lr * min(1.0, (counts.step + 1) / max(1, config.warmup_steps))
@@ -81,7 +82,10 @@ def one_step(run: Run, source: Iterator[FeedStep], received: set[int]) -> tuple[
     if run.average and updated:
         run.average.update(counts.updates)
     run.position = step.after
-    _refuse_many_bad(run, step)
+    if not seen.finite:
+        odd = run.ranks.gather_all(odd)
+        run.ranks.say(f"step {counts.step}: skipped; {say_odd(odd)}")
+    _refuse_many_bad(run, step, odd)
     row: Row = {"step": counts.step, "loss": seen.mean("loss"), "batch": seen.digest, "epoch": step.position.epoch}
     row |= {"loss_inside": seen.mean("inside"), "loss_outside": seen.mean("outside")}
     row |= {f"loss_t{number}": value for number, value in enumerate(seen.by_timestep())}
@@ -91,8 +95,12 @@ def one_step(run: Run, source: Iterator[FeedStep], received: set[int]) -> tuple[
     return row | {"samples_per_second": config.batch_size / seconds, "data_wait": waited / seconds}, stop
 
 
-def _accumulate(run: Run, step: FeedStep) -> NDArray[np.float64]:
-    """Add up the gradients of a rank's micro-batches; return the rows of its samples."""
+def _accumulate(run: Run, step: FeedStep) -> tuple[NDArray[np.float64], list[str]]:
+    """Add up the gradients of a rank's micro-batches.
+
+    Returns:
+        The rows of its samples, and the names of those whose loss is not finite.
+    """
     config, ranks, engine = run.config, run.ranks, run.engine
     # The loss is the mean over the global batch. Samples that are skipped weigh nothing, so that the others of all
     # ranks are counted; DeepSpeed averages over ranks and micro-batches, which `shares` undoes.
@@ -100,16 +108,18 @@ def _accumulate(run: Run, step: FeedStep) -> NDArray[np.float64]:
     valid = float(config.batch_size)
     if config.bad_samples == "skip":
         valid = ranks.sum(sum(float(batch.weights.sum()) for batch in step.batches))
-    rows = []
+    rows: list[NDArray[np.float64]] = []
+    odd: list[str] = []
     for number, micro in enumerate(step.batches):
         last = number == len(step.batches) - 1
         batch = run.prepare(micro)
         losses = engine.losses(batch)
         engine.backward(weighted_loss(losses.per_sample, batch.weights, valid=valid, shares=shares), last=last)
         rows.append(observe(batch, losses))
+        odd += name_odd(batch, rows[-1])
         if not last:
             engine.between()
-    return np.concatenate(rows)
+    return np.concatenate(rows), odd
 
 
 def sample_grid(run: Run) -> Pixels | None:
@@ -117,7 +127,7 @@ def sample_grid(run: Run) -> Pixels | None:
 
     All ranks must take part; the first one paints, on a copy of the weights, and returns the grid.
     """
-    config = run.config
+    config, step = run.config, run.counts.step
     state = run.full_state(averaged=True)
     if not run.ranks.first:
         return None
@@ -126,15 +136,19 @@ def sample_grid(run: Run) -> Pixels | None:
         bottleneck = run.engine.config.bottleneck
         run.grid_samples = load_grid_samples(run.feed.config, run.prepare, dataset, bottleneck=bottleneck)
     assert run.frozen.vae  # or the config would have been refused
-    return draw_grid(
-        run.engine.config,
-        {name: value.to(run.ranks.device, _DTYPES[config.dtype]) for name, value in state.items()},
-        run.frozen.vae.model,
-        run.grid_samples,
-        at_once=max(1, len(run.feed.slots[0]) // 2),
-        seed=config.seed,
-        note=f"step {run.counts.step}, {'moving average' if run.average else 'raw weights'}, {dataset.split} split",
-    )
+    try:
+        return draw_grid(
+            run.engine.config,
+            {name: value.to(run.ranks.device, _DTYPES[config.dtype]) for name, value in state.items()},
+            run.frozen.vae.model,
+            run.grid_samples,
+            at_once=max(1, len(run.feed.slots[0]) // 2),
+            seed=config.seed,
+            note=f"step {step}, {'moving average' if run.average else 'raw weights'}, {dataset.split} split",
+        )
+    except NotFiniteError as error:
+        run.ranks.say(f"step {step}: no sample grid, the {error.part} gives numbers that are not finite")
+        return None
 
 
 @contextmanager
@@ -183,12 +197,22 @@ def _due(step: int, every: int, last: int) -> bool:
     return every > 0 and (step % every == 0 or step == last)
 
 
-def _refuse_many_bad(run: Run, step: FeedStep) -> None:
+def _refuse_many_bad(run: Run, step: FeedStep, odd: list[str]) -> None:
+    """Stop where losses or gradients are not finite too often.
+
+    Args:
+        odd: names of the samples of this step, of all ranks, whose loss is not finite.
+
+    Raises:
+        InputError: naming the samples.
+    """
     config, counts = run.config, run.counts
     if counts.bad_in_a_row >= config.most_bad_in_a_row or counts.bad >= config.most_bad:
-        keys = [key for part in run.ranks.gather([k for b in step.batches for k in b.keys]) for key in part]
+        keys = run.ranks.gather_all([key for batch in step.batches for key in batch.keys])
+        batch = f"every loss is finite, their gradients are not (the batch: {', '.join(keys)})"
         raise InputError(
             f"step {counts.step}: loss or gradients are not finite for {counts.bad_in_a_row} steps in a row, "
-            f"{counts.bad} in all; the weights from before are in the newest checkpoint. The batch: {', '.join(keys)}. "
-            "Look at these samples, lower --lr, or use --dtype bf16 or fp32"
+            f"{counts.bad} in all; the weights from before are in the newest checkpoint. In this step "
+            f"{say_odd(odd) if odd else batch}. All that is stored of these samples is finite: lower --lr, or use "
+            "--dtype bf16 or fp32"
         )

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from pbe.batch import TIMESTEPS, Batch
 from pbe.model.diffusion import Losses
 
 BUCKETS = 10
+SHOWN = 8  # samples that a message names
 COLUMNS = ("ordinal", "key", "weight", "timestep", "loss", "inside", "outside", "hole")
 _KEY_BYTES = 6  # of a key's hash: exact in float64
 
@@ -67,6 +69,28 @@ def observe(batch: Batch, losses: Losses) -> NDArray[np.float64]:
         [[ordinal, _number(key)] for ordinal, key in zip(batch.ordinals.tolist(), batch.keys, strict=True)]
     )
     return np.concatenate([names.astype(np.float64), numbers], axis=1)
+
+
+def name_odd(batch: Batch, rows: NDArray[np.float64]) -> list[str]:
+    """Name the samples of a micro-batch whose loss counts and is not finite, each with what is not: `KEY (latents)`.
+
+    Args:
+        batch: as the model took it, what is encoded live included.
+        rows: of the batch, by `observe`.
+    """
+    loss, weight = rows[:, COLUMNS.index("loss")], rows[:, COLUMNS.index("weight")]
+    taken = {"latents": batch.latents, "masked latents": batch.masked_latents, "exemplar": batch.exemplars}
+    names = []
+    for slot in np.flatnonzero(~np.isfinite(loss) & (weight > 0)).tolist():
+        culprits = [name for name, values in taken.items() if not torch.isfinite(values[slot]).all()]
+        names.append(f"{batch.keys[slot]} ({' and '.join(culprits) or 'the model'})")
+    return names
+
+
+def say_odd(names: Sequence[str]) -> str:
+    """Say of which samples the loss is not finite, by the names that `name_odd` gives."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"not finite is the loss of {', '.join(names[:SHOWN])}{more}"
 
 
 def _number(key: str) -> int:

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Ranks:
         values: list[Any] = [None] * self.world
         dist.all_gather_object(values, value)
         return values
+
+    def gather_all(self, values: list[T]) -> list[T]:
+        """Join every rank's list on all of them, in the order of the ranks."""
+        return [value for part in self.gather(values) for value in part]
 
     def sum(self, number: float) -> float:
         """Add up all ranks' numbers."""

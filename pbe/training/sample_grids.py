@@ -17,6 +17,7 @@ from pbe.batch import Batch
 from pbe.feed.config import FeedConfig
 from pbe.feed.dataset import Dataset
 from pbe.feed.fixed_batches import fixed_batches, fixed_feed
+from pbe.model.finite import refuse_not_finite
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.sampler import Conditions, initial_noise, make_scheduler, sample
 from pipeline.arrays import Hole, Pixels
@@ -107,6 +108,9 @@ def draw_grid(
 
     Returns:
         The figure, [h, w, 3] uint8 RGB, decoded without blending into the source.
+
+    Raises:
+        NotFiniteError: a part of the model gives numbers that are not finite.
     """
     with torch.device("meta"):
         model = PaintByExample(config).eval()
@@ -137,6 +141,7 @@ def _paint(
 ) -> torch.Tensor:
     """Sample latents [b, c, h, w], `at_once` pictures at a time."""
     context = model.conditioner(batch.exemplars)
+    refuse_not_finite(context, "conditioner", context.dtype)
     everything = Conditions(context, model.conditioner.unconditional(context), batch.masked_latents, batch.masks)
     painted = []
     for first in range(0, len(noise), at_once):
@@ -145,12 +150,15 @@ def _paint(
         painted.append(
             sample(model.unet, scheduler, noise[part], everything.take(part), guidance=scale, on_step=on_step)
         )
-    return torch.cat(painted)
+    latents = torch.cat(painted)
+    refuse_not_finite(latents, "UNet", model.unet.dtype)
+    return latents
 
 
 def _pixels(vae: Any, latents: torch.Tensor) -> list[Pixels]:
     """Decode scaled latents [b, c, h, w], one after the other, which bounds the memory -> b of [H, W, 3] uint8."""
     decoded = torch.cat([decode(vae, latent[None]).cpu() for latent in latents])
+    refuse_not_finite(decoded, "VAE's decoder", vae.dtype)
     return list((decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pbe.feed.fixed_batches import fixed_batches, fixed_feed
-from pbe.training.observations import Observations, observe
+from pbe.training.observations import Observations, name_odd, observe, say_odd
 from pbe.training.run import Run, ValidationSamples
 from pbe.training.run_folder import Row
 from schemas.validation import VALIDATION
@@ -75,14 +75,20 @@ def _look(run: Run, samples: ValidationSamples) -> Observations:
     batch_size = len(run.feed.slots[0]) * ranks.world
     fixed = fixed_feed(run.feed.config, split="validation", bottleneck=engine.config.bottleneck, batch_size=batch_size)
     place = {"rank": ranks.rank, "world": ranks.world}
-    rows = []
+    rows: list[NDArray[np.float64]] = []
+    odd: list[str] = []
     engine.deepspeed.eval()
     with tqdm(total=count, desc="validation", unit="sample", leave=False, disable=not ranks.first) as bar:
         for batch in fixed_batches(fixed, dataset=samples.dataset, **place, limit=run.config.eval_samples):
-            rows.append(observe(batch, engine.losses(run.prepare(batch))))
+            batch = run.prepare(batch)
+            rows.append(observe(batch, engine.losses(batch)))
+            odd += name_odd(batch, rows[-1])
             bar.update(min(batch_size, count - bar.n))
     engine.deepspeed.train()
-    return Observations(ranks.gather_rows(np.concatenate(rows)))
+    seen = Observations(ranks.gather_rows(np.concatenate(rows)))
+    if not seen.finite:
+        ranks.say(f"validation at step {run.counts.step}: {say_odd(ranks.gather_all(odd))}")
+    return seen
 
 
 def _losses(seen: Observations, taken: NDArray[np.bool_]) -> list[pa.Array]:

@@ -5,7 +5,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
+import safetensors.numpy
 import torch
 
 from pbe.batch import Batch
@@ -65,6 +67,13 @@ def damage(dataset: Path, how: str) -> tuple[str, list[str]]:
         data[picture["offset"] : picture["offset"] + picture["size"]] = bytes(picture["size"])
         file.write_bytes(data)
         return name, [rows[5]["key"]]
+    if how.startswith("a number"):
+        array = {"a number in the latent": "latent", "a number in the vector": "exemplar"}[how]
+        arrays = safetensors.numpy.load(bytes(data[member["offset"] : member["offset"] + member["size"]]))
+        arrays[array].flat[-1] = -np.inf
+        data[member["offset"] : member["offset"] + member["size"]] = safetensors.numpy.save(arrays)
+        file.write_bytes(data)
+        return f"{name}: .*{array} holds inf", [rows[5]["key"]]
     where = member["offset"] + (12 if how == "header" else member["size"] - 5)
     data[where] ^= 0xFF
     file.write_bytes(data)

@@ -79,7 +79,10 @@ def test_box_masks_are_rectangles_and_their_masked_sources_are_blank_there(datas
         Feed(FeedConfig(data=str(synthetic), masks="box"))
 
 
-@pytest.mark.parametrize("how", ["missing shard", "cut short", "header", "payload"])
+@pytest.mark.parametrize(
+    "how",
+    ["missing shard", "cut short", "header", "payload", "a number in the latent", "a number in the vector"],
+)
 def test_a_bad_sample_stops_the_feed_by_name_or_gets_weight_0(
     config: FeedConfig, synthetic: Path, tmp_path: Path, how: str
 ) -> None:
