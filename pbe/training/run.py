@@ -17,6 +17,8 @@ from pbe.training.frozen import FrozenEncoders
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import Ranks
 from pbe.training.sample_grids import GridSamples
+from pipeline.errors import InputError
+from pipeline.tensors.fitting import is_finite
 
 
 @dataclass
@@ -93,8 +95,27 @@ class Run:
         return self.frozen.encode(batch.to(self.ranks.device))
 
 
+def refuse_odd_weights(run: Run) -> None:
+    """Refuse weights that are not finite, which neither a checkpoint nor a model should hold; all ranks must take part.
+
+    Raises:
+        InputError: they are not.
+    """
+    parts = [*run.engine.masters, *(run.average.parts if run.average else ())]
+    if run.ranks.sum(float(not all(map(is_finite, parts)))):
+        raise InputError(
+            f"step {run.counts.step}: the weights are not finite any more, and are not written; the newest checkpoint "
+            "is from before. Begin again in another --out, with a lower --lr or a longer --warmup-steps"
+        )
+
+
 def save(run: Run) -> None:
-    """Write a checkpoint of the present state."""
+    """Write a checkpoint of the present state.
+
+    Raises:
+        InputError: the weights are not finite.
+    """
+    refuse_odd_weights(run)
     state = {
         "step": run.counts.step,
         "updates": run.counts.updates,

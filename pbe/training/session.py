@@ -22,7 +22,7 @@ from pbe.training.loop import steps, stop_signals
 from pbe.training.memory import describe_memory
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import Ranks, find_place, joined
-from pbe.training.run import Counts, Run, ValidationSamples
+from pbe.training.run import Counts, Run, ValidationSamples, refuse_odd_weights
 from pbe.training.run_folder import (
     draws_begun_with,
     find_commit,
@@ -199,7 +199,12 @@ def _refuse_untrained(run: Run) -> None:
 
 
 def export(run: Run) -> None:
-    """Write OUT/model; all ranks must take part."""
+    """Write OUT/model; all ranks must take part.
+
+    Raises:
+        InputError: the weights are not finite, or cannot be written.
+    """
+    refuse_odd_weights(run)
     config = run.config
     averaged = run.average is not None and config.export_weights != "raw"
     run.ranks.say(f"writing {run.out / MODEL}")

@@ -9,22 +9,21 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from pbe.edit import main as edit
 from pbe.training.memory import state_memory
 from pbe.training.run_folder import CHECKPOINTS, METRICS, read_rows
 from pbe.weights.building import build_model
 from pbe.weights.reading import read_weights
-from pipeline.run_log import RUNS
 from tests.conftest import SmallDisk
 from tests.pbe.training.rank_group import RankGroup
+from tests.pbe.training.small_runs import ALL, exported, flags, log, losses, run, runs
 from tests.synthetic import write_synthetic
 
 pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("trainings")]  # one worker, which trains `whole` once
 
 REPOSITORY = Path(__file__).parent.parent.parent
-MAIN, ALL = "pbe.train.main", "tests.pbe.training.preloaded.train_all"
+MAIN = "pbe.train.main"
 Train = Callable[..., Path]
 
 
@@ -34,34 +33,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("train")
     write_synthetic(place / "data", [[9, 5, 14, 7], [8, 12, 3, 13]], side=8, dimension=16)
     return place
-
-
-def flags(place: Path, out: str, *more: str) -> list[str]:
-    """A small training of 8 steps; later flags win."""
-    base = "--batch-size 8 --lanes 4 --block 3 --workers 0 --seed 5 --warmup-steps 2 --eval-every 0 --steps 8 "
-    base += "--save-every 2 --vae none --clip none --mapper-blocks 1 --collective-timeout 45"
-    return ["tiny", *base.split(), "--data", str(place / "data"), "--out", str(place / out), *more]
-
-
-def run(place: Path, *command_lines: list[str], world: int = 1) -> list[int | None]:
-    with RankGroup(place / "log", ALL, [list(command_lines)], world=world) as group:
-        return group.wait()
-
-
-def log(place: Path) -> str:
-    return (place / "log").read_text() if (place / "log").exists() else ""
-
-
-def losses(out: Path) -> list[tuple[int, float, str]]:
-    return [(row["step"], row["loss"], row["batch"]) for row in read_rows(out / METRICS)]
-
-
-def runs(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / RUNS).read_text().splitlines()]
-
-
-def exported(out: Path, part: str = "unet/diffusion_pytorch_model") -> dict[str, torch.Tensor]:
-    return load_file(out / "model" / f"{part}.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -154,30 +125,6 @@ def test_a_damaged_checkpoint_is_passed_over_by_name_and_nothing_is_opened_if_al
         (folder / "intruder.pt").write_bytes(b"")
     assert run(place, flags(place, "damaged", "--zero-stage", "1", "--ema", "0.9", "--steps", "9")) == [2]
     assert "every checkpoint is damaged" in log(place)
-
-
-def test_steps_whose_loss_is_not_finite_are_skipped_and_counted_then_stop_the_training_by_name(place: Path) -> None:
-    write_synthetic(place / "nan", [[9, 5, 14, 7]], side=8, dimension=16, nan_units=(1,))
-    poisoned = ("--data", str(place / "nan"))
-    for stage in ("0", "2"):
-        more = (*poisoned, "--zero-stage", stage, "--most-bad-in-a-row", "9", "--micro-batch", "2")
-        assert set(run(place, flags(place, f"nan{stage}", *more), world=2)) == {0}
-        rows = read_rows(place / f"nan{stage}" / METRICS)
-        bad = [row["step"] for row in rows if row["loss"] is None]
-        assert 0 < len(bad) < 8 and rows[-1]["skipped"] == len(bad)
-        assert all(torch.isfinite(value).all() for value in exported(place / f"nan{stage}").values())
-    assert losses(place / "nan0")[bad[0]][2] == losses(place / "nan2")[bad[0]][2]
-    (place / "log").unlink()
-    stop = flags(place, "stops", *poisoned, "--zero-stage", "2", "--most-bad", "1")
-    assert set(run(place, stop, world=2)) == {2}
-    assert "not finite" in log(place) and "photo1x" in log(place)
-
-
-def test_a_training_that_never_changed_the_weights_is_no_success(place: Path) -> None:
-    write_synthetic(place / "all_nan", [[9, 5]], side=8, dimension=16, nan_units=(0, 1))
-    assert run(place, flags(place, "never", "--data", str(place / "all_nan"), "--steps", "1")) == [2]
-    assert "none of 1 steps changed the weights" in log(place)
-    assert not (place / "never/model").exists()
 
 
 def test_a_missing_sample_stops_by_name_or_is_counted(place: Path) -> None:

@@ -6,6 +6,7 @@ import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ["DS_ACCELERATOR"] = "cpu"
 
@@ -21,7 +22,9 @@ from transformers import CLIPVisionModel  # noqa: F401
 
 import pbe.training.session as training
 import pipeline.pairing.making  # noqa: F401
+from pbe.batch import Batch
 from pbe.feed.order import Position
+from pbe.model.diffusion import Losses
 from pbe.train import main, parse_train_config
 from pbe.training.engine import Engine
 from pbe.training.moving_average import MovingAverage
@@ -34,6 +37,23 @@ def train_all(command_lines: list[list[str]]) -> int:
     """Run several trainings one after the other."""
     with joined(find_place(), timeout_seconds=45):
         return max(main(arguments) for arguments in command_lines)
+
+
+def train_spoilt(spoilt: str, command_lines: list[list[str]]) -> int:
+    """Run trainings whose model gives no number as the loss of samples whose keys begin so."""
+    build = training.build
+
+    def spoil(_: torch.nn.Module, inputs: tuple[Batch], losses: Losses) -> Losses:
+        bad = torch.tensor([key.startswith(spoilt) for key in inputs[0].keys])
+        return replace(losses, per_sample=losses.per_sample.masked_fill(bad, torch.nan))
+
+    def build_spoilt(*arguments: Any) -> Any:
+        model = build(*arguments)
+        model.register_forward_hook(spoil)
+        return model
+
+    training.build = build_spoilt
+    return train_all(command_lines)
 
 
 def run_module(module: str, *arguments: str) -> int:
