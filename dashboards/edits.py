@@ -196,7 +196,8 @@ def read_inputs(edit: Edit, *, table: str = "") -> EditInputs:
     if source is None:
         absent["mask"] = "belongs to a source that is not there"
     elif case.mask:
-        mask = read("mask", lambda path: read_mask(path, source))
+        repaint = edit.record.settings.get("repaint", "white")
+        mask = read("mask", lambda path: read_mask(path, source, repaint=repaint))
     else:
         try:
             mask = box_mask(case.box, source)

@@ -42,9 +42,11 @@ def _edit(arguments: list[str]) -> int:
     faults += find_overlaps(outputs, cases)
     factor = check_model(config)
     todo = refuse_changes(outputs, cases, config) if config.cases else cases
-    faults += find_faults(todo, compat_factor=factor if config.compat else None)
+    faults += find_faults(todo, repaint=config.repaint, compat_factor=factor if config.compat else None)
     refuse_faults(faults, place=f"--cases {config.cases}" if config.cases else "--source, --mask, --exemplar")
-    pictures = {} if config.cases else {case: read_case(case) for case in cases}
+    pictures = {} if config.cases else {case: read_case(case, repaint=config.repaint) for case in cases}
+    for given in pictures.values():
+        outputs.refuse_large(given.mask)
     outputs.try_writing()
     print("importing torch and diffusers", flush=True)  # which --help and refusals need not wait for
     from pbe.editing.run import edit_cases

@@ -18,10 +18,10 @@ PAIRS = pa.schema(
         pa.field(LABEL_COLUMN, pa.string()),
         *(pa.field(name, pa.float64()) for name in COORDINATE_COLUMNS),
         *(pa.field(name, pa.string()) for name in FILES),  # paths in the folder; empty: there is none
-        pa.field("repaint", pa.string()),  # white | black: which part of the mask
+        pa.field("repaint", pa.string()),  # see Repaint: which part of the mask
         *(pa.field(f"{name}_sha256", pa.string()) for name in FILES),  # empty: it cannot be read
     ]
 )
 
 
-Repaint = Literal["white", "black"]
+Repaint = Literal["white", "black", "nonzero", "opaque", "transparent"]

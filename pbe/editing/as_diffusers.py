@@ -19,6 +19,7 @@ from pipeline.draws.crops import Crop
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.latents import encode_sample
 from pipeline.encoders.pixels import blank_signed, signed
+from pipeline.photos.colour import Planes
 
 
 def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, seed: int, n: int) -> Task:
@@ -47,7 +48,7 @@ def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: P
         masked_latents=masked_latents.float(),
         masks=torch.nn.functional.interpolate(torch.from_numpy(hole)[None].float(), size=cells).to(editor.vae.device),
     )
-    return Task(source, mask, Crop((0, 0, width, height), "crop"), conditions, noise, stock_bits=True)
+    return Task(Planes(source), mask, Crop((0, 0, width, height), "crop"), conditions, noise, stock_bits=True)
 
 
 def _process(exemplar: Pixels, size: int) -> torch.Tensor:

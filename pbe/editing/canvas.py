@@ -1,10 +1,11 @@
 """Canvas: a source of any size and its mask -> the square crop that is edited -> its place in the source again.
 
-Sources are [h, w, 3] uint8 RGB, masks [h, w] bool with True = repaint. Only pixels of the crop ever change.
+Masks are [h, w] bool with True = repaint. Only pixels of the crop ever change.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from pipeline.arrays import Hole, PixelBox, Pixels
 from pipeline.draws.crops import Crop
 from pipeline.draws.mask_pictures import cut_shares, repainted_shares
+from pipeline.photos.colour import Planes
+from pipeline.photos.profiles import from_srgb
 from pipeline.photos.resize import resize
 
-Alpha = NDArray[np.float32]
+Share = NDArray[np.float32]
 Blend = Literal["hole", "crop", "paste"]
 
 LEAST_CONTEXT, MOST_CONTEXT = 2, 8  # the crop's side, in longest sides of the hole
@@ -66,43 +69,52 @@ def cut_mask(mask: Hole, crop: Crop, resolution: int) -> NDArray[np.uint8]:
     return reduced
 
 
-def blend(source: Pixels, edited: Pixels, mask: Hole, crop: Crop, *, how: Blend) -> Pixels:
-    """Put the edited crop back into a copy of the source.
+def blend(source: Planes, edited: Pixels, mask: Hole, crop: Crop, *, how: Blend) -> Planes:
+    """Put the edited crop back into a copy of the source, in the source's own colours; what it covers becomes opaque.
 
     Args:
-        edited: [resolution, resolution, 3] uint8 RGB.
+        edited: [resolution, resolution, 3] uint8 sRGB.
         how: `hole`: what is repainted, with a seam that fades out around it. `crop`: the whole crop as decoded, with a
             seam along those of its sides that lie inside the source. `paste`: what is repainted, with a seam inside
             it, so that every pixel outside the mask stays as it is, bit for bit.
     """
     left, top, right, bottom = crop.box
-    shown = _scale_to(edited, right - left, bottom - top).astype(np.float32)
-    under = source[top:bottom, left:right].astype(np.float32)
-    alpha = seam(mask, crop, how=how)[..., None]
-    blended = source.copy()
-    blended[top:bottom, left:right] = np.rint(under + alpha * (shown - under)).astype(np.uint8)
-    return blended
+    shown = _scale_to(from_srgb(edited, source.space), right - left, bottom - top).astype(np.float32)
+    under = source.pixels[top:bottom, left:right].astype(np.float32)
+    over = seam(mask, crop, how=how)
+    pixels = source.pixels.copy()
+    if source.alpha is None:
+        pixels[top:bottom, left:right] = np.rint(under + over[..., None] * (shown - under)).astype(np.uint8)
+        return replace(source, pixels=pixels)
+    # Each layer counts by how much of it shows: what lies unseen in transparent parts must not shine through.
+    alpha = source.alpha.copy()
+    kept = (1 - over) * alpha[top:bottom, left:right] / np.float32(255)
+    opacity = kept + over
+    share = np.divide(over, opacity, out=np.zeros_like(over), where=opacity > 0)[..., None]
+    pixels[top:bottom, left:right] = np.rint(under + share * (shown - under)).astype(np.uint8)
+    alpha[top:bottom, left:right] = np.rint(opacity * 255).astype(np.uint8)
+    return replace(source, pixels=pixels, alpha=alpha)
 
 
-def seam(mask: Hole, crop: Crop, *, how: Blend) -> Alpha:
+def seam(mask: Hole, crop: Crop, *, how: Blend) -> Share:
     """Share of the edited picture at every pixel of the crop, [h, w] in [0, 1]."""
     return _SEAMS[how](mask, crop)
 
 
-def _seam_of_hole(mask: Hole, crop: Crop) -> Alpha:
+def _seam_of_hole(mask: Hole, crop: Crop) -> Share:
     """1 in the hole, falling to 0 over the feather around it; never more than the crop's own seam allows."""
     outside = 1 - _hole_in(mask, crop)
     around = np.clip(1 - _distance(outside) / np.float32(_feather(crop) + 1), 0, 1)
-    alpha: Alpha = np.minimum(around, _seam_of_crop(mask, crop))
+    alpha: Share = np.minimum(around, _seam_of_crop(mask, crop))
     return alpha
 
 
-def _seam_of_crop(mask: Hole, crop: Crop) -> Alpha:
+def _seam_of_crop(mask: Hole, crop: Crop) -> Share:
     """1, but rising from 0 along those sides of the crop that lie inside the source."""
     return _ramp_inward(mask.shape, crop, hole_box(mask), _feather(crop))
 
 
-def _seam_of_paste(mask: Hole, crop: Crop) -> Alpha:
+def _seam_of_paste(mask: Hole, crop: Crop) -> Share:
     """0 outside the hole, rising inside it from its edge."""
     hole = _hole_in(mask, crop)
     depth = _distance(hole)  # px to the nearest pixel outside
@@ -111,11 +123,11 @@ def _seam_of_paste(mask: Hole, crop: Crop) -> Alpha:
     # The rise takes a feather, but no more than half of the largest depth nearby, so that thin holes reach 1, too.
     feather = round(INNER_FEATHER_SHARE * _side(crop))
     deepest = cv2.dilate(depth, np.ones((2 * feather + 1, 2 * feather + 1), np.uint8))
-    alpha: Alpha = np.minimum(depth / np.minimum(deepest / 2, feather).clip(1), 1)
+    alpha: Share = np.minimum(depth / np.minimum(deepest / 2, feather).clip(1), 1)
     return alpha
 
 
-_SEAMS: dict[Blend, Callable[[Hole, Crop], Alpha]] = {
+_SEAMS: dict[Blend, Callable[[Hole, Crop], Share]] = {
     "hole": _seam_of_hole,
     "crop": _seam_of_crop,
     "paste": _seam_of_paste,
@@ -137,7 +149,7 @@ def _feather(crop: Crop) -> float:
     return FEATHER_SHARE * _side(crop)
 
 
-def _ramp_inward(shape: tuple[int, ...], crop: Crop, hole: PixelBox, feather: float) -> Alpha:
+def _ramp_inward(shape: tuple[int, ...], crop: Crop, hole: PixelBox, feather: float) -> Share:
     """Rise from the crop's sides that lie inside the source to 1, which it has reached at the hole."""
     left, top, right, bottom = crop.box
     height, width = shape[:2]
@@ -150,17 +162,17 @@ def _ramp_inward(shape: tuple[int, ...], crop: Crop, hole: PixelBox, feather: fl
         rows = np.minimum(rows, _rise(len(rows), min(feather, hole[1] - top)))
     if bottom < height:
         rows = np.minimum(rows, _rise(len(rows), min(feather, bottom - hole[3]))[::-1])
-    ramp: Alpha = np.minimum.outer(rows, columns)
+    ramp: Share = np.minimum.outer(rows, columns)
     return ramp
 
 
-def _rise(length: int, over: float) -> Alpha:
+def _rise(length: int, over: float) -> Share:
     """Rise from just above 0 to 1 over that many px: [length]; over 0 px all 1."""
-    rise: Alpha = np.minimum((np.arange(length, dtype=np.float32) + 1) / np.float32(over + 1), 1)
+    rise: Share = np.minimum((np.arange(length, dtype=np.float32) + 1) / np.float32(over + 1), 1)
     return rise
 
 
-def _distance(inside: NDArray[np.uint8]) -> Alpha:
+def _distance(inside: NDArray[np.uint8]) -> Share:
     """Distance in px from every pixel to the nearest 0, at 0 itself 0."""
     return cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # type: ignore[return-value]
 

@@ -13,6 +13,7 @@ from pbe.editing.case import Case
 from pbe.editing.checks import refuse_odd_size
 from pbe.editing.inputs import box_in, read_file, read_mask, read_size
 from pipeline.errors import InputError
+from schemas.pairs import Repaint
 
 MOST_NAMED, NAMED_CASES = 10, 3
 THREADS = 8
@@ -20,16 +21,17 @@ KEPT_SIZES = 10_000
 ReadSize = Callable[[str, str], tuple[int, int] | str]
 
 
-def find_faults(cases: Sequence[Case], *, compat_factor: int | None = None) -> list[str]:
+def find_faults(cases: Sequence[Case], *, repaint: Repaint = "white", compat_factor: int | None = None) -> list[str]:
     """List what is wrong with the pictures of cases, each fault once, with the cases of a table that have it.
 
     Args:
+        repaint: what of a mask is repainted.
         compat_factor: px along a latent cell's side where sources must have sizes that diffusers takes, 0: not
             known; None: any size.
     """
     read = lru_cache(KEPT_SIZES)(_read_size)  # many cases of a table may have a picture in common
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(partial(_faults_of, read=read, compat_factor=compat_factor), cases)
+        found = pool.map(partial(_faults_of, read=read, repaint=repaint, compat_factor=compat_factor), cases)
         named: dict[str, list[str]] = {}
         for case, faults in zip(cases, found, strict=True):
             for fault in faults:
@@ -54,7 +56,7 @@ def refuse_faults(faults: Sequence[str], *, place: str) -> None:
         raise InputError("\n  ".join(lines))
 
 
-def _faults_of(case: Case, *, read: ReadSize, compat_factor: int | None) -> list[str]:
+def _faults_of(case: Case, *, read: ReadSize, repaint: Repaint, compat_factor: int | None) -> list[str]:
     """Look at the pictures of a case: at each, and at what they are to each other."""
     faults, sizes = [], {}
     for what, path in case.inputs.items():
@@ -73,7 +75,7 @@ def _faults_of(case: Case, *, read: ReadSize, compat_factor: int | None) -> list
             box_in(case.box, width, height)
         elif "mask" in sizes:
             no_pixels = np.broadcast_to(np.uint8(0), (height, width, 3))  # only the source's size is asked for
-            read_mask(case.inputs["mask"], no_pixels)
+            read_mask(case.inputs["mask"], no_pixels, repaint=repaint)
     except InputError as error:
         faults.append(str(error))
     return faults

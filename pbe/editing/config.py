@@ -7,6 +7,7 @@ from typing import Literal
 from pbe.weights.averages import Choice
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
+from schemas.pairs import Repaint
 
 MAX_SCALES = 20
 MAX_RESOLUTION = 4096
@@ -25,7 +26,11 @@ class EditConfig:
     source: str = ""
     """The picture to edit, of any size."""
     mask: str = ""
-    """A picture of any mode, white where the source is to be repainted; of the source's size or aspect ratio."""
+    """A picture of any mode, white where the source is to be repainted (--repaint: what else); of the source's size or
+    aspect ratio."""
+    repaint: Repaint = "white"
+    """What of a mask is repainted. white, black: by brightness, cut at half. nonzero: all that is not black, as in
+    label pictures. opaque, transparent: by transparency."""
     box: str = ""
     """Instead of --mask: x0,y0,x1,y1 in px of the source, x1 and y1 exclusive."""
     exemplar: str = ""

@@ -18,20 +18,25 @@ from pbe.editing.outputs import CONTACT_SHEET, JPEG_QUALITY, Outputs
 from pipeline.arrays import Pixels
 from pipeline.draws.crops import Crop
 from pipeline.errors import InputError
+from pipeline.photos.colour import on_backdrop
 from pipeline.pictures.outlines import outline_mask
 from pipeline.pictures.tiles import draw_tiles
+from schemas.pairs import Repaint
 
 MOST_ROWS = 40
 MOST_NOTE = 80  # characters
 TILE_PX = 440  # along the longest side, twice what is shown
 
 
-def write_contact_sheet(outputs: Outputs, cases: Sequence[Case], *, resolution: int, note: str) -> str:
+def write_contact_sheet(
+    outputs: Outputs, cases: Sequence[Case], *, resolution: int, repaint: Repaint, note: str
+) -> str:
     """Draw the finished cases of a table, evenly chosen where there are more than MOST_ROWS.
 
     Args:
         cases: in the order of the table.
         resolution: px along a side of the model's picture, which decides the part of a source that is shown; 0: all.
+        repaint: what of a mask is repainted.
         note: written below: model, steps.
 
     Returns:
@@ -39,7 +44,7 @@ def write_contact_sheet(outputs: Outputs, cases: Sequence[Case], *, resolution: 
     """
     chosen = [cases[place * len(cases) // MOST_ROWS] for place in range(MOST_ROWS)]
     shown = chosen if len(cases) > MOST_ROWS else cases
-    rows, labels = zip(*(_row(outputs, case, resolution) for case in shown), strict=True)
+    rows, labels = zip(*(_row(outputs, case, resolution, repaint) for case in shown), strict=True)
     titles = ["source and mask", "exemplar", "result"]
     counted = f"{len(shown)} of {len(cases):,} cases" if len(shown) < len(cases) else f"{len(cases)} cases"
     figure = draw_tiles(rows, titles=titles, labels=labels, note=f"{counted}; {_fit(note)}")
@@ -49,17 +54,17 @@ def write_contact_sheet(outputs: Outputs, cases: Sequence[Case], *, resolution: 
     return CONTACT_SHEET
 
 
-def _row(outputs: Outputs, case: Case, resolution: int) -> tuple[list[Pixels | None], list[str]]:
+def _row(outputs: Outputs, case: Case, resolution: int, repaint: Repaint) -> tuple[list[Pixels | None], list[str]]:
     """Read the pictures of a case, cut to what the model saw, and their labels; inputs that are gone leave gaps."""
     result = read_picture(outputs.place(case.file(case.guidance[0], case.seeds[0], outputs.suffix)), "result")
     first = f"guidance {case.guidance[0]:g}, seed {case.seeds[0]}: 1 of {case.pictures}" if case.pictures > 1 else ""
     try:
-        given = read_case(case)
+        given = read_case(case, repaint=repaint)
     except InputError:
         return [None, None, _shrink(result)], [f"{case.name} (inputs gone)", "", first]
     height, width = given.mask.shape
     crop = crop_for_editing(given.mask, resolution) if resolution else Crop((0, 0, width, height), "crop")
-    source = cut_to(outline_mask(given.source, given.mask, crop), crop)
+    source = cut_to(outline_mask(on_backdrop(given.source), given.mask, crop), crop)
     return [_shrink(source), _shrink(given.exemplar), _shrink(cut_to(result, crop))], [case.name, "", first]
 
 

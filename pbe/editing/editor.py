@@ -38,12 +38,14 @@ from pipeline.encoders.facts import latent_factor
 from pipeline.encoders.latents import decode, encode_mean
 from pipeline.encoders.pixels import blank_signed, signed, unit_pixels
 from pipeline.errors import InputError
+from pipeline.photos.colour import Planes
 from pipeline.photos.resize import cut, resize
+from schemas.pairs import Repaint
 from schemas.samples import EXEMPLAR_PX
 
 AT_ONCE = 8  # pictures in one batch, which guidance doubles
 Progress = Callable[[int], object]
-Painted = list[Pixels] | NotFiniteError
+Painted = list[Planes] | NotFiniteError
 """The pictures of a task; or, where one of them is not finite, which part of the model gave that."""
 
 
@@ -80,8 +82,8 @@ class Editor:
 class Task:
     """One source, encoded, with the noise of the pictures to be made of it."""
 
-    source: Pixels
-    """[H, W, 3] uint8 RGB."""
+    source: Planes
+    """As its file has it, [H, W]."""
     mask: Hole
     """[H, W] bool, True = repaint."""
     crop: Crop
@@ -142,13 +144,15 @@ def edit(
     scheduler: SchedulerName = DEFAULT_SCHEDULER,
     n: int = 1,
     blend: Blend = "hole",
+    repaint: Repaint = "white",
 ) -> list[Pixels]:
     """Repaint the masked part of a picture so that it shows the exemplar's object.
 
     Args:
         editor: from `load_editor`.
         source: the picture to edit, of any size: a path or URL, a PIL image, or an array [h, w, 3] uint8 RGB.
-        mask: what to repaint: white, True or 1; likewise, of the source's size or at least its aspect.
+        mask: what to repaint: white, True or 1; a path or URL, a PIL image, or an array [h, w] of bool, integers or
+            floats 0..1, of the source's size or at least its aspect.
         exemplar: the object to show, a picture of any size and aspect.
         box: instead of a mask: x0, y0, x1, y1 in px of the upright source, x1 and y1 exclusive; also as `x0,y0,x1,y1`.
         guidance: scale; 1: none, 5: the paper's; larger follows the exemplar more closely, but looks less natural.
@@ -158,9 +162,12 @@ def edit(
         n: pictures to make.
         blend: `hole`: the repainted part with a seam fading out around it; `paste`: nothing outside the mask changes,
             bit for bit; `crop`: the whole crop that the model saw, as decoded.
+        repaint: what of the mask is repainted: `white`, `black`, `nonzero` (of label pictures), `opaque` or
+            `transparent`.
 
     Returns:
-        n arrays [h, w, 3] uint8 RGB in the source's size.
+        n arrays [h, w, 3] uint8 sRGB in the source's size: a source of another colour space is converted, and lies on
+        white where it is transparent. `python -m pbe.edit` keeps both in its files.
 
     Raises:
         InputError: an input cannot be read, the mask is empty or of another shape, a number is out of range, or a name
@@ -168,7 +175,11 @@ def edit(
         NotFiniteError: a part of the model gives numbers that are not finite, see `pbe.model.finite`.
     """
     refuse_bad_numbers(guidance=guidance, steps=steps, n=n, seed=seed)
-    for name, value, allowed in (("scheduler", scheduler, SchedulerName), ("blend", blend, Blend)):
+    for name, value, allowed in (
+        ("scheduler", scheduler, SchedulerName),
+        ("blend", blend, Blend),
+        ("repaint", repaint, Repaint),
+    ):
         if value not in get_args(allowed):
             raise InputError(f"{name} {value!r}: give {', '.join(get_args(allowed))}")
     if exemplar is None:
@@ -177,21 +188,21 @@ def edit(
     task = prepare(
         editor,
         pixels,
-        _read_hole(mask, box, pixels),
+        _read_hole(mask, box, pixels, repaint),
         read_picture(exemplar, "exemplar"),
         seeds=range(seed, seed + n),
     )
     [made] = paint(editor, [task], guidance=guidance, steps=steps, scheduler=scheduler, how=blend)
     if isinstance(made, NotFiniteError):
         raise made
-    return made
+    return [picture.pixels for picture in made]
 
 
-def _read_hole(mask: Picture | None, box: str | Sequence[int] | None, source: Pixels) -> Hole:
+def _read_hole(mask: Picture | None, box: str | Sequence[int] | None, source: Pixels, repaint: Repaint) -> Hole:
     if box is not None and mask is None:
         return box_mask(box_text(box), source)
     if mask is not None and box is None:
-        return read_mask(mask, source)
+        return read_mask(mask, source, repaint=repaint)
     raise InputError("mask, box: give one of the two")
 
 
@@ -199,7 +210,7 @@ def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, see
     """Encode what the pictures are conditioned on, as for training, and draw their noise.
 
     Args:
-        source: [H, W, 3] uint8 RGB.
+        source: [H, W, 3] uint8 sRGB, as the model is to see it.
         mask: [H, W] bool, True = repaint, not empty.
         exemplar: [h, w, 3] uint8 RGB.
         seeds: one a picture.
@@ -219,7 +230,7 @@ def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, see
         masked_latents=masked_latents,
         masks=latent_mask(torch.from_numpy(hole)[None, None].float(), (cells, cells)).to(editor.vae.device),
     )
-    return Task(source, mask, crop, conditions, initial_noise((editor.channels, cells, cells), list(seeds)))
+    return Task(Planes(source), mask, crop, conditions, initial_noise((editor.channels, cells, cells), list(seeds)))
 
 
 @torch.inference_mode()
@@ -250,7 +261,7 @@ def paint(
     at_once: int = AT_ONCE,
     on_pictures: Progress | None = None,
 ) -> list[Painted]:
-    """Make the tasks' pictures, batch by batch: sample, decode, blend into the sources.
+    """Make the tasks' pictures, batch by batch: sample, decode, blend into the sources, in the sources' own colours.
 
     Args:
         tasks: whose latents have one size.
@@ -260,7 +271,7 @@ def paint(
     Returns:
         By task, its pictures, or why there are none.
     """
-    made: list[list[Pixels]] = [[] for _ in tasks]
+    made: list[list[Planes]] = [[] for _ in tasks]
     faults: dict[int, NotFiniteError] = {}
     dtypes: dict[Part, torch.dtype] = {"UNet": editor.parts.model.unet.dtype, "VAE's decoder": editor.vae.dtype}
     slots = [(number, row) for number, task in enumerate(tasks) for row in range(len(task.noise))]

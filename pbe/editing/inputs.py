@@ -1,24 +1,27 @@
 """Inputs: files, URLs, PIL images or arrays -> source, mask and exemplar, or a message that says what is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from pbe.editing.case import Case
-from pipeline.arrays import Hole, PixelBox, Pixels
-from pipeline.draws.mask_pictures import brightness, cut_at_half, has_shape_of, resize_mask
-from pipeline.errors import InputError, PhotoError
+from pipeline.arrays import Hole, Mask, PixelBox, Pixels
+from pipeline.draws.mask_arrays import planes_of
+from pipeline.draws.mask_pictures import find_hole, has_shape_of, resize_mask
+from pipeline.errors import DrawError, InputError, PhotoError
 from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
-from pipeline.photos.colour import to_rgb
-from pipeline.photos.decode import decode_photo, upright_size
+from pipeline.photos.carried import Carried, read_carried
+from pipeline.photos.colour import Planes, on_backdrop, split, split_mask
+from pipeline.photos.decode import decode_mask_planes, decode_picture, upright_size
+from pipeline.photos.orientation import TURN_PIXELS, exif_orientation
 from pipeline.storage.names import read_stored
 from pipeline.storage.urls import filesystem
+from schemas.pairs import Repaint
 
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
 
@@ -29,19 +32,24 @@ MAX_PIXELS = 180_000_000
 class CasePictures:
     """What a case is made from, decoded."""
 
-    source: Pixels
-    """[h, w, 3] uint8 RGB."""
+    source: Planes
+    """As its file has it."""
     mask: Hole
     """[h, w] bool, True = repaint."""
     exemplar: Pixels
     """[h, w, 3] uint8 RGB."""
+    carried: Carried
+    """What else the source's file holds."""
 
 
-def read_case(case: Case) -> CasePictures:
+def read_case(case: Case, *, repaint: Repaint = "white") -> CasePictures:
     """Read a case's pictures. Their headers are compared before any pixel is decoded.
 
+    Args:
+        repaint: see `read_mask`.
+
     Raises:
-        InputError: a file is missing or damaged, the mask is empty or of another shape, or the box leaves the source.
+        InputError: a file is missing or damaged, the mask is none or of another shape, or the box leaves the source.
     """
     names = {what: f"{what} {path}" for what, path in case.inputs.items()}
     files = {what: read_file(path, what) for what, path in case.inputs.items()}
@@ -51,15 +59,18 @@ def read_case(case: Case) -> CasePictures:
         _refuse_other_shape(names["mask"], *sizes["mask"], *sizes["source"])
     else:
         box_in(case.box, *sizes["source"])
-    source, exemplar = (_decode(files[what], names[what]) for what in ("source", "exemplar"))
+    source, exemplar = (_decode(files[what], names[what], decode_picture) for what in ("source", "exemplar"))
     if case.box:
-        return CasePictures(source, box_mask(case.box, source), exemplar)
-    grey = brightness(_decode(files["mask"], names["mask"], "black"))
-    return CasePictures(source, _fit_mask(grey, source, names["mask"]), exemplar)
+        mask = box_mask(case.box, source.pixels)
+    else:
+        hole = _find_hole(_decode(files["mask"], names["mask"], decode_mask_planes), repaint, names["mask"])
+        mask = _fit_mask(hole, source.pixels, names["mask"])
+    carried = read_carried(files["source"], size=sizes["source"], max_pixels=MAX_PIXELS)
+    return CasePictures(source, mask, on_backdrop(exemplar), carried)
 
 
 def read_picture(picture: Picture, what: str) -> Pixels:
-    """Read a source or an exemplar: [h, w, 3] uint8 RGB, upright by its EXIF orientation, on white where transparent.
+    """Read a source or an exemplar: [h, w, 3] uint8 sRGB, upright by its EXIF orientation, on white where transparent.
 
     Args:
         picture: a path or URL, a PIL image, or an array [h, w, 3] or [h, w] uint8.
@@ -68,21 +79,35 @@ def read_picture(picture: Picture, what: str) -> Pixels:
     Raises:
         InputError: it is missing, not a picture, damaged, or an array of another kind.
     """
-    return _read_pixels(picture, what, backdrop="white")
+    if isinstance(picture, str | Path):
+        return on_backdrop(_decode(read_file(str(picture), what), f"{what} {picture}", decode_picture))
+    if isinstance(picture, Image.Image):
+        return on_backdrop(_split_image(picture, what, lambda image: split(image, image.info.get("icc_profile"))))
+    if not isinstance(picture, np.ndarray):
+        raise InputError(f"{what}: is a {type(picture).__name__}; give a path or URL, a PIL image, or an array")
+    if picture.dtype != np.uint8 or picture.shape[2:] not in ((), (3,)) or picture.ndim < len("hw") or not picture.size:
+        raise InputError(f"{what}: array of {picture.dtype} {list(picture.shape)}; give uint8 [h, w, 3] RGB, 0..255")
+    return np.ascontiguousarray(picture if picture.ndim == len("hwc") else np.repeat(picture[..., None], 3, axis=2))
 
 
-def read_mask(mask: Picture, source: Pixels) -> Hole:
+def read_mask(mask: Picture, source: Pixels, *, repaint: Repaint = "white") -> Hole:
     """Read the mask of a source: [h, w] bool in the source's size, True = repaint.
 
     Args:
-        mask: white = repaint, cut at half brightness, transparent = black; a path or URL, a PIL image of any mode, or
-            an array [h, w] of bool, 0/1 or 0..255. One of another size but the source's aspect is scaled.
+        mask: a path or URL, a PIL image of any mode, or an array [h, w]: bool, integers (0 and 1, or 0..255), or floats
+            0..1; also [h, w, 3] uint8 RGB. One of another size but the source's aspect is scaled.
+        repaint: what of it is repainted; see `pipeline.draws.mask_pictures.find_hole`.
 
     Raises:
-        InputError: it cannot be read, is empty, or has another aspect than the source.
+        InputError: it cannot be read, is no mask, is empty, or has another aspect than the source.
     """
-    name = f"mask {mask}" if isinstance(mask, str | Path) else "mask"
-    return _fit_mask(_read_grey(mask), source, name)
+    if isinstance(mask, str | Path):
+        name = f"mask {mask}"
+        planes = _decode(read_file(str(mask), "mask"), name, decode_mask_planes)
+    else:
+        name = "mask"
+        planes = _split_image(mask, name, split_mask) if isinstance(mask, Image.Image) else planes_of(mask)
+    return _fit_mask(_find_hole(planes, repaint, name), source, name)
 
 
 def box_mask(box: str, source: Pixels) -> Hole:
@@ -139,15 +164,9 @@ def parse_box(box: str) -> PixelBox:
     return x0, y0, x1, y1
 
 
-def _fit_mask(grey: NDArray[np.uint8], source: Pixels, name: str) -> Hole:
-    """Cut a mask's brightness [h, w] at half and bring it to the source's size: [h, w] bool, True = repaint."""
+def _fit_mask(mask: Mask, source: Pixels, name: str) -> Hole:
+    """Bring a mask to the source's size: [h, w] bool, True = repaint."""
     height, width = source.shape[:2]
-    mask = cut_at_half(grey)
-    if not mask.any():
-        raise InputError(
-            f"{name}: marks nothing to repaint, its brightest pixel has {grey.max()} of 255; paint what is to be "
-            "repainted white, the rest black"
-        )
     rows, columns = mask.shape
     _refuse_other_shape(name, columns, rows, width, height)
     fitted = mask if (columns, rows) == (width, height) else resize_mask(mask, width, height)
@@ -166,29 +185,22 @@ def _refuse_other_shape(name: str, columns: int, rows: int, width: int, height: 
     raise InputError(f"{name}: {columns} x {rows} px for a source of {width} x {height}; {remedy}")
 
 
-def _read_grey(mask: Picture) -> NDArray[np.uint8]:
-    """Read a mask's brightness: [h, w]."""
-    if isinstance(mask, np.ndarray) and mask.dtype in (np.bool_, np.uint8):
-        plain = mask[..., 0] if mask.ndim == len("hwc") and mask.shape[2] == 1 else mask
-        if plain.ndim == len("hw") and plain.size:
-            return plain.astype(np.uint8)
-    return brightness(_read_pixels(mask, "mask", backdrop="black"))
+def _find_hole(planes: Planes, repaint: Repaint, name: str) -> Mask:
+    try:
+        return find_hole(planes, repaint)
+    except DrawError as error:
+        raise InputError(f"{name}: is not a mask as it stands: {error.detail}") from error
 
 
-def _read_pixels(picture: Picture, what: str, *, backdrop: str) -> Pixels:
-    if isinstance(picture, str | Path):
-        return _decode(read_file(str(picture), what), f"{what} {picture}", backdrop)
-    if isinstance(picture, Image.Image):
-        try:
-            upright = ImageOps.exif_transpose(picture)
-            return to_rgb(upright, upright.info.get("icc_profile"), backdrop=backdrop)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InputError(f"{what}: cannot be read as a picture ({error}); give another one") from error
-    if not isinstance(picture, np.ndarray):
-        raise InputError(f"{what}: is a {type(picture).__name__}; give a path or URL, a PIL image, or an array")
-    if picture.dtype != np.uint8 or picture.shape[2:] not in ((), (3,)) or picture.ndim < len("hw") or not picture.size:
-        raise InputError(f"{what}: array of {picture.dtype} {list(picture.shape)}; give uint8 [h, w, 3] RGB, 0..255")
-    return np.ascontiguousarray(picture if picture.ndim == len("hwc") else np.repeat(picture[..., None], 3, axis=2))
+def _split_image(image: Image.Image, name: str, read: Callable[[Image.Image], Planes]) -> Planes:
+    """Split a PIL image into its planes, upright by its EXIF."""
+    try:
+        image.load()  # by which Pillow turns TIFF, and no other format, upright
+        return read(image).turned(TURN_PIXELS[exif_orientation(image)])
+    except PhotoError as error:
+        raise _unreadable(name, error) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{name}: cannot be read as a picture ({error}); give another one") from error
 
 
 def read_size(data: bytes, name: str) -> tuple[int, int]:
@@ -203,11 +215,9 @@ def read_size(data: bytes, name: str) -> tuple[int, int]:
         raise _unreadable(name, error) from error
 
 
-def _decode(data: bytes, name: str, backdrop: str = "white") -> Pixels:
+def _decode(data: bytes, name: str, decode: Callable[..., Planes]) -> Planes:
     try:
-        return decode_photo(
-            data, rotation=None, boxes_frame="stored", max_pixels=MAX_PIXELS, min_px=1, backdrop=backdrop
-        ).pixels
+        return decode(data, max_pixels=MAX_PIXELS)
     except PhotoError as error:
         raise _unreadable(name, error) from error
 

@@ -3,16 +3,19 @@
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from pbe.editing.case import Case
 from pbe.editing.config import EditConfig
-from pipeline.arrays import Pixels
+from pipeline.arrays import Hole, Pixels
 from pipeline.errors import InputError
+from pipeline.photos.carried import Carried
+from pipeline.photos.colour import Planes, on_backdrop
 from pipeline.storage.folder import Folder
 from pipeline.storage.names import normal
 from pipeline.storage.retries import with_retries
@@ -21,6 +24,7 @@ from pipeline.storage.whole_files import write_aside
 from pipeline.storage.writable import refuse_unwritable
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+MAX_SIDES = {"JPEG": 65_500, "WEBP": 16_383}
 JPEG_QUALITY = 95
 CONTACT_SHEET = "contact-sheet.jpg"  # of a table, whose own pictures are PNGs
 PROBE = ".pbe-edit-may-write"
@@ -42,10 +46,38 @@ class Outputs:
     """Pixels outside the mask are kept bit for bit: no lossy format."""
 
     def write(self, name: str, pixels: Pixels) -> None:
-        """Write a picture [h, w, 3] uint8 RGB, complete or not at all."""
+        """Write pixels [h, w, 3] uint8 sRGB, complete or not at all."""
+        self.write_picture(name, Planes(pixels), Carried())
+
+    def write_picture(self, name: str, picture: Planes, carried: Carried) -> None:
+        """Write a picture with what it carries, complete or not at all; as JPEG on white."""
+        flat = on_backdrop(replace(picture, space=b"")) if self.kind == "JPEG" else picture.pixels
+        alpha = None if self.kind == "JPEG" else picture.alpha
         content = io.BytesIO()
-        Image.fromarray(pixels).save(content, FORMATS[self.suffix], **self._options())
+        image = Image.fromarray(flat if alpha is None else np.dstack([flat, alpha]))
+        image.save(content, self.kind, **self._options(), **carried.options(self.kind))
         self.write_file(name, content.getvalue())
+
+    @property
+    def kind(self) -> str:
+        """Of pictures: PNG, JPEG or WEBP."""
+        return FORMATS[self.suffix]
+
+    def refuse_large(self, mask: Hole) -> None:
+        """Refuse a source whose pictures are too large for their format.
+
+        Args:
+            mask: of the source's size.
+
+        Raises:
+            InputError: naming the sides.
+        """
+        most, (height, width) = MAX_SIDES.get(self.kind), mask.shape
+        if most and max(width, height) > most:
+            raise InputError(
+                f"--out {self.stem}{self.suffix}: {self.kind} holds sides up to {most} px, the source has {width} x "
+                f"{height}; give .png"
+            )
 
     def files(self, case: Case) -> list[str]:
         """Name all files of a case: its pictures, the figure of several, and of a table's case the record."""
@@ -90,12 +122,11 @@ class Outputs:
         self.folder.delete(PROBE)
 
     def _options(self) -> dict[str, Any]:
-        kind = FORMATS[self.suffix]
-        if kind == "PNG":
+        if self.kind == "PNG":
             return {"compress_level": 4}
-        if kind == "WEBP" and self.exact:
-            return {"lossless": True}
-        return {"quality": JPEG_QUALITY, **({"subsampling": 0} if kind == "JPEG" else {})}
+        if self.kind == "WEBP" and self.exact:
+            return {"lossless": True, "exact": True}  # also where nothing shows
+        return {"quality": JPEG_QUALITY, **({"subsampling": 0} if self.kind == "JPEG" else {})}
 
 
 def find_outputs(config: EditConfig) -> Outputs:

@@ -21,6 +21,7 @@ from schemas.shards import json_bytes
 Settings = Mapping[str, Any]
 Digests = Mapping[str, str]
 
+ONCE_IMPLIED = {"settings": {"repaint": "white"}}  # what records did not hold when there was no choice
 MAX_NAMED = 3
 THREADS = 8
 
@@ -60,7 +61,7 @@ def write_record(
 
 def settings_of_flags(config: EditConfig) -> dict[str, Any]:
     """The settings of a record that are known before the model is."""
-    settings = {name: getattr(config, name) for name in ("steps", "scheduler", "compat", "batch")}
+    settings = {name: getattr(config, name) for name in ("steps", "scheduler", "compat", "batch", "repaint")}
     return {**settings, "blend": config.how}
 
 
@@ -134,11 +135,12 @@ def _difference(recorded: Any, wanted: Mapping[str, Mapping[str, Any]], name: st
     """Describe in what a record differs from what is wanted now; empty: in nothing."""
     if not isinstance(recorded, dict) or not all(isinstance(part, dict) for part in recorded.values()):
         return f"{name} is not a record of this command"
+    before = {part: {**ONCE_IMPLIED.get(part, {}), **values} for part, values in recorded.items()}
     pairs = [
-        f"{field} {recorded.get(part, {}).get(field)} -> {value}"
+        f"{field} {before.get(part, {}).get(field)} -> {value}"
         for part, values in wanted.items()
         for field, value in values.items()
-        if recorded.get(part, {}).get(field) != value
+        if before.get(part, {}).get(field) != value
     ]
     return ", ".join(pairs)
 

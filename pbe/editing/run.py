@@ -2,7 +2,9 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,12 +22,12 @@ from pbe.editing.outputs import Outputs
 from pbe.editing.records import digest_inputs, settings_of_flags, unfinished, write_record
 from pbe.model.finite import NotFiniteError
 from pbe.model.sampler import make_scheduler
-from pipeline.arrays import Pixels
 from pipeline.errors import InputError
+from pipeline.photos.colour import Planes, on_backdrop
 from pipeline.storage.redaction import redact
 
 EXIT_DONE, EXIT_FAILED = 0, 1
-Prepared = tuple[Task, Pixels]  # with the exemplar
+Prepared = tuple[Task, CasePictures]
 
 
 def edit_cases(
@@ -58,7 +60,7 @@ def edit_cases(
     names = {case.name for case in todo}
     done = {case.name for case in cases} - names
     groups = [group for group in _groups(cases, config) if any(case.name in names for case in group)]
-    failed = 0
+    failed, lost = 0, Counter[str]()
     with _progress(config, groups) as bar:
         for group in groups:
             # Hashed before they are read: a file that changes in between shows up as changed in the next run.
@@ -66,16 +68,21 @@ def edit_cases(
             ready = _prepare_group(editor, group, config, pictures or {})
             made = edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update) if ready else set()
             failed += len(names & {case.name for case in group} - made)
+            for given in (given for case, (_, given) in ready if case.name in made):
+                lost.update(given.carried.lost_in(outputs.kind, alpha=given.source.alpha is not None))
             for case in (case for case, _ in ready if table and case.name in made):
                 write_record(outputs, case, settings, digests[case], model_note=editor.parts.note)
                 done.add(case.name)
     finished = [case for case in cases if case.name in done]
     if finished:
         resolution = 0 if config.compat else editor.resolution
-        write_contact_sheet(outputs, finished, resolution=resolution, note=_describe(editor, config))
+        note = _describe(editor, config)
+        write_contact_sheet(outputs, finished, resolution=resolution, repaint=config.repaint, note=note)
     seconds = time.monotonic() - began
     for line in end_lines(config, cases, outputs, todo=len(todo), failed=failed, seconds=seconds):
         print(redact(line))
+    if lost:
+        print("not kept of the source: " + "; ".join(_of_sources(words, count) for words, count in lost.items()))
     return EXIT_FAILED if failed else EXIT_DONE
 
 
@@ -92,8 +99,8 @@ def _prepare_group(
     ready = []
     for case in group:
         try:
-            given = pictures.get(case) or read_case(case)
-            ready.append((case, (prepare_case(editor, case, given, compat=config.compat), given.exemplar)))
+            given = pictures.get(case) or read_case(case, repaint=config.repaint)
+            ready.append((case, (prepare_case(editor, case, given, compat=config.compat), given)))
         except InputError as error:
             if not config.cases and not isinstance(error, NotFiniteError):
                 raise
@@ -112,10 +119,12 @@ def prepare_case(editor: Editor, case: Case, pictures: CasePictures, *, compat: 
         InputError: --compat cannot edit a source of this size.
         NotFiniteError: a part of the model gives numbers that are not finite.
     """
-    source, mask, exemplar = pictures.source, pictures.mask, pictures.exemplar
+    source, mask, exemplar = on_backdrop(pictures.source), pictures.mask, pictures.exemplar
     if compat:
-        return prepare_as_diffusers(editor, source, mask, exemplar, seed=case.seeds[0], n=len(case.seeds))
-    return prepare(editor, source, mask, exemplar, seeds=case.seeds)
+        task = prepare_as_diffusers(editor, source, mask, exemplar, seed=case.seeds[0], n=len(case.seeds))
+    else:
+        task = prepare(editor, source, mask, exemplar, seeds=case.seeds)
+    return replace(task, source=pictures.source)
 
 
 def edit_group(
@@ -143,7 +152,7 @@ def edit_group(
     scales = ready[0][0].guidance
     painted = [_paint(editor, [task for _, (task, _) in ready], config, scale, on_pictures) for scale in scales]
     made = set()
-    for number, (case, (task, exemplar)) in enumerate(ready):
+    for number, (case, (task, given)) in enumerate(ready):
         if case.name not in wanted:
             continue
         try:
@@ -152,22 +161,23 @@ def edit_group(
             _report(case, error)
             continue
         for (scale, seed), picture in pictures.items():
-            outputs.write(case.file(scale, seed, outputs.suffix), picture)
+            outputs.write_picture(case.file(scale, seed, outputs.suffix), picture, given.carried)
         if len(pictures) > 1:
-            note = _describe(editor, config)
-            figure = draw_pictures(task.source, task.mask, task.crop, exemplar, pictures, note=note)
+            note, source = _describe(editor, config), on_backdrop(task.source)
+            shown = {place: on_backdrop(picture) for place, picture in pictures.items()}
+            figure = draw_pictures(source, task.mask, task.crop, given.exemplar, shown, note=note)
             outputs.write(outputs.figure_of(case), figure)
         made.add(case.name)
     return made
 
 
-def _pictures_of(case: Case, by_scale: Sequence[Painted]) -> dict[tuple[float, int], Pixels]:
+def _pictures_of(case: Case, by_scale: Sequence[Painted]) -> dict[tuple[float, int], Planes]:
     """Name a case's pictures by guidance scale and seed.
 
     Raises:
         NotFiniteError: one of them is not finite.
     """
-    pictures: dict[tuple[float, int], Pixels] = {}
+    pictures: dict[tuple[float, int], Planes] = {}
     for scale, painted in zip(case.guidance, by_scale, strict=True):
         if isinstance(painted, NotFiniteError):
             raise painted
@@ -274,3 +284,7 @@ def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any
     steps = len(make_scheduler(config.scheduler, steps=config.steps).timesteps)
     total = steps * sum(case.pictures for group in groups for case in group)
     return tqdm(total=total, desc="edit", unit="step", mininterval=1, dynamic_ncols=True)
+
+
+def _of_sources(words: str, count: int) -> str:
+    return words if count == 1 else f"{words}, of {count} sources"

@@ -9,6 +9,7 @@ Files in the order of the flow:
     exemplars      box -> exemplar -> its augmentation, replayable
     draw           photo and planned box -> source, mask, exemplar: all of the above
     mask_pictures  a mask picture of any mode and size -> the pixels to repaint
+    mask_arrays    a mask as an array of numbers -> the same
     rings          pieces and holes <-> the one polygon that is stored
     traced_masks   pixels to repaint -> polygon of a crop
 """

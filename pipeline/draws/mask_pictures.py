@@ -1,4 +1,4 @@
-"""Mask files: a mask picture of any mode and size -> the pixels of its photo to repaint. White = repaint = 1."""
+"""Mask pictures: a mask picture of any mode and size -> the pixels of its photo to repaint. One judgement for all."""
 
 import cv2
 import numpy as np
@@ -6,44 +6,119 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import Mask, Pixels
 from pipeline.errors import DrawError
-from pipeline.photos.decode import decode_photo
+from pipeline.photos.colour import Planes, on_backdrop
+from pipeline.photos.decode import decode_mask_planes
 from schemas.pairs import Repaint
 
-BLACK, GREY, WHITE = 64, 128, 192  # darker is black, brighter white, and half of it a mask's edge
+BLACK, GREY, WHITE = 16, 128, 240  # darker is black, from WHITE on white; cut at GREY
+MOST_BETWEEN = 1 / 3  # of a mask's pixels are neither
+MOST_LABELS = 16  # values of a label picture, whose brightest is below GREY
+NEAR = 16  # of 255: the channels of grey differ by no more, nor do two shades of one colour
 ASPECT_TOLERANCE = 0.01
 HALF = 0.5 - 1e-4
 
 
 def decode_mask(data: bytes, *, max_pixels: int, repaint: Repaint = "white") -> Mask:
-    """Decode a picture that must be a mask; transparent parts are black.
+    """Decode a picture that must be a mask.
 
     Args:
-        repaint: the colour that is repainted.
+        repaint: see `find_hole`.
 
     Raises:
         PhotoError: it cannot be decoded.
-        DrawError: `not_a_mask`: mostly neither black nor white; `empty_mask`: nothing is to be repainted.
+        DrawError: it is not a mask; see `find_hole`.
     """
-    photo = decode_photo(data, rotation=None, boxes_frame="stored", max_pixels=max_pixels, min_px=1, backdrop="black")
-    grey = brightness(photo.pixels)
-    bright, between = int((grey >= BLACK).sum()), int(((grey >= BLACK) & (grey < WHITE)).sum())
-    if between > bright / 2:
-        raise DrawError("not_a_mask", f"{between / grey.size:.0%} of it is neither black nor white")
-    white = cut_at_half(grey)
-    mask = white if repaint == "white" else 1 - white
-    if not mask.any():
-        raise DrawError("empty_mask", f"nothing of it is {repaint}, which marks what is repainted")
-    return mask
+    return find_hole(decode_mask_planes(data, max_pixels=max_pixels), repaint)
+
+
+def find_hole(planes: Planes, repaint: Repaint) -> Mask:
+    """Find what a mask says is to be repainted. Transparent parts are black.
+
+    Args:
+        repaint: `white`, `black`: by brightness, cut at 128 of 255, of a picture that is mostly black and white;
+            `nonzero`: all that is not black, as in label pictures; `opaque`, `transparent`: by alpha, cut at 128.
+
+    Raises:
+        DrawError: `not_a_mask`: mostly neither black nor white, or without the alpha that is to tell; `label_mask`:
+            numbers or colours of classes; `alpha_mask`: alpha alone tells its parts apart; `empty_mask`: nothing is
+            to be repainted.
+    """
+    if repaint in ("opaque", "transparent"):
+        marked = _cut_alpha(planes, repaint)
+    else:
+        pixels = on_backdrop(planes, "black")
+        visible = np.asarray(pixels.any(axis=2), np.uint8)
+        marked = visible if repaint == "nonzero" else _cut_brightness(planes, pixels)
+    hole: Mask = (marked == 0).astype(np.uint8) if repaint in ("black", "transparent") else marked
+    if not hole.any():
+        raise DrawError(
+            "empty_mask",
+            f"nothing of it is {repaint}, which marks what is repainted (its largest value is "
+            f"{planes.pixels.max()} of 255); another --repaint may fit it",
+        )
+    return hole
+
+
+def _cut_alpha(planes: Planes, repaint: str) -> Mask:
+    """Cut alpha at half: 1 = opaque."""
+    if planes.alpha is None or planes.alpha.min() >= GREY:
+        raise DrawError("not_a_mask", f"no part of it is transparent, as --repaint {repaint} needs")
+    _refuse_grey(planes.alpha, "opaque nor transparent")
+    return (planes.alpha >= GREY).astype(np.uint8)
+
+
+def _cut_brightness(planes: Planes, pixels: Pixels) -> Mask:
+    """Cut brightness at half: 1 = white.
+
+    Args:
+        pixels: [h, w, 3], the mask on black.
+    """
+    if _is_one_colour(planes):
+        raise DrawError(
+            "alpha_mask",
+            "it is one colour, in parts transparent; say which part is repainted: --repaint opaque, or --repaint "
+            "transparent",
+        )
+    grey = brightness(pixels)
+    values = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
+    if values[-1] <= 1:  # numbers, of which 1 is white
+        return grey
+    if len(values) <= MOST_LABELS and (values[-1] < GREY or _colours(grey, pixels, values) > 1):
+        raise DrawError(
+            "label_mask",
+            f"it holds labels (brightness {', '.join(map(str, values[:4]))}{' ...' if len(values) > 4 else ''}), not "
+            "black and white; --repaint nonzero repaints all but 0",
+        )
+    _refuse_grey(grey, "black nor white")
+    return (grey >= GREY).astype(np.uint8)
+
+
+def _refuse_grey(values: NDArray[np.uint8], what: str) -> None:
+    between = float(((values >= BLACK) & (values < WHITE)).mean())
+    if between > MOST_BETWEEN:
+        raise DrawError("not_a_mask", f"{between:.0%} of it is neither {what}")
+
+
+def _is_one_colour(planes: Planes) -> bool:
+    """Whether parts are transparent and parts not, and all that shows has one colour."""
+    if planes.alpha is None:
+        return False
+    opaque = planes.alpha >= GREY
+    if opaque.all() or not opaque.any():
+        return False
+    shown = planes.pixels[opaque]
+    return bool((np.ptp(shown, axis=0) <= NEAR).all())
+
+
+def _colours(grey: NDArray[np.uint8], pixels: Pixels, values: NDArray[np.intp]) -> int:
+    """Count the colours, grey aside, by one pixel for each value of brightness."""
+    firsts = [int(np.argmax(grey == value)) for value in values]
+    return int((np.ptp(pixels.reshape(-1, 3)[firsts], axis=1) > NEAR).sum())
 
 
 def brightness(pixels: Pixels) -> NDArray[np.uint8]:
     """Turn RGB [h, w, 3] into brightness [h, w]."""
     return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
-
-
-def cut_at_half(grey: NDArray[np.uint8]) -> Mask:
-    """Cut brightness [h, w] at half; where none exceeds 1 of 255 it holds numbers, of which 1 is white."""
-    return (grey >= (GREY if grey.max(initial=0) > 1 else 1)).astype(np.uint8)
 
 
 def fit_mask(mask: Mask, width: int, height: int) -> Mask:

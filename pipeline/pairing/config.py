@@ -40,7 +40,8 @@ class PairConfig:
     """Draws a photo, in all: each has another crop around the mask and another augmentation of the exemplar. Raising it
     later adds shards and changes none."""
     repaint: Repaint = "white"
-    """The colour in the masks that is repainted."""
+    """What of the masks is repainted. white, black: by brightness, cut at half. nonzero: all that is not black, as in
+    label pictures. opaque, transparent: by transparency."""
     split_shares: tuple[float, float, float] = (0.98, 0.01, 0.01)
     """Shares of the photos that go to train, validation and test, by hash of the photo's name."""
     photos_per_unit: int = 16

@@ -29,7 +29,7 @@ def tabulate(
     """Make PAIRS.
 
     Args:
-        repaint: the colour in the masks that is repainted.
+        repaint: what of the masks is repainted.
         progress: called with the number of pairs read so far.
 
     Raises:

@@ -4,7 +4,7 @@ Photos lie in folders (`{ImageID}.jpg`, or one folder deeper) or in tar files. P
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.arrays import Box, Pixels
 from pipeline.errors import PhotoError
-from pipeline.photos.colour import is_table, to_rgb
+from pipeline.photos.colour import Planes, on_backdrop, split, split_mask
+from pipeline.photos.depth import has_12_bits, read_12_bits
 from pipeline.photos.formats import FORMATS
 from pipeline.photos.headers import MeteredBytes, check_header, check_scans
 from pipeline.photos.orientation import (
@@ -26,14 +27,18 @@ from pipeline.photos.orientation import (
     exif_orientation,
     find_orientation,
 )
+from pipeline.photos.profiles import one_way, own_space
 
 MAX_EDGE_PX = 1 << 20
 LARGE_PIXELS = 32_000_000  # decoding less costs no more than holding the largest upright photo
 BYTES_A_PIXEL = 14  # while it is decoded, the photo's own bytes aside
 _WIDTH, _LENGTH = 256, 257  # of TIFF
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # of TIFF
+_XMP = ("xmp", "XML:com.adobe.xmp")  # as Pillow names it
 _COSTLY_FORMATS = ("JPEG2000", "WEBP")  # twice the memory a pixel, and half the pixels allowed
 
+
+Reading = Callable[[Image.Image, bytes | None], Planes]
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked right after the header is read
 _LARGE_PHOTO = threading.Lock()
@@ -60,18 +65,10 @@ class Photo:
         return turned
 
 
-def decode_photo(
-    data: bytes,
-    *,
-    rotation: float | None,
-    boxes_frame: str,
-    max_pixels: int,
-    min_px: int,
-    backdrop: str = "white",
-) -> Photo:
+def decode_photo(data: bytes, *, rotation: float | None, boxes_frame: str, max_pixels: int, min_px: int) -> Photo:
     """Decode a photo and turn it upright.
 
-    CMYK goes through its own colour profile, alpha lies on white, 16 bits become 8.
+    Colours go through their profile to sRGB, alpha lies on white, 16 bits become 8.
 
     Memory: at most BYTES_A_PIXEL x `max_pixels` for the one large photo that a process decodes at a time, and for each
     thread its upright photo, 3 bytes a px, and as much again while a crop of all of it is resized. A MemoryError is
@@ -82,20 +79,46 @@ def decode_photo(
             silent: then EXIF turns the photo, and its boxes unless `boxes_frame` is `exif`.
         max_pixels: larger photos are refused before they are decoded.
         min_px: the shortest side allowed.
-        backdrop: the colour that shows where the photo is transparent.
+
+    Raises:
+        PhotoError: with the reason.
+    """
+    with open_header(data, max_pixels=max_pixels, min_px=min_px) as image:
+        turn, box_turn, orientation = find_orientation(image, rotation, boxes_frame)
+        with _alone_if_large(image.width * image.height):
+            return Photo(on_backdrop(_decode(image, data, split, turn)), orientation, box_turn)
+
+
+def decode_picture(data: bytes, *, max_pixels: int) -> Planes:
+    """Decode a picture to what its file holds: colours in their own space, with alpha, upright by its EXIF.
+
+    On white and in sRGB (`on_backdrop`) it is what `decode_photo` gives.
+
+    Raises:
+        PhotoError: with the reason.
+    """
+    return _decode_upright(data, split, max_pixels=max_pixels)
+
+
+def decode_mask_planes(data: bytes, *, max_pixels: int) -> Planes:
+    """Decode a mask to its numbers, and alpha, upright by its EXIF.
+
+    Raises:
+        PhotoError: with the reason.
+    """
+    return _decode_upright(data, lambda image, _: split_mask(image), max_pixels=max_pixels)
+
+
+@contextmanager
+def open_header(data: bytes, *, max_pixels: int, min_px: int = 1) -> Iterator[Image.Image]:
+    """Open a picture whose size and kind are allowed; no pixel is decoded.
 
     Raises:
         PhotoError: with the reason.
     """
     with _open_image(data, max_pixels) as image:
         _check_opened(image, data, max_pixels=max_pixels, min_px=min_px)
-        with _alone_if_large(image.width * image.height):
-            turn, box_turn, orientation = find_orientation(image, rotation, boxes_frame)
-            # TIFF is the one format that Pillow turns upright by itself: turn it back.
-            undo = INVERSE_TURN[exif_orientation(image)] if image.format == "TIFF" else 1
-            stored = TURN_PIXELS[undo](_decode(image, data, backdrop))
-            image.close()  # frees its own copy before the next one is made
-            return Photo(np.ascontiguousarray(TURN_PIXELS[turn](stored)), orientation, box_turn)
+        yield image
 
 
 def upright_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
@@ -104,8 +127,7 @@ def upright_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
     Raises:
         PhotoError: with the reason, as `decode_photo`.
     """
-    with _open_image(data, max_pixels) as image:
-        _check_opened(image, data, max_pixels=max_pixels, min_px=1)
+    with open_header(data, max_pixels=max_pixels) as image:
         # TIFF's size is turned already by some versions of Pillow: its tags hold the stored one.
         tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
         width, height = int(tags.get(_WIDTH, image.width)), int(tags.get(_LENGTH, image.height))
@@ -132,6 +154,8 @@ def _open_image(data: bytes, max_pixels: int) -> Image.Image:
         except UnidentifiedImageError as error:
             raise PhotoError("not_an_image", f"{len(data)} bytes beginning {data[:12]!r}") from error
     file.opened()
+    for name in _XMP:  # Pillow would turn a TIFF by it, which viewers do by EXIF alone
+        image.info.pop(name, None)
     return image
 
 
@@ -163,24 +187,48 @@ def _alone_if_large(pixels: int) -> AbstractContextManager[Any]:
     return _LARGE_PHOTO if pixels > LARGE_PIXELS else nullcontext()
 
 
-def _decode(image: Image.Image, data: bytes, backdrop: str) -> Pixels:
-    """Decode to [h, w, 3] uint8 RGB as stored."""
-    profile = image.info.get("icc_profile")
-    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not is_table(profile)
-    # OpenCV is the faster decoder, but keeps quiet when a JPEG ends early: only files with their end marker go there.
-    if plain and data.endswith(b"\xff\xd9"):
-        encoded = np.frombuffer(data, np.uint8)
-        try:
-            pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-        except cv2.error:  # it has limits of its own; Pillow gives the reason, or the pixels
-            pixels = None
-        if pixels is not None:
-            return pixels  # type: ignore[return-value]
+def _decode_upright(data: bytes, read: Reading, *, max_pixels: int) -> Planes:
+    with open_header(data, max_pixels=max_pixels) as image, _alone_if_large(image.width * image.height):
+        return _decode(image, data, read, exif_orientation(image))
+
+
+def _decode(image: Image.Image, data: bytes, read: Reading, turn: int) -> Planes:
+    """Decode to planes, turned from how they are stored by an EXIF orientation."""
+    # TIFF is the one format that Pillow turns upright by itself: turn it back.
+    undo = INVERSE_TURN[exif_orientation(image)] if image.format == "TIFF" else 1
+    planes = _decode_plain(image, data) if read is split else None
     with _explained():
-        try:
-            image.load()
-        except OSError as error:
-            if "truncated" not in str(error).lower():
-                raise
-            raise PhotoError("truncated", str(error)[:200]) from error
-        return to_rgb(image, profile, backdrop=backdrop)
+        planes = planes or _decode_any(image, data, read)
+    image.close()  # frees its own copy before the next one is made
+    return planes.turned(TURN_PIXELS[undo]).turned(TURN_PIXELS[turn])
+
+
+def _decode_plain(image: Image.Image, data: bytes) -> Planes | None:
+    """Decode a plain JPEG by OpenCV, which is faster; None: it is none, or not one for it."""
+    profile, kind = image.info.get("icc_profile"), image.mode
+    plain = image.format == "JPEG" and kind in ("RGB", "L") and one_way(profile, kind) is None
+    # It keeps quiet when a JPEG ends early: only files with their end marker go there.
+    if not plain or not data.endswith(b"\xff\xd9"):
+        return None
+    try:
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # it has limits of its own; Pillow gives the reason, or the pixels
+        return None
+    return None if pixels is None else Planes(pixels, space=own_space(profile, kind))
+
+
+def _decode_any(image: Image.Image, data: bytes, read: Reading) -> Planes:
+    """Decode by Pillow."""
+    try:
+        image.load()
+    except OSError as error:
+        if "truncated" not in str(error).lower():
+            raise
+        raise PhotoError("truncated", str(error)[:200]) from error
+    profile = image.info.get("icc_profile")
+    if read is split and has_12_bits(image, data):
+        upper = np.array(image)
+        image.close()  # two copies are enough
+        return read(Image.fromarray(read_12_bits(data, upper)), profile)
+    return read(image, profile)

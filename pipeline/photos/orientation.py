@@ -48,17 +48,32 @@ def find_orientation(image: Image.Image, rotation: float | None, boxes_frame: st
 
 
 def exif_orientation(image: Image.Image) -> int:
-    if image.format == "JPEG" and "exif" not in image.info:
-        return 1
     try:
-        for block in (image.info.get("exif"), _exif_in_text(image)):
-            check_tags((block or b"").removeprefix(b"Exif\0\0"))
-        value = image.getexif().get(0x0112, 1)
+        exif = read_exif(image)
+        value = exif.get(0x0112, 1) if exif is not None else 1
     except MemoryError:
         raise
     except Exception:  # EXIF that cannot be parsed, in whatever way, says nothing
         return 1
     return value if isinstance(value, int) and value in TURN_PIXELS else 1
+
+
+def read_exif(image: Image.Image) -> Image.Exif | None:
+    """Read an image's EXIF, without what XMP says; None: it has none.
+
+    Raises:
+        PhotoError: it names more values than photos have.
+        Exception: of any kind, where it cannot be parsed.
+    """
+    if image.format == "TIFF":
+        return image.getexif()
+    block = image.info.get("exif") or _exif_in_text(image)
+    if not block:
+        return None
+    check_tags(block.removeprefix(b"Exif\0\0"))
+    exif = Image.Exif()  # Pillow's own holds the orientation of XMP, which viewers do not heed
+    exif.load(block)
+    return exif
 
 
 def _exif_in_text(image: Image.Image) -> bytes:

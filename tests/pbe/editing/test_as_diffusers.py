@@ -68,7 +68,7 @@ def test_pictures_are_those_of_diffusers_pipeline(editor: Editor, oracle: Any) -
     ).images
     task = prepare_as_diffusers(editor, source, mask, exemplar, seed=3, n=1)
     [[found]] = paint(editor, [task], guidance=5, steps=50, scheduler="pndm", how="crop")
-    assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
+    assert np.abs(found.pixels.astype(int) - np.asarray(expected)).max() <= 1
 
 
 def test_a_source_that_diffusers_would_refuse_is_refused(editor: Editor) -> None:

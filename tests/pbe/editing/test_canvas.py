@@ -13,6 +13,7 @@ from pbe.editing.canvas import blend, crop_for_editing, cut_mask, hole_box, seam
 from pipeline.draws.crops import Crop
 from pipeline.draws.masks import rectangle
 from pipeline.draws.raster import raster_mask
+from pipeline.photos.colour import Planes
 
 SIZES = st.integers(8, 300)
 RESOLUTION = 64
@@ -70,7 +71,7 @@ def test_pixels_outside_the_crop_never_change_and_the_hole_does(mask: NDArray[np
     edited = np.full((RESOLUTION, RESOLUTION, 3), 200, np.uint8)
     crop = crop_for_editing(mask, RESOLUTION)
     before = source.copy()
-    whole = blend(source, edited, mask, crop, how=how)
+    whole = blend(Planes(source), edited, mask, crop, how=how).pixels
     inside = np.zeros(mask.shape, bool)
     left, top, right, bottom = crop.box
     inside[top:bottom, left:right] = True

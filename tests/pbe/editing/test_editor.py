@@ -95,7 +95,10 @@ def test_masks_of_any_mode_mean_the_same(editor: Editor, pictures: dict[str, Pat
         {"box": (0, 0, 9), "mask": None},
         {"box": (0, 0, 9.5, 9), "mask": None},
         {"box": 9, "mask": None},
-        {"mask": np.ones((40, 56), np.float32)},
+        {"mask": np.full((40, 56), np.nan, np.float32)},
+        {"mask": np.full((40, 56), 1.5, np.float32)},
+        {"mask": np.full((40, 56), -1)},
+        {"mask": np.ones((1, 40, 56), bool)},
     ],
 )
 def test_the_function_refuses_what_it_cannot_use(

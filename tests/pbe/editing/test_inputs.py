@@ -30,7 +30,8 @@ def test_a_pil_image_means_what_its_file_means(tmp_path: Path, name: str) -> Non
     image.save(tmp_path / name)
     read = read_picture(str(tmp_path / name), "source")
     assert np.array_equal(read_picture(image, "source"), read)
-    assert np.array_equal(read_mask(image, read), read_mask(str(tmp_path / name), read))
+    from_image, from_file = (read_mask(given, read, repaint="nonzero") for given in (image, str(tmp_path / name)))
+    assert np.array_equal(from_image, from_file)
 
 
 @pytest.mark.parametrize("box", ["1,2,3", "5,5,5,9", "-1,0,5,5", "0,0,57,9", "a,b,c,d"])

@@ -113,13 +113,21 @@ MODES: dict[str, Callable[[], bytes]] = {
     "colour": lambda: encoded(Image.fromarray(MASK).convert("RGB")),
     "palette": lambda: encoded(Image.fromarray(MASK).convert("P")),
     "white palette first": lambda: encoded(_palette()),
-    "white on transparent": lambda: encoded(Image.fromarray(alpha(MASK, 255))),
+    "white on black, beside nothing": lambda: encoded(_beside_nothing()),
     "16 bit": lambda: encoded(Image.fromarray(MASK.astype(np.uint16) * 257)),
     "numbers 0 and 1": lambda: encoded(Image.fromarray(MASK // 255)),
     "float TIFF": lambda: encoded(Image.fromarray(MASK.astype(np.float32) / 255), "TIFF"),
     "GIF": lambda: encoded(Image.fromarray(MASK), "GIF"),
     "BMP": lambda: encoded(Image.fromarray(MASK), "BMP"),
 }
+
+
+def _beside_nothing() -> Image.Image:
+    """White on black, of which a corner, white as well, is transparent."""
+    grey, clear = MASK.copy(), np.full_like(MASK, 255)
+    grey[:9, :9] = MASK[:9, :9] + (MASK[:9, :9] == 0) * np.uint8(255)
+    clear[:9, :9] = MASK[:9, :9]
+    return Image.fromarray(np.dstack([grey] * 3 + [clear]))
 
 
 def _palette() -> Image.Image:
@@ -155,7 +163,7 @@ def test_a_mask_that_is_told_to_lie_on_its_side_is_turned_upright(jpeg: Callable
         (np.zeros((40, 40), np.uint8), "empty_mask"),
         (np.tile(np.arange(256, dtype=np.uint8), (9, 1)), "not_a_mask"),
         (np.full((40, 40), 128, np.uint8), "not_a_mask"),
-        (alpha(MASK, 130), "not_a_mask"),
+        (alpha(MASK, 130), "alpha_mask"),
     ],
 )
 def test_what_is_no_mask_is_refused_with_its_reason(image: np.ndarray, reason: str) -> None:
