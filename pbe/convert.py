@@ -18,8 +18,13 @@ from pbe.weights.model_files import encoder_config, refuse_no_conditioner
 from pbe.weights.own_note import is_own, read_note
 from pipeline.command import guard
 from pipeline.errors import InputError
+from pipeline.hints import command_line, short_path
+from pipeline.photos.sample_photos import installed_photo
 from pipeline.storage.urls import absolute_output, is_local
 from pipeline.storage.writable import refuse_unwritable
+
+# A coffee cup in whose place a cat is painted, among the sample photos.
+SOURCE, SOURCE_BOX, EXEMPLAR = "00c0ffee00000003", "170,30,430,330", "00c4e15ea0000002"
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,23 @@ def _convert(arguments: list[str]) -> int:
     from pbe.weights.conversion import convert  # torch takes seconds, which --help and refusals need not wait for
 
     convert(**asdict(config), say=lambda line: print(line, flush=True))
+    print(next_line(absolute_output("--out", config.out)))
     return 0
+
+
+def next_line(model: str) -> str:
+    """Say how to edit a photo that ships in a package with the model; or, of one without encoders, what it needs.
+
+    Args:
+        model: the folder or checkpoint that was written, by absolute path.
+    """
+    place = Path(model)
+    if place.is_dir() and not ((place / "vae").is_dir() and (place / "image_encoder").is_dir()):
+        return "the model has not all encoders: to edit with it, give pbe.edit --vae and --clip"
+    flags = {"model": short_path(model), "source": str(installed_photo(SOURCE)), "box": SOURCE_BOX}
+    out = f"{short_path(model.removesuffix('.ckpt'))}-edited.png"
+    flags |= {"exemplar": str(installed_photo(EXEMPLAR)), "out": out}
+    return f"next: {command_line('python', '-m', 'pbe.edit', **flags)}"
 
 
 def check_paths(config: ConvertConfig) -> None:

@@ -36,14 +36,24 @@ def write_openimages_folder(out: Folder) -> Folder:
         The folder, inside `out`.
     """
     sizes = {}
-    for image_id, (package, path) in PHOTOS.items():
-        photo = _as_jpeg(_package_folder(package) / path)
+    for image_id in PHOTOS:
+        photo = _as_jpeg(installed_photo(image_id))
         sizes[image_id] = len(photo)
         _write(out, f"{FOLDER}/train/{image_id}.jpg", photo)
     for name in (BOXES_TABLE, CLASSES_TABLE):
         _write(out, f"{FOLDER}/{name}", _table(name))
     _write(out, f"{FOLDER}/{INFO_TABLE}", _with_sizes(_table(INFO_TABLE), sizes))
     return Folder(out.path(FOLDER) if out.local else f"{out.url.rstrip('/')}/{FOLDER}")
+
+
+def installed_photo(image_id: str) -> Path:
+    """Find a sample photo where its package is installed.
+
+    Raises:
+        ModuleNotFoundError: it is not.
+    """
+    package, path = PHOTOS[image_id]
+    return _package_folder(package) / path
 
 
 def _package_folder(package: str) -> Path:

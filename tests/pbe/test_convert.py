@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pbe.convert import main
+from pbe.edit import main as edit
 from pbe.weights.export import export_model
 from pbe.weights.parts import load_parts
 from pbe.weights.reading import Weights, read_weights
@@ -168,6 +170,19 @@ def test_the_summary_counts_every_part(tmp_path: Path, published: Path, capsys: 
         numel = sum(value.numel() for value in tensors)
         (line,) = [line for line in lines if line.strip().startswith(f"{name} ")]
         assert f"{numel:,} parameters in {len(tensors):3} tensors, float16, {2 * numel / 1e6:,.1f} MB" in line
+
+
+def test_the_command_that_is_printed_last_edits_with_the_model(
+    tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _convert(published, tmp_path / "a model's")
+    *_, last = capsys.readouterr().out.splitlines()
+    said, python, flag, module, *arguments = shlex.split(last)
+    assert (said, python, flag, module) == ("next:", "python", "-m", "pbe.edit")
+    assert edit([*arguments, "--steps", "2"]) == 0
+    assert (tmp_path / "a model's-edited.png").exists()
+    _convert(published, tmp_path / "bare", "--vae", "none", "--layout", "pbe")
+    assert "the model has not all encoders: to edit with it, give pbe.edit --vae and --clip" in capsys.readouterr().out
 
 
 def _refuse(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
