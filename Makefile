@@ -27,6 +27,7 @@ $(VENV)/.installed: pyproject.toml
 DEMO_PHOTOS := runs/demo/dataset/run/sample_photos/train
 
 demo: venv
+	@$(BIN)/python -m pbe.demo runs/demo
 	$(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset
 	$(BIN)/python ray_jobs/verify_shards.py runs/demo/dataset
 	@cp runs/demo/dataset/overview.png runs/demo/dataset/funnel.png runs/demo/
@@ -40,7 +41,7 @@ demo: venv
 	@echo "  $(BIN)/python dashboards/browse.py runs/demo/dataset                                # the dataset in FiftyOne; runs/demo/train, too"
 	@echo "  $(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset --draws 3   # more draws: adds shards, changes none"
 	@echo "  $(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 60       # goes on from step 30"
-	@echo "  $(BIN)/python -m pbe.edit --model Fantasy-Studio/Paint-by-Example --source S --mask M --exemplar E --out edited.png"
+	@echo "  $(BIN)/python -m pbe.edit --model runs/demo/train --source $(DEMO_PHOTOS)/00c0ffee00000003.jpg --box 170,30,430,330 --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/edited.png   # with network: --model Fantasy-Studio/Paint-by-Example"
 
 # What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process or
 # server of their own. A test that starts one has the marker `processes`, by a fixture that does so (PROCESS_FIXTURES in
