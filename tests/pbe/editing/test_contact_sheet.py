@@ -25,7 +25,7 @@ def test_rows_are_bounded_and_inputs_that_are_gone_leave_gaps(tmp_path: Path, mo
     cases[2] = replace(cases[2], source="gone.png")
 
     def draw(chosen: list[Case]) -> np.ndarray:
-        name = contact_sheet.write_contact_sheet(outputs, chosen, resolution=16, note="a model")
+        name = contact_sheet.write_contact_sheet(outputs, chosen, resolution=16, repaint="white", note="a model")
         return np.asarray(Image.open(tmp_path / "out" / name)).astype(int)
 
     one, two, three, seven = (draw(cases[:number]) for number in (1, 2, 3, 7))
