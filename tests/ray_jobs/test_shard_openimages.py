@@ -110,21 +110,34 @@ def test_a_bad_table_ends_the_job_before_any_work_without_a_traceback(
     assert not (tmp_path / "d/units").exists()
 
 
-def test_too_many_bad_photos_stop_the_job_and_a_higher_limit_goes_on(
+def test_too_many_bad_photos_stop_the_job_until_a_higher_limit_goes_on_or_a_retry_finds_them_good(
     drive: Run, sample_folder: Path, tmp_path: Path
 ) -> None:
     photos = shutil.copytree(sample_folder / "train", tmp_path / "photos")
-    sorted(photos.iterdir())[0].write_bytes(b"no photo")
+    bad = sorted(photos.iterdir())[0]
+    good = bad.read_bytes()
+    bad.write_bytes(b"no photo")
     boxes = sample_folder / "train-annotations-bbox.csv"
     flags = ("--boxes", boxes, "--images", photos, "--out", tmp_path / "d", *SMALL)
     stopped = drive("shard_openimages.py", *flags)
     assert stopped.returncode == 1
     assert "1 of 7 photos failed, more than --max-photo-failures 0.05 (lately: not_an_image 1" in stopped.stdout
+    assert "run again with --retry-drops" in stopped.stdout
     assert not (tmp_path / "d/manifest.json").exists()
     done = drive("shard_openimages.py", *flags, "--max-photo-failures", "0.5")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 unit draws finished, 0 to make" in done.stdout
     assert drive("verify_shards.py", tmp_path / "d").returncode == 0
+
+    bad.write_bytes(good)
+    again = drive("shard_openimages.py", *flags)
+    assert "photos lost: 1 (not_an_image 1); once they can be read, the same command with --retry-drops" in again.stdout
+    retried = drive("shard_openimages.py", *flags, "--retry-drops")
+    assert retried.returncode == 0, retried.stdout + retried.stderr
+    assert "1 lost photos read again, 1 of them can be used now" in retried.stdout
+    assert "photos lost" not in retried.stdout
+    assert '"units_retried": 1' in (tmp_path / "d/run/runs.jsonl").read_text()
+    assert len(read_index(tmp_path / "d")) == 7
 
 
 @pytest.mark.parametrize(

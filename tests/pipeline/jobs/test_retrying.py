@@ -207,6 +207,19 @@ def test_a_dataset_in_the_middle_of_a_retry_says_so(story: Story, workshop: Here
     assert "no manifest.json; --retry-drops has begun to make units anew (2): run the command" in said
 
 
+def test_a_job_does_not_finish_a_dataset_whose_draws_lost_other_photos(
+    story: Story, workshop: HereWorkshop, tmp_path: Path
+) -> None:
+    config = story.begin(tmp_path / "d")
+    (tmp_path / "d/manifest.json").unlink()
+    for name, content in story.whole[2].items():
+        if "-d01." in name:  # as if by a job that ran beside this one and found the photos there
+            (tmp_path / "d" / name).write_bytes(content)
+    named = "remove units/000000-d00.json units/000000-d01.json, and likewise those of 1 more"
+    with pytest.raises(InputError, match=f"draws of unit 0 did not lose the same photos; {named}"):
+        run_until(config, workshop)
+
+
 OBSTACLES: dict[str, tuple[Callable[[Path], object], str]] = {
     "gone": (lambda photo: photo.unlink(), "missing"),
     "another": (lambda photo: photo.write_bytes(photo.read_bytes() + b"0"), "other bytes"),
