@@ -5,5 +5,6 @@ Files in the order of the flow:
     mutations  bytes -> other bytes
     running    subjects -> what came out, how long it took, what it needed
     photos     photos: a sample, or why there is none
+    masks      masks: a sample, or why there is none
     __main__   the command
 """
