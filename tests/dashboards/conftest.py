@@ -15,6 +15,7 @@ from dashboards.app.mongo import URI, find_mongod, probe_mongod
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
 from schemas.shards import MANIFEST
+from tests.pipeline.storage.odd_names import ALL_OF_IT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -50,7 +51,7 @@ def fiftyone_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 @pytest.fixture(scope="session")
 def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("finished")
+    return tmp_path_factory.mktemp("finished") / ALL_OF_IT
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from tests.pbe.conftest import (
     save_published,
     tiny_config,
 )
+from tests.pipeline.storage.odd_names import ALL_OF_IT
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def pipeline(ldm_vae_module: Any) -> Any:
 
 @pytest.fixture
 def published(pipeline: Any, tmp_path: Path) -> Path:
-    return Path(save_published(pipeline, tmp_path / "published"))
+    return Path(save_published(pipeline, tmp_path / f"published {ALL_OF_IT}"))
 
 
 def _convert(source: Path | str, out: Path, *flags: str) -> None:
@@ -58,8 +59,8 @@ def _files(folder: Path) -> dict[str, str]:
 def test_the_picture_of_diffusers_pipeline_is_the_same_after_conversion(
     tmp_path: Path, published: Path, pipeline: Any, output_type: str
 ) -> None:
-    _convert(published, tmp_path / "ours", "--layout", "pbe")
-    _convert(tmp_path / "ours", tmp_path / "back")
+    _convert(published, tmp_path / ALL_OF_IT / "ours", "--layout", "pbe")
+    _convert(tmp_path / ALL_OF_IT / "ours", tmp_path / "back")
     before = torch.as_tensor(paint(pipeline, output_type=output_type))
     assert torch.isfinite(before).all() and before.std() > 0
     for folder in (published, tmp_path / "back"):
@@ -133,7 +134,7 @@ def test_running_the_same_command_again_changes_nothing(tmp_path: Path, publishe
     first = _files(tmp_path / "out")
     _convert(published, tmp_path / "out")
     assert _files(tmp_path / "out") == first
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "published"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", published.name]
 
 
 def test_parts_that_are_missing_are_named_and_may_be_given(

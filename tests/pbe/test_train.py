@@ -18,6 +18,7 @@ from pbe.weights.reading import read_weights
 from tests.conftest import SmallDisk
 from tests.pbe.training.rank_group import RankGroup
 from tests.pbe.training.small_runs import ALL, exported, flags, log, losses, run, runs
+from tests.pipeline.storage.odd_names import ALL_OF_IT
 from tests.synthetic import write_synthetic
 
 pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("trainings")]  # one worker, which trains `whole` once
@@ -30,7 +31,7 @@ Train = Callable[..., Path]
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset of 35 and 36 samples in two draws, 9 of them in validation."""
-    place = tmp_path_factory.mktemp("train")
+    place = tmp_path_factory.mktemp("train") / ALL_OF_IT  # DeepSpeed looks for its files by globs
     write_synthetic(place / "data", [[9, 5, 14, 7], [8, 12, 3, 13]], side=8, dimension=16)
     return place
 

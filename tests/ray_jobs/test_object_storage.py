@@ -12,6 +12,7 @@ import s3fs
 
 from pipeline.storage.holders import Holder
 from tests.object_storage import Proxy, serve_s3
+from tests.pipeline.storage.odd_names import ALL_OF_IT
 from tests.ray_jobs.conftest import MakeHere, Run
 from tests.ray_jobs.head import ROOT
 from tests.ray_jobs.killing import hashes
@@ -42,20 +43,23 @@ def test_an_s3_that_fails_often_ends_with_the_same_bytes_and_no_secrets(
     make_here([*local, *FLAGS, "--out", str(tmp_path / "d")])
 
     fs = s3fs.S3FileSystem(**faulty.options)
-    fs.put(str(sample_folder), "bucket/in", recursive=True)
+    fs.put(str(sample_folder), f"bucket/{ALL_OF_IT}/in", recursive=True)
     dead = {**json.loads(Holder.here().content), "pid": 2**30}
-    fs.pipe("bucket/d/run/lock.json", json.dumps(dead).encode())
-    fs.call_s3("create_multipart_upload", Bucket="bucket", Key="d/shards/train/000000-d00.tar")
-    remote = ("--boxes", "s3://bucket/in/train-annotations-bbox.csv", "--images", "s3://bucket/in/train")
+    fs.pipe(f"bucket/{ALL_OF_IT}/d/run/lock.json", json.dumps(dead).encode())
+    fs.call_s3("create_multipart_upload", Bucket="bucket", Key=f"{ALL_OF_IT}/d/shards/train/000000-d00.tar")
+    root = f"s3://bucket/{ALL_OF_IT}"
+    remote = ("--boxes", f"{root}/in/train-annotations-bbox.csv", "--images", f"{root}/in/train")
     environment = {**quiet_environment, **faulty.environment}
     faulty.fault_share = 0.05
-    done = submit("shard_openimages.py", *remote, *FLAGS, "--out", "s3://bucket/d", environment=environment)
+    done = submit("shard_openimages.py", *remote, *FLAGS, "--out", f"{root}/d", environment=environment)
     faulty.fault_share = 0.0
     assert done.returncode == 0, done.stdout + done.stderr
     assert sum(faulty.faults.values()) >= 5, faulty.faults
     assert "took over the lock" in done.stdout
 
-    contents = {name.removeprefix("bucket/d/"): fs.cat_file(name) for name in fs.find("bucket/d")}
+    contents = {
+        name.removeprefix(f"bucket/{ALL_OF_IT}/d/"): fs.cat_file(name) for name in fs.find(f"bucket/{ALL_OF_IT}/d")
+    }
     stored = {n: hashlib.sha256(c).hexdigest() for n, c in contents.items() if not n.startswith("run/")}
     assert stored == hashes(tmp_path / "d")
     assert fs.list_multipart_uploads("bucket") == []

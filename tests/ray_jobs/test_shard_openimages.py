@@ -19,6 +19,7 @@ import ray
 
 from ray_jobs import units_on_ray
 from ray_jobs.cluster import connect
+from tests.pipeline.storage.odd_names import ALL_OF_IT
 from tests.ray_jobs.conftest import Run
 from tests.ray_jobs.head import ROOT, Head
 from tests.ray_jobs.killing import hashes
@@ -29,8 +30,8 @@ SMALL = ("--resolution", "64", "--draws", "1", "--encoders", "1")
 
 @pytest.fixture(scope="module")
 def dataset(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the bare command makes, here at its default size."""
-    out = tmp_path_factory.mktemp("tiny") / "dataset"
+    """What the bare command makes, here at its default size and in a folder of an odd name."""
+    out = tmp_path_factory.mktemp("tiny") / ALL_OF_IT / "dataset"
     done = run("shard_openimages.py", "--out", out)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"output: {out}" in done.stdout

@@ -23,6 +23,7 @@ from tests.pbe.training.rank_group import RankGroup
 from tests.pipeline.conftest import files_of, problems
 from tests.pipeline.draws.blobs import blobs
 from tests.pipeline.pairing.own_pairs import SMALL, Jpeg, contents, make, rows_of, write_mask, write_pairs
+from tests.pipeline.storage.odd_names import ALL_OF_IT
 
 RUN_MODULE = "tests.pbe.training.preloaded.run_module"
 
@@ -120,25 +121,29 @@ def test_the_printed_commands_train_a_model_fine_tune_it_on_other_pairs_and_one_
 
     assert make(*made) == 0  # complete already
     first = train()
-    others = write_pairs(tmp_path / "others", jpeg, ("x", "y"))
-    assert make(others, tmp_path / "second", "--model", str(first)) == 0
-    vaes = [read_manifest(Folder(str(name)))["recipe"]["vae"] for name in (made[1], tmp_path / "second")]
+    odd = tmp_path / ALL_OF_IT
+    others = write_pairs(odd / "others", jpeg, ("x", "y"))
+    rows = [f"images/{name}.jpg,masks/{name}.png,$x^{{$" for name in "xy"]
+    (others / "pairs.csv").write_text("\n".join(["image,mask,label", *rows]))
+    assert make(others, odd / "second", "--model", str(first)) == 0
+    vaes = [read_manifest(Folder(str(name)))["recipe"]["vae"] for name in (made[1], odd / "second")]
     assert vaes[0] == vaes[1]
     tuned = train()
     losses = [json.loads(line)["loss"] for line in (tuned / "metrics.jsonl").read_text().splitlines()]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
     other_size = diffusers_pipeline(tiny_vae(), size=LDM_SIZE)
-    own = save_published(other_size, tmp_path / "of its own size")
-    assert make(others, tmp_path / "third", "--model", own, "--resolution", "0") == 0
+    own = save_published(other_size, odd / "of its own size")
+    assert make(others, odd / "third", "--model", own, "--resolution", "0") == 0
     assert read_json(train() / "model/unet/config.json")["block_out_channels"] == list(LDM_SIZE.widths)
 
     given = {"source": "images/x.jpg", "mask": "masks/x.png", "exemplar": "images/y.jpg"}
     flags = [part for name, path in given.items() for part in (f"--{name}", str(others / path))]
-    out = str(tmp_path / "edited.png")
+    out = str(odd / "edited.png")
     assert edit(["--model", str(tuned), *flags, "--out", out, "--steps", "2", "--paste-back"]) == 0
     photo = decode_jpeg((others / "images/x.jpg").read_bytes())
     mask = np.asarray(Image.open(others / "masks/x.png")) > 0
-    edited = np.asarray(Image.open(tmp_path / "edited.png"))
+    edited = np.asarray(Image.open(odd / "edited.png"))
     assert np.array_equal(edited[~mask], photo[~mask])
     assert (edited[mask] != photo[mask]).any(axis=1).mean() > 0.5
+    assert browse([str(tuned), "--sheet", str(odd / "sheet.html")]) == 0
