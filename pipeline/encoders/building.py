@@ -55,7 +55,8 @@ def fit_tower(tensors: Tensors, config: Any, what: str) -> dict[str, torch.Tenso
     with described(what), torch.device("meta"):
         refuse_deep(config.to_dict())
         sketch = transformers.CLIPVisionModel(config)
-    state = {f"{tower_prefix(sketch)}{key}": value for key, value in tensors.items()}
+    prefix = tower_prefix(sketch)
+    state = {f"{prefix}{key}": value for key, value in tensors.items()}
     refuse_differences(sketch, state, what)
     return state
 
