@@ -14,3 +14,13 @@ Files in the order of the flow:
     editing/     source, mask, exemplar -> pictures
     evaluation/  a model and unseen photos -> how good it is
 """
+
+from pathlib import Path
+from typing import Any
+
+
+def load_pipeline(folder: str | Path, **options: Any) -> Any:
+    """Open an exported model in diffusers; see `pbe.weights.opening`."""
+    from pbe.weights import opening  # diffusers and torch take seconds, which most of this package does without
+
+    return opening.load_pipeline(folder, **options)

@@ -13,6 +13,7 @@ Files in the order of the flow; the first four import no torch:
     named_encoders  --vae and --clip -> modules
     misfits         parts of a model -> why they do not fit each other or a layout
     parts           names -> all that editing needs
+    opening         a model's folder -> diffusers' own pipeline
     export          a model -> diffusers' folder or ours
     conversion      weights of any form -> a folder or a checkpoint
 """

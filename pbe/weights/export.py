@@ -21,7 +21,7 @@ from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.libraries import diffusers
 from pipeline.errors import InputError
 from pipeline.storage.whole_files import folder_aside
-from pipeline.tensors.fitting import differences
+from pipeline.tensors.fitting import differences, refuse_not_finite
 from pipeline.tensors.names import Tensors, plain_tower, under
 from pipeline.tensors.reading import disk_errors, write_tensors
 
@@ -76,11 +76,13 @@ def export_model(
         The layout written.
 
     Raises:
-        InputError: diffusers' layout was asked for and cannot hold the model; says why.
+        InputError: diffusers' layout was asked for and cannot hold the model, or numbers are not finite; says which.
         ValueError: `state` is not the complete state of such a model.
         OSError: it cannot be written; what was there stays.
     """
     _refuse_partial(out, state, config)
+    for what, tensors in (("model", state), ("VAE", vae and vae.state_dict()), ("tower", tower and tower.state_dict())):
+        refuse_not_finite(tensors or {}, f"{out}: {what} to write")
     reasons = diffusers_misfits(config, vae=vae, tower=tower)
     if layout == "diffusers" and reasons:
         raise InputError(f"{out}: diffusers' layout cannot hold this model: {'; '.join(reasons)}. Export without it")

@@ -1,14 +1,11 @@
 """Tiny random models and batches, and diffusers' own Paint by Example as the oracle."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import diffusers
-import diffusers.pipelines
 import pytest
 import torch
 import transformers
@@ -16,14 +13,9 @@ import transformers
 from pbe.batch import Batch
 from pbe.model.paint_by_example import ModelConfig, PaintByExample, model_config
 from pbe.model.unet import UNET_SIZES, UNetSize, build_unet
+from pbe.weights.opening import paint_by_example_module
 
-MOVED = "diffusers.pipelines.deprecated.paint_by_example"
-if importlib.util.find_spec(MOVED):  # diffusers 0.38 moved this module and its loader does not find it any more
-    deprecated = importlib.import_module(MOVED)
-    diffusers.pipelines.paint_by_example = deprecated
-    sys.modules["diffusers.pipelines.paint_by_example"] = deprecated
-else:
-    deprecated = diffusers.pipelines.paint_by_example
+deprecated = paint_by_example_module()
 
 CHANNELS = 4
 WIDTH = 64  # of the exemplar vectors
