@@ -36,7 +36,7 @@ def load_pipeline(folder: str | Path, **options: Any) -> Any:
     model = model_folder(Path(folder))
     if not is_paint_by_example(model):
         raise InputError(
-            f"{model}: is not diffusers' Paint by Example layout, so that diffusers cannot open it; edit with pbe.edit; "
+            f"{model}: is not in diffusers' layout of Paint by Example, which it opens alone; edit with pbe.edit; "
             "`python -m pbe.convert --layout diffusers` says what keeps it from being one"
         )
     return paint_by_example_module().PaintByExamplePipeline.from_pretrained(str(model), **options)

@@ -37,7 +37,7 @@ def test_a_model_and_a_trainings_folder_open_as_diffusers_own_pipeline(tmp_path:
 def test_what_diffusers_cannot_hold_is_refused_with_what_can(tmp_path: Path) -> None:
     model = random_model(tiny_config())
     export_model(tmp_path / "own", model.state_dict(), model.config, vae=None, tower=None, weights="raw", step=1)
-    with pytest.raises(InputError, match=r"own: is not diffusers' Paint by Example layout.*edit with pbe.edit"):
+    with pytest.raises(InputError, match=r"own: is not in diffusers' layout of Paint by Example.*edit with pbe.edit"):
         pbe.load_pipeline(tmp_path / "own")
     with pytest.raises(InputError, match=r"absent: no such folder"):
         pbe.load_pipeline(tmp_path / "absent")
