@@ -1,7 +1,6 @@
 """Training run: a training's OUT -> its config, log, sample grids, losses by sample and newest checkpoint."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pbe.training.run_folder import GRIDS, METRICS, RECORD, STEP, Row, list_checkpoints, read_rows, validation_tables
+from pbe.training.run_folder import (
+    METRICS,
+    RECORD,
+    STEP,
+    Row,
+    list_checkpoints,
+    read_rows,
+    sample_grids,
+    validation_tables,
+)
 from pipeline.errors import InputError
 from schemas.validation import VALIDATION
 
 LOSSES = ("loss", "loss_inside", "loss_outside", "loss_ema", "loss_inside_ema", "loss_outside_ema")
-_GRID = re.compile(r"step-(\d{8,})\.png")
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ def read_training(url: str) -> TrainingRun:
         folder=folder.resolve(),
         record=record,
         rows=tuple(_read_log(folder / METRICS)),
-        grids=_grids(folder),
+        grids=sample_grids(folder),
         tables=validation_tables(folder),
         checkpoint=max(newest, default=None),
     )
@@ -112,11 +119,6 @@ def _read_log(path: Path) -> list[Row]:
         if not isinstance(row, dict) or type(row.get("step")) is not int:
             raise InputError(f"{path} line {line}: has no step; restore it, or remove it to see the rest")
     return rows
-
-
-def _grids(folder: Path) -> dict[int, Path]:
-    found = {int(match[1]): path for path in (folder / GRIDS).glob("*") if (match := _GRID.fullmatch(path.name))}
-    return {step: found[step] for step in sorted(found)}
 
 
 def _is_step(name: str) -> bool:

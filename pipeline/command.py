@@ -1,5 +1,7 @@
 """Commands: a user's mistake or a fault of storage -> one message and an exit code."""
 
+import os
+import select
 import shutil
 import signal
 import subprocess
@@ -76,6 +78,13 @@ def guard(action: Callable[[], int], *, go_on: str) -> int:
         go_on: what is kept of a command that was stopped, and what to do; added to the message.
     """
     try:
+        return _guard(action, go_on=go_on)
+    finally:
+        _let_go_of_closed_output()
+
+
+def _guard(action: Callable[[], int], *, go_on: str) -> int:
+    try:
         return action()
     except InputError as error:
         _report(f"error: {redact(str(error))}")
@@ -84,6 +93,8 @@ def guard(action: Callable[[], int], *, go_on: str) -> int:
         _report(f"stopped: {error}; {go_on}")
         return EXIT_FAILED
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _let_go_of_closed_output():
+            return EXIT_FAILED
         cause = type(error).__name__
         if is_full(error) or isinstance(error, StorageError):
             cause = f"a disk is full ({describe_room(*_place(error))})" if is_full(error) else "storage went on failing"
@@ -93,6 +104,20 @@ def guard(action: Callable[[], int], *, go_on: str) -> int:
         terminated = _sigterm_came.is_set()
         _report(f"\n{'terminated' if terminated else 'interrupted'}; {go_on}")
         return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
+
+
+def _let_go_of_closed_output() -> bool:
+    """Whether whoever read what is printed has gone, as `head` does; the rest is then printed nowhere."""
+    try:
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):  # text in memory, or closed
+        return False
+    poll = select.poll()
+    poll.register(output, select.POLLOUT)
+    closed = any(event & select.POLLERR for _, event in poll.poll(0))
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return closed
 
 
 def _report(line: str) -> None:

@@ -4,6 +4,7 @@ One training at a time; what it is made from is written to OUT/run.json, its log
 """
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from schemas.validation import VALIDATION_FOLDER, validation_step
 
 RECORD, LOCK, METRICS, GRIDS = "run.json", "lock", "metrics.jsonl", "grids"
 CHECKPOINTS, STATE, STEP = "checkpoints", "state.json", "step-"
+_GRID = re.compile(rf"{STEP}(\d{{8,}})\.png")
 _PACKAGES = ("torch", "deepspeed", "diffusers", "transformers", "numpy", "safetensors")
 Row = dict[str, Any]
 """Of the log: one step's numbers by name."""
@@ -140,10 +142,21 @@ def validation_tables(out: Path) -> dict[int, Path]:
     return {step: steps[step] for step in sorted(step for step in steps if step is not None)}
 
 
-def keep_tables(out: Path, step: int) -> None:
-    """Remove the tables of validation losses of later steps."""
-    for at, path in validation_tables(out).items():
-        if at > step:
+def sample_grids(out: Path) -> dict[int, Path]:
+    """Find the pictures of sample grids, by step, ascending."""
+    found = {int(match[1]): path for path in (out / GRIDS).glob("*") if (match := _GRID.fullmatch(path.name))}
+    return {step: found[step] for step in sorted(found)}
+
+
+def grid_path(out: Path, step: int) -> Path:
+    """Where the sample grid of a step lies."""
+    return out / GRIDS / f"{STEP}{step:08d}.png"
+
+
+def keep_looks(out: Path, step: int) -> None:
+    """Remove the sample grids and the tables of validation losses of later steps."""
+    for found in (sample_grids(out), validation_tables(out)):
+        for path in (path for at, path in found.items() if at > step):
             path.unlink()
 
 

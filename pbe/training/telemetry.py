@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
-from pbe.training.run_folder import GRIDS, METRICS, Row, keep_rows, keep_tables, read_rows
+from pbe.training.run_folder import METRICS, Row, grid_path, keep_looks, keep_rows, read_rows
 from pipeline.arrays import Pixels
 from pipeline.storage.whole_files import write_aside
 from schemas.validation import VALIDATION_FOLDER, validation_path
@@ -36,7 +36,7 @@ class Telemetry:
 
         self._out = out
         keep_rows(out / METRICS, done)
-        keep_tables(out, done)
+        keep_looks(out, done)
         self._file = (out / METRICS).open("a")
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
         self.bar = tqdm(total=steps, initial=done, unit="step", desc="train", mininterval=1.0, dynamic_ncols=True)
@@ -79,8 +79,8 @@ class Telemetry:
         """Keep a sample grid, [h, w, 3] uint8 RGB."""
         content = io.BytesIO()
         Image.fromarray(grid).save(content, "PNG")
-        (self._out / GRIDS).mkdir(exist_ok=True)
-        write_aside(self._out / GRIDS / f"step-{step:08d}.png", content.getvalue())
+        grid_path(self._out, step).parent.mkdir(exist_ok=True)
+        write_aside(grid_path(self._out, step), content.getvalue())
         self._board.add_image("samples", grid, step, dataformats="HWC")
 
     def close(self) -> None:
