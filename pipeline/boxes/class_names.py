@@ -11,7 +11,7 @@ def read_class_names(url: str, *, anonymous: bool) -> dict[str, str]:
     """Read a class-names table: label, name, with or without a header line.
 
     Raises:
-        InputError: it is missing, or has no second column.
+        InputError: it is missing, has no second column, or gives a label two names.
     """
     fs, path = filesystem(url, anonymous=anonymous)
     try:
@@ -21,4 +21,9 @@ def read_class_names(url: str, *, anonymous: bool) -> dict[str, str]:
     for line, row in enumerate(rows, start=1):
         if row and len(row) < 2:
             raise InputError(f"--classes {url}: line {line}: {row!r} has no name; give a CSV of label and name")
-    return {row[0]: row[1] for row in rows if row and row[0] not in ("LabelName", "id")}
+    names: dict[str, str] = {}
+    for line, row in enumerate(rows, start=1):
+        earlier = names.setdefault(row[0], row[1]) if row else ""
+        if row and earlier != row[1]:
+            raise InputError(f"--classes {url}: line {line}: {row[0]} is {row[1]!r}, before {earlier!r}; leave one")
+    return {label: name for label, name in names.items() if label not in ("LabelName", "id")}

@@ -70,7 +70,12 @@ def _read_csv(
 
 
 def parse_block(url: str, block: bytes, header: list[str]) -> tuple[pa.Table, list[Drop]]:
-    """Parse complete lines of CSV as typed columns; where a value is unreadable, again with that value as null."""
+    """Parse complete lines of CSV as typed columns; where a value is unreadable, again with that value as null.
+
+    Raises:
+        InputError: they are not UTF-8.
+    """
+    _refuse_other_encodings(url, block)
     lines = sum(1 for line in block.splitlines() if line.strip()) if b'"' in block else -1
     texts: list[str] = []
     types = {name: BOXES.field(name).type for name in BOXES.names}
@@ -82,7 +87,7 @@ def parse_block(url: str, block: bytes, header: list[str]) -> tuple[pa.Table, li
             strings = _read_csv(block, header, dict.fromkeys(types, pa.string()), texts, lenient=True)
         except pa.ArrowInvalid as error:
             raise InputError(f"{url}: {error}; the table must be UTF-8 CSV with one header line") from error
-        table = _cast_leniently(strings)
+        table = cast_leniently(strings)
     if lines >= 0 and len(table) + len(texts) != lines:
         return parse_block(url, block.replace(b'"', b"'"), header)  # a stray quote would swallow its neighbours
     drops: list[Drop] = [
@@ -92,7 +97,18 @@ def parse_block(url: str, block: bytes, header: list[str]) -> tuple[pa.Table, li
     return as_boxes(table), drops
 
 
-def _cast_leniently(strings: pa.Table) -> pa.Table:
+def _refuse_other_encodings(url: str, block: bytes) -> None:
+    """Refuse what is not UTF-8: a row of the wrong width would get lost in it, since pyarrow cannot report its text."""
+    if block.isascii():
+        return
+    try:
+        block.decode()
+    except UnicodeDecodeError as error:
+        line = block[block.rfind(b"\n", 0, error.start) + 1 :].partition(b"\n")[0]
+        raise InputError(f"{url}: {line[:100]!r} is not UTF-8 ({error.reason}); save the table as UTF-8") from error
+
+
+def cast_leniently(strings: pa.Table) -> pa.Table:
     """Cast text to the types of BOXES: an unreadable number becomes null, an unreadable flag UNREADABLE_FLAG."""
     columns = {}
     for name in strings.column_names:

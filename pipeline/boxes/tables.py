@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from pipeline.boxes.csv_blocks import as_boxes, normal_ids, parse_block, parse_blocks, read_header
+from pipeline.boxes.csv_blocks import as_boxes, cast_leniently, normal_ids, parse_block, parse_blocks, read_header
 from pipeline.boxes.hashed_files import BLOCK_BYTES, HashedReader, TableDigest, open_table, opened_hashed
 from pipeline.boxes.row_problems import Sides, other_reading, row_problem
 from pipeline.errors import InputError
@@ -42,7 +42,9 @@ def check_tables(urls: list[str], *, anonymous: bool) -> None:
                 _check_csv(url, anonymous=anonymous)
                 continue
             with open_table(url, anonymous=anonymous) as file:
-                _require_columns(url, pq.ParquetFile(file).schema_arrow.names)
+                schema = pq.ParquetFile(file).schema_arrow
+                _require_columns(url, schema.names)
+                _refuse_odd_types(url, schema)
 
 
 def stream_boxes(url: str, digest: TableDigest, *, anonymous: bool, threads: int = 2) -> Iterator[pa.Table]:
@@ -122,11 +124,28 @@ def is_parquet(url: str) -> bool:
 def _require_columns(url: str, columns: list[str]) -> None:
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     if missing:
-        hint = "; the fields seem to be separated by ';', Open Images uses ','" if ";" in "".join(columns) else ""
+        text = "".join(columns)
+        hints = {";": "; the fields seem to be separated by ';', Open Images uses ','", "\0": "; it seems to be UTF-16"}
+        hints["\t"] = "; the fields seem to be separated by tabs, Open Images uses ','"
+        hint = next((hint for mark, hint in hints.items() if mark in text), "")
+        found = ", ".join(columns).replace("\0", "")[:200]
         raise InputError(
-            f"{url}: line 1: missing column {', '.join(missing)}{hint}; found {', '.join(columns)[:200] or 'nothing'}; "
+            f"{url}: line 1: missing column {', '.join(missing)}{hint}; found {found or 'nothing'}; "
             f"a box table has at least {', '.join(REQUIRED_COLUMNS)}"
         )
+    if twice := [name for name in BOXES.names if columns.count(name) > 1]:
+        raise InputError(f"{url}: line 1: column {', '.join(twice)} is there twice; leave one of them")
+
+
+def _refuse_odd_types(url: str, schema: pa.Schema) -> None:
+    """Refuse Parquet columns of which no value could be read, such as lists and dates."""
+    for field in BOXES:
+        if field.name in schema.names:
+            kind = schema.field(field.name).type
+            try:
+                pa.nulls(0, kind).cast(field.type)
+            except pa.ArrowNotImplementedError as error:
+                raise InputError(f"{url}: column {field.name} holds {kind}; give {field.type} or text") from error
 
 
 def _check_csv(url: str, *, anonymous: bool) -> None:
@@ -175,7 +194,15 @@ def _stream_parquet(url: str, digest: TableDigest, *, anonymous: bool) -> Iterat
             digest.rows += len(batch)
             try:
                 batch.validate(full=True)  # text that is not UTF-8 would raise far from here
-                boxes = as_boxes(pa.Table.from_batches([batch]))
+                yield _typed(pa.Table.from_batches([batch]))
             except pa.ArrowInvalid as error:
                 raise InputError(f"{url}: {error}; columns must have the types {BOXES}") from error
-            yield boxes
+
+
+def _typed(table: pa.Table) -> pa.Table:
+    """Bring columns of any type to BOXES; where a value cannot be, as CSV's values are."""
+    try:
+        return as_boxes(table)
+    except pa.ArrowInvalid:
+        texts = [column.cast(pa.string()).fill_null("") for column in table.columns]
+        return as_boxes(cast_leniently(pa.table(texts, names=table.column_names)))

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.errors import InputError
 from pipeline.planning.hashing import U64, mix, mix_with, uniform
 from pipeline.planning.row_counts import Plan, PlanInputs
 from pipeline.planning.spill import HASH_COLUMN
@@ -21,6 +22,9 @@ def photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, input
 
     Returns:
         PLANNED_BOXES, with `split`, a position in SPLITS, and `photo`, which numbers the photos.
+
+    Raises:
+        InputError: the image-info tables turn a photo in two ways.
     """
     # Photos follow the seeded hash of their id. A photo's boxes follow a hash of photo and box id: a permutation of
     # its own for each photo, which its draws go through.
@@ -35,6 +39,7 @@ def photos_in_order(kept: pa.Table, rotations: pa.Table, places: pa.Table, input
     bounds = np.cumsum(inputs.split_shares)[:-1]
     split = np.searchsorted(bounds, uniform(mix_with(photo_hash, seed_for(inputs.seed, "split"))), side="right")
 
+    _refuse_two_rotations(photo_hash, rotations)
     boxes = np.stack([kept[name].to_numpy().astype(np.float32) for name in COORDINATE_COLUMNS], axis=1)
     place = _look_up(kept[ID_COLUMN], photo_hash, places.filter(pc.is_valid(places["archive_offset"])))
     return pa.table(
@@ -84,6 +89,17 @@ def cut_at_limit(kept: pa.Table, limit: int, plan: Plan) -> pa.Table:
     plan.boxes_planned += boxes
     plan.boxes_beyond_limit += len(kept) - boxes
     return kept.slice(0, boxes)
+
+
+def _refuse_two_rotations(hashes: U64, rotations: pa.Table) -> None:
+    rotation_hash, degrees = rotations[HASH_COLUMN].to_numpy(), rotations["rotation"].to_numpy() % 360
+    other = np.flatnonzero((rotation_hash[1:] == rotation_hash[:-1]) & (degrees[1:] != degrees[:-1]))
+    clash = other[np.isin(rotation_hash[other], hashes)]
+    if len(clash):
+        image_id, one, two = rotations["image_id"][clash[0]].as_py(), degrees[clash[0]], degrees[clash[0] + 1]
+        raise InputError(
+            f"--image-info: photo {image_id} has Rotation {one:g} in one row and {two:g} in another; leave one row"
+        )
 
 
 def _look_up(ids: pa.ChunkedArray, hashes: U64, facts: pa.Table) -> pa.Table:

@@ -6,5 +6,6 @@ Files in the order of the flow:
     running    subjects -> what came out, how long it took, what it needed
     photos     photos: a sample, or why there is none
     masks      masks: a sample, or why there is none
+    tables     box tables: a plan, or a refusal that names the table
     __main__   the command
 """

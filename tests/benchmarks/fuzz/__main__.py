@@ -1,6 +1,6 @@
 """Fuzz: mutated inputs of a kind -> what is made of each, or a named reason.
 
-    python -m tests.benchmarks.fuzz photos|masks [--inputs 10000] [--seed 0] [--folder FOLDER]
+    python -m tests.benchmarks.fuzz photos|masks|tables [--inputs 10000] [--seed 0] [--folder FOLDER]
 
 Exits 1 where anything but a result or a reason comes out, an input takes more than 10 s, or memory passes the bound;
 the input is kept.
@@ -15,13 +15,14 @@ from pathlib import Path
 import cv2
 import torch
 
-from tests.benchmarks.fuzz import masks, photos
+from tests.benchmarks.fuzz import masks, photos, tables
 from tests.benchmarks.fuzz.running import Run, Subject
 
 # Kind -> what is tried: given --inputs, --seed and --folder.
 KINDS: dict[str, Callable[[int, int, Path | None], list[Subject]]] = {
     "photos": photos.subjects,
     "masks": masks.subjects,
+    "tables": tables.subjects,
 }
 
 

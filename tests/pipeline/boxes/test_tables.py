@@ -70,6 +70,60 @@ def test_tables_without_one_valid_box_are_refused(tmp_path: Path, text: str, mes
     assert message in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (f"{HEADER}\na,/m/1,0,1,0,1\n".encode("utf-16"), "; it seems to be UTF-16; found"),
+        (f"{HEADER}\na,/m/1,0,1,0,1\n".replace(",", "\t").encode(), "; the fields seem to be separated by tabs"),
+        (f"{HEADER},XMin\na,/m/1,0,1,0,1,0\n".encode(), "line 1: column XMin is there twice; leave one of them"),
+        (f"{HEADER}\na,/m/1,0,1,0,1\n".encode() + b"caf\xe9,/m/1,0,1\n", "b'caf\\xe9,/m/1,0,1' is not UTF-8"),
+    ],
+)
+def test_other_encodings_and_separators_are_refused_saying_which(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "boxes.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"boxes\.csv: ") as refusal:
+        check_tables([str(tmp_path / "boxes.csv")], anonymous=False)
+        read(tmp_path / "boxes.csv")
+    assert message in str(refusal.value)
+
+
+def parquet_of(path: Path, **columns: object) -> Path:
+    """A table of two boxes with some columns of another type."""
+    sides = {"XMin": [0.1, 0.2], "YMin": [0.1, 0.2], "XMax": [0.7, 0.8], "YMax": [0.7, 0.8]}
+    pq.write_table(pa.table({"ImageID": ["a", "b"], "LabelName": ["/m/1", "/m/2"], **sides, **columns}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "why"),
+    [
+        ("XMin", ["0.1", "x"], ["", "not_a_number"]),
+        ("XMin", pa.nulls(2), ["not_a_number"] * 2),
+        ("XMin", pa.array([0.1, 0.2]).cast(pa.decimal128(5, 3)), [""] * 2),
+        ("XMin", [2**60, 0], ["outside_photo", ""]),
+        ("ImageID", pa.array([7, 8]), [""] * 2),
+        ("ImageID", pa.array(["a", None]).dictionary_encode(), ["", "no_image_id"]),
+        ("LabelName", [b"/m/1", None], ["", "no_label"]),
+        ("IsInside", [1.0, float("nan")], [""] * 2),  # as pandas writes a flag that is not always known
+        ("IsInside", ["True", "odd"], ["", "bad_flag"]),
+        ("IsInside", [300, 0], ["bad_flag", ""]),
+    ],
+)
+def test_parquet_columns_of_other_types_are_read_as_csv_is(
+    tmp_path: Path, column: str, values: object, why: list[str]
+) -> None:
+    path = parquet_of(tmp_path / "boxes.parquet", **{column: values})
+    check_tables([str(path)], anonymous=False)
+    assert reasons(read(path)[0]) == why
+
+
+@pytest.mark.parametrize("values", [[[0.1], [0.2]], [{"x": 0.1}, {"x": 0.2}], pa.array([1, 2], pa.date32())])
+def test_parquet_columns_that_hold_no_values_are_refused_by_name(tmp_path: Path, values: object) -> None:
+    path = parquet_of(tmp_path / "boxes.parquet", XMin=values)
+    with pytest.raises(InputError, match=r"boxes.parquet: column XMin holds .*; give double or text"):
+        check_tables([str(path)], anonymous=False)
+
+
 def test_an_absent_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not found"):
         check_tables([str(tmp_path / "none.csv")], anonymous=False)

@@ -217,6 +217,16 @@ def test_a_row_that_repeats_another_is_malformed_and_still_counted_by_box_ids(tm
     assert same.malformed == {"bad_flag": 1}
 
 
+def test_a_photo_that_image_info_turns_in_two_ways_is_refused(tmp_path: Path) -> None:
+    info, name = tmp_path / "info.csv", f"{0:016x}"
+    info.write_text(f"ImageID,Rotation\nother,0\n{name},90\nother,90\n{name},450\n{name},\n")
+    _, units, _ = run(tmp_path, many_photos(2), image_info=(str(info),))
+    assert {row["rotation"] for unit in units for row in unit["rows"] if row["image_id"] == name} == {90}
+    info.write_text(f"ImageID,Rotation\n{name},90\nother,0\n{name},0\n")
+    with pytest.raises(InputError, match=f"--image-info: photo {name} has Rotation 90 in one row and 0 in another"):
+        run(tmp_path, many_photos(2), image_info=(str(info),))
+
+
 def test_photos_without_a_kept_box_are_listed(tmp_path: Path) -> None:
     plan, units, drops = run(tmp_path, [("a", "/m/1", "0.1", "0.11", "0.1", "0.11", "0"), *many_photos(1)])
     assert plan.photos_without_kept_box == 1
