@@ -10,6 +10,7 @@ command again finishes the work.
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import tyro
@@ -32,7 +33,8 @@ from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
 from pipeline.storage.holders import Hold
 from pipeline.storage.redaction import redact
-from pipeline.storage.urls import absolute, absolute_output
+from pipeline.storage.urls import absolute, absolute_output, is_local
+from pipeline.storage.writable import refuse_unwritable
 from schemas.boxes import ID_COLUMN
 from schemas.shards import SPLITS
 
@@ -47,6 +49,8 @@ def shard_pairs(arguments: list[str]) -> int:
     """
     config = tyro.cli(PairConfig, args=arguments, prog="python -m pipeline.pairs")
     config = replace(config, out=absolute_output("--out", config.out), pairs=absolute(config.pairs))
+    if is_local(config.out):  # files are hashed before the output is held, which may take minutes
+        refuse_unwritable(f"--out {config.out}", Path(config.out))
     check_encoders(config.shard_config(table=""))
     say(describe_code())
     say(f"output: {config.out}")

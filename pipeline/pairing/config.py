@@ -7,6 +7,7 @@ from typing import Literal
 from pipeline.config import ShardConfig
 from pipeline.encoders.names import UNTRAINED, refuse_missing
 from pipeline.errors import InputError
+from pipeline.hints import command_line
 from pipeline.pairing.fine_tuning import model_folder, own_resolution
 from pipeline.pairing.folder import FOLDERS
 from pipeline.storage.urls import absolute, absolute_output, is_local
@@ -119,9 +120,8 @@ def _part_of(model: str, part: str) -> str:
     if not model or model == UNTRAINED:
         return model
     if path.is_file():
-        raise InputError(
-            f"--model {model}: is a file; give a folder, such as pbe.convert makes of it, or --vae and --clip"
-        )
+        convert = command_line("python", "-m", "pbe.convert", model=model, out=f"{path.with_suffix('')}-folder")
+        raise InputError(f"--model {model}: is a file; give the folder that `{convert}` makes, or --vae and --clip")
     refuse_missing(f"--model {model}", model, "give the folder of a model, or name its parts with --vae and --clip")
     if not path.exists():
         return f"{model}:{part}"

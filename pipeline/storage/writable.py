@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 
-LEAST_ROOM = 1 << 20  # bytes, less than any picture or model takes
+LEAST_ROOM = 1 << 16  # bytes: a disk with less counts as full
 
 
 def refuse_unwritable(flag: str, folder: Path) -> None:

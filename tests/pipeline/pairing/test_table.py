@@ -86,12 +86,15 @@ def test_a_flag_that_cannot_work_is_refused(folder: Path, tmp_path: Path) -> Non
         (("--split-shares", "0", "1", "0"), "give --split-shares 1 0 0"),
         (("--model", str(folder)), "has no vae/; give a complete model, or name it with --vae"),
         (("--model", str(folder / "none")), "none: no such folder or file; give the folder of a model, or name its"),
-        (("--model", str(folder / "images/a.jpg")), "is a file; give a folder, such as pbe.convert makes"),
+        (("--model", str(folder / "images/a.jpg")), "is a file; give the folder that `python -m pbe.convert --model "),
         (("--workers", "-1"), "--workers -1"),
     ):
         with pytest.raises(InputError) as refusal:
             make(folder, tmp_path / "out", *flags)
         assert what in str(refusal.value)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file is a file; give another place"):
+        make(folder, tmp_path / "file" / "out")
     with pytest.raises(InputError, match="--model: give the model that will be fine-tuned"):
         shard_pairs(["--pairs", str(folder), "--out", str(tmp_path / "out")])
     with pytest.raises(InputError, match="--pairs: give a folder"):
