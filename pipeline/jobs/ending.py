@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
-from pipeline.hints import look_line
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.jobs.workshop import UnitResult
 from pipeline.planning.tasks import UnitTask
@@ -112,4 +111,3 @@ def sum_up(job: PreparedJob, totals: Json, *, seconds: Mapping[str, float], made
     if UNTRAINED in (job.config.vae, job.config.clip):
         print("the encoders are untrained: these latents and vectors serve to try the system, not to train a model")
     print(f"dataset: {redact(job.out.url)}  (overview.png and funnel.png show it)")
-    print(look_line(job.out.url))

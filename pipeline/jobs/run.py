@@ -342,5 +342,6 @@ def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask], come
     made = sum(task.photos * len(task.draws) for task in tasks)
     sum_up(job, totals, seconds=seconds, made=made, wall=time.monotonic() - pipeline.STARTED)
     print_lost(totals, job.config.draws, come_back=come_back)
+    print(look_line(job.out.url))
     clear_leftovers(job.out)
     return RunEnd(0, job, records, totals)
