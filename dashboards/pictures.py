@@ -110,6 +110,11 @@ class PictureReader:
         return place_exemplar(exemplar, row, size), "placed", note
 
     def _decode(self, tensors: bytes) -> Pixels:
+        """Decode a stored latent.
+
+        Raises:
+            ValueError: what comes out is not finite.
+        """
         import torch
 
         from pipeline.encoders.latents import decode
@@ -118,6 +123,8 @@ class PictureReader:
         latent = torch.from_numpy(safetensors.numpy.load(tensors)["latent"]).float()
         with self._vae_lock:
             image = decode(self._vae.model, latent[None])[0]
+        if not image.isfinite().all():
+            raise ValueError("its latent does not decode to finite numbers")
         pixels: Pixels = (image.cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         return pixels
 

@@ -168,9 +168,10 @@ def make(maker_of: Callable[..., UnitMaker], sample_folder: Path, vae: VaeEncode
         }
         config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
         quiet = {"say": lambda line: None, "progress": lambda rows: None}
-        job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(vae, clip), **quiet)
+        chosen: tuple[SourceEncoder, ExemplarEncoder] = (sources or vae, exemplars or clip)
+        job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(*chosen), **quiet)
         job = take_up_retry(job, say=lambda line: None)
-        maker = replace(maker_of(job, threads=threads), sources=sources or vae, exemplars=exemplars or clip)
+        maker = replace(maker_of(job, threads=threads), sources=chosen[0], exemplars=chosen[1])
         for task in pending_tasks(job)[0]:
             maker.make(task)
         if finish:

@@ -7,6 +7,7 @@ unconditionally. Losses count inside the hole only; intervals are bootstrapped o
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 import torch
@@ -100,7 +101,7 @@ def measure_exemplar_use(
         seed: of the swaps.
 
     Raises:
-        ValueError: samples and classes differ in number, or there are fewer than two samples.
+        ValueError: samples and classes differ in number, there are fewer than two samples, or a loss is not finite.
     """
     keys = [key for batch in batches for key in _filled(batch).keys]
     if len(keys) != len(classes) or len(keys) < 2:
@@ -125,8 +126,13 @@ def measure_exemplar_use(
             drop = torch.full_like(batch.drop, condition == UNCONDITIONAL)
             shown = replace(batch, exemplars=exemplars[partner[samples]], drop=drop)
             for row, at in enumerate(timesteps):
-                inside = model(replace(shown, timesteps=torch.full_like(shown.timesteps, at))).inside
-                losses[condition][row, samples] = inside.double().cpu().numpy()
+                found = model(replace(shown, timesteps=torch.full_like(shown.timesteps, at)))
+                odd = [
+                    key for key, loss in zip(batch.keys, found.per_sample.tolist(), strict=True) if not isfinite(loss)
+                ]
+                if odd:
+                    raise ValueError(f"{condition} at timestep {at}: not finite is the loss of {', '.join(odd)}")
+                losses[condition][row, samples] = found.inside.double().cpu().numpy()
 
     # A sample that is alone in its class was its own partner, which is no swap.
     alone = partners[SAME_CLASS] == np.arange(len(keys))

@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import safetensors.torch
+import safetensors.numpy
 import torch
 import webdataset as wds
 
 from pbe.feed.dataset import open_dataset
 from pipeline.draws.raster import raster_mask, reduce_mask
+from pipeline.shards.samples import not_finite
 from pipeline.storage.folder import Folder
 from schemas.samples import ROW_EXT, TENSORS_EXT
 
@@ -61,10 +62,19 @@ def webdataset_loader(
 
 
 def decode(sample: dict[str, Any], *, resolution: int, factor: int) -> dict[str, Any]:
-    """Turn a sample's members into tensors and its polygon into the mask."""
+    """Turn a sample's members into tensors and its polygon into the mask.
+
+    Raises:
+        ValueError: a number of it is not finite.
+    """
     polygon = np.array(json.loads(sample[ROW_EXT])["mask_polygon"], np.float32).reshape(-1, 2)
     mask = torch.from_numpy(reduce_mask(raster_mask(polygon, resolution), factor))[None]
-    return {"key": sample["__key__"], "mask": mask, **safetensors.torch.load(sample[TENSORS_EXT])}
+    arrays = safetensors.numpy.load(sample[TENSORS_EXT])
+    odd = [f"{name} holds {value}" for name, array in arrays.items() if (value := not_finite(array))]
+    if odd:
+        raise ValueError(f"sample {sample['__key__']}: {', '.join(odd)}")
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return {"key": sample["__key__"], "mask": mask, **tensors}
 
 
 def _open_shards(folder: Folder, shards: Iterable[dict[str, str]]) -> Iterator[dict[str, Any]]:

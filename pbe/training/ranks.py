@@ -6,6 +6,7 @@ Started by `deepspeed`, `torchrun` or plain python, which makes one rank alone.
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 T = TypeVar("T")
 
@@ -35,9 +37,10 @@ class Ranks:
         return self.rank == 0
 
     def say(self, line: str) -> None:
-        """Print on the first rank."""
+        """Print on the first rank, above any progress bar."""
         if self.first:
-            print(line, flush=True)
+            tqdm.write(line)
+            sys.stdout.flush()
 
     def barrier(self) -> None:
         """Wait for all ranks."""

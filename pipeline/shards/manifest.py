@@ -62,7 +62,8 @@ def recipe_differences(out: Folder, recipe: Json) -> list[str]:
     if began["rules"] == recipe["rules"]:
         return others
     return [
-        f"rules {began['rules']}, this version's are {recipe['rules']}: only the code that began it goes on",
+        f"rules {began['rules']}, this version's are {recipe['rules']}: it can be read, but only code of its rules can "
+        "go on",
         *others,
     ]
 

@@ -1,7 +1,9 @@
 """Pictures: what is shown is what the trainer sees, wherever it comes from."""
 
+import copy
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,14 @@ def test_without_anything_the_exemplar_stands_at_its_place(bare: Path) -> None:
         shown = PictureReader(folder, recipe).read(row)
         assert (shown.origin, shown.note) == ("placed", "")
         np.testing.assert_array_equal(shown.source, place_exemplar(shown.exemplar, row, 64))
+
+
+def test_a_latent_that_does_not_decode_to_finite_numbers_is_not_shown(bare: Path, vae: VaeEncoder) -> None:
+    folder, recipe, rows = _open(bare)
+    model = copy.deepcopy(vae.model)
+    model.decoder.conv_out.weight.data.fill_(3e38)
+    with pytest.raises(SampleError, match=f"{rows[0]['key']} .*does not decode to finite numbers"):
+        PictureReader(folder, recipe, vae=replace(vae, model=model)).read(rows[0])
 
 
 @pytest.mark.parametrize(

@@ -115,3 +115,14 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
         assert estimate.low < estimate.value < estimate.high
         covered += estimate.low < 1.5 < estimate.high
     assert covered >= 33
+
+
+def test_a_loss_that_is_not_finite_is_no_missing_condition(make_batch: BatchMaker) -> None:
+    def fails(batch: Batch) -> Losses:
+        losses = knower(batch)
+        return dataclasses.replace(losses, per_sample=torch.where(batch.drop, torch.nan, losses.per_sample))
+
+    with pytest.raises(
+        ValueError, match=f"^{UNCONDITIONAL} at timestep 750: not finite is the loss of photo-0-0, photo"
+    ):
+        measure_exemplar_use(fails, marked_batches(make_batch), classes=CLASSES, timesteps=(750,))

@@ -49,3 +49,9 @@ def test_shards_on_any_storage_can_be_read(tmp_path: Path) -> None:
     fsspec.filesystem("memory").put(str(tmp_path), "/loader", recursive=True)
     batches = list(webdataset_loader("memory://loader", batch_size=9))
     assert [len(set(batch["key"])) for batch in batches] == [9]
+
+
+def test_a_sample_that_is_not_finite_is_never_handed_out(tmp_path: Path) -> None:
+    write_synthetic(tmp_path, [[5, 4]], nan_units=(1,))
+    with pytest.raises(ValueError, match="sample photo1x0-0-0: latent holds NaN"):
+        list(webdataset_loader(str(tmp_path), batch_size=3, shuffle=0))

@@ -1,12 +1,16 @@
 """Losses, weights and stored samples that are not finite are named, and never saved."""
 
+import copy
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from pbe.training.run_folder import METRICS, read_rows
+from pipeline.encoders.vae import VaeEncoder, load_vae
 from tests.pbe.training.small_runs import exported, flags, log, losses, run, run_spoilt
 from tests.synthetic import write_synthetic
 
@@ -42,6 +46,23 @@ def test_a_training_that_never_changed_the_weights_is_no_success(place: Path) ->
     assert run_spoilt(place, flags(place, "never", "--steps", "1"), spoilt="photo") == [2]
     assert "none of 1 steps changed the weights" in log(place)
     assert not (place / "never/model").exists()
+
+
+def test_validations_and_sample_grids_that_are_not_finite_are_told_by_name(
+    place: Path, make: Callable[..., Any], vae: VaeEncoder
+) -> None:
+    model = copy.deepcopy(vae.model)
+    model.decoder.conv_out.weight.data.fill_(3e38)  # finite, but no picture that it decodes is
+    model.save_pretrained(place / "vae")
+    encoder = load_vae(str(place / "vae"), device="cpu", dtype="float32")
+    make(place / "photos", sources=encoder, vae=str(place / "vae"), draws=1)
+    (place / "log").unlink(missing_ok=True)
+    base = ["tiny", "--data", str(place / "photos"), "--vae", str(place / "vae"), "--steps", "1", "--workers", "0"]
+    line = [*base, "--out", str(place / "seen"), "--eval-every", "1", "--grid-every", "1"]
+    assert run_spoilt(place, line, spoilt="") == [2]
+    assert re.search(r"validation at step 1: not finite is the loss of \S+ \(the model\)", log(place))
+    assert "step 1: no sample grid, the VAE's decoder gives numbers that are not finite" in log(place)
+    assert not (place / "seen/grids").exists() and "Traceback" not in log(place)
 
 
 def test_weights_that_are_not_finite_are_neither_saved_nor_exported(place: Path) -> None:
