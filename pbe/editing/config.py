@@ -89,6 +89,8 @@ class EditConfig:
         for flag, name in (("--vae", self.vae), ("--clip", self.clip)):
             if name == NONE:
                 raise InputError(f"{flag} {NONE}: editing needs both encoders; leave {flag} out, or name another one")
+        if self.box and self.repaint != "white":
+            raise InputError(f"--repaint {self.repaint} and --box: a box is repainted whole; give one of them")
         if not self.out:
             raise InputError("--out: is empty; give a picture's name or a folder")
         self.how  # noqa: B018 - refuses flags that contradict each other

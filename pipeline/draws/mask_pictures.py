@@ -62,7 +62,7 @@ def find_hole(planes: Planes, repaint: Repaint) -> Mask:
 def _cut_alpha(planes: Planes, repaint: str) -> Mask:
     """Cut alpha at half: 1 = opaque."""
     if planes.alpha is None or planes.alpha.min() >= GREY:
-        raise DrawError("not_a_mask", f"no part of it is transparent, as --repaint {repaint} needs")
+        raise DrawError("not_a_mask", f"no part of it is transparent, as --repaint {repaint} needs; leave it out")
     _refuse_grey(planes.alpha, "opaque nor transparent")
     return (planes.alpha >= GREY).astype(np.uint8)
 

@@ -30,6 +30,7 @@ MAX_PIXELS = 180_000_000  # the default of --max-photo-megapixels
 WIDTH, HEIGHT = 160, 120
 MASK_BYTES_A_PIXEL = 12  # on black, brightness, and both again where it is judged
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+CHANNELS = {2: 3, 4: 2, 6: 4}  # of a PNG, by its colour type
 PHOTO = Photo(cv2.resize(np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8), (WIDTH, HEIGHT)), "none", 1)
 RECIPE = DrawRecipe(seed=0, resolution=64, long_boxes="squash", min_box_px=8)
 REPAINTS = get_args(Repaint)
@@ -96,7 +97,7 @@ def _edit(place: Path, repaint: Any, *, refused: bool) -> Any:
 
 
 def flip_bits_of_the_header(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
-    for at in rng.integers(0, min(120, max(1, len(data))), rng.integers(1, 4)):
+    for at in rng.integers(4, min(120, max(5, len(data))), rng.integers(1, 4)):
         data[at : at + 1] = bytes(byte ^ (1 << rng.integers(8)) for byte in data[at : at + 1])
 
 
@@ -116,6 +117,8 @@ def edit_pixels(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
             for _ in range(rng.integers(1, 40)):
                 at, size = rng.integers(max(1, len(pixels))), rng.integers(1, 300)
                 pixels[at : at + size] = bytes([rng.integers(256)]) * len(pixels[at : at + size])
+            step = 1 + -(-int.from_bytes(data[16:20]) * data[24] * CHANNELS.get(data[25], 1) // 8)
+            pixels[::step] = bytes(value % 5 for value in pixels[::step])  # rows begin with their filter
             packed = zlib.compress(bytes(pixels), 1)
             data[start - 8 : end] = len(packed).to_bytes(4) + b"IDAT" + packed
             return

@@ -54,6 +54,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         _edit(mask="in/empty.png"),
         ["in/empty.png: is not a mask as it stands: nothing of it is white", "--repaint"],
     ),
+    "box and repaint": (
+        _edit("--box", "0,0,9,9", "--repaint", "black", mask=""),
+        ["--repaint black and --box: a box is repainted whole"],
+    ),
     "mask and box": (_edit("--box", "0,0,9,9"), ["--mask, --box: give one of the two"]),
     "box outside": (_edit("--box", "0,0,57,9", mask=""), ["--box 0,0,57,9", "56 x 40 px", "x1 up to 56"]),
     "box of words": (_edit("--box", "a,b,c,d", mask=""), ["--box a,b,c,d: give four whole numbers"]),
