@@ -15,6 +15,7 @@ from pipeline.pairing.table import read_kept
 from pipeline.photos.store import PhotoStore
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
+from pipeline.storage.globs import expand
 from pipeline.storage.urls import absolute, is_local
 
 
@@ -109,8 +110,9 @@ def _read_names(names: list[str], *, given: bool, anonymous: bool, absent: list[
 
 def _matches(path: str) -> bool:
     """Whether a path, or a glob, names something."""
-    place = Path(path)
-    return place.exists() or any(place.parent.glob(place.name))
+    with suppress(InputError):
+        return all(Path(found).exists() for found in expand(path))
+    return False
 
 
 def _open_store(

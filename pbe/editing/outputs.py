@@ -139,7 +139,7 @@ def find_outputs(config: EditConfig) -> Outputs:
     url = absolute_output("--out", config.out)
     name = PurePosixPath(url).name
     suffix = PurePosixPath(url).suffix.lower()
-    if config.cases or not suffix:
+    if config.cases or not suffix or (suffix not in FORMATS and _names_folder(config.out, url)):
         if suffix in FORMATS:
             raise InputError(f"--out {config.out}: is a picture's name; with --cases give a folder")
         outputs = Outputs(Folder(url), FOLDERS_STEM, FOLDERS_SUFFIX, "" if config.cases else FOLDERS_FIGURE)
@@ -152,6 +152,11 @@ def find_outputs(config: EditConfig) -> Outputs:
         outputs = Outputs(Folder(url[: -len(name)].rstrip("/") or "/"), name[: -len(suffix)], suffix, exact=exact)
     _refuse_no_place(config, outputs)
     return outputs
+
+
+def _names_folder(out: str, url: str) -> bool:
+    """Whether --out names a folder in spite of a dot in its name."""
+    return out.endswith("/") or (is_local(url) and Path(url).is_dir())
 
 
 def find_overlaps(outputs: Outputs, cases: Sequence[Case]) -> list[str]:

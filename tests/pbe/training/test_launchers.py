@@ -14,6 +14,7 @@ import pytest
 
 from pbe.training.run_folder import METRICS, read_rows
 from tests.pbe.training.rank_group import RANK_VARIABLES
+from tests.pipeline.storage.odd_names import ALL_OF_IT
 from tests.ports import free_ports
 from tests.synthetic import write_synthetic
 
@@ -32,7 +33,7 @@ LAUNCHERS = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("launchers") / "data"
+    out = tmp_path_factory.mktemp("launchers") / ALL_OF_IT  # which launchers hand on as it is
     write_synthetic(out, [[9, 5, 14, 7]], side=8, dimension=16)
     return out
 
