@@ -58,8 +58,13 @@ def connect() -> str:
         _refuse_silence(address)
         try:
             ray.init(logging_level=logging.WARNING)
-        except (ConnectionError, ValueError) as error:
-            raise _wrong_address(address, str(error).partition("\n")[0]) from error
+        except (
+            ConnectionError,
+            ValueError,
+            RuntimeError,
+            RayError,
+        ) as error:  # other versions, no token
+            raise _wrong_address(address, " ".join(str(error).split())[:400].rstrip(".")) from error
     nodes, resources = _nodes(), _resources()
     what = "started here" if own else f"joined {address if '://' in address else ray.get_runtime_context().gcs_address}"
     cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
@@ -78,7 +83,7 @@ def _refuse_silence(address: str) -> None:
     try:
         place = place if client else canonicalize_bootstrap_address_or_die(address)
     except (ConnectionError, ValueError) as error:
-        raise _wrong_address(address, str(error).partition("\n")[0]) from error
+        raise _wrong_address(address, " ".join(str(error).split())[:400].rstrip(".")) from error
     if os.environ.get("RAY_USE_TLS", "0") in ("1", "true"):  # whose certificates only Ray knows how to read
         return
     with grpc.insecure_channel(place) as channel:
