@@ -109,6 +109,9 @@ def test_the_name_and_place_of_a_dataset_do_not_matter(dataset: Path, tmp_path: 
     odd = Path(shutil.copytree(dataset, tmp_path / "a [b] *? c%20d"))
     (tmp_path / "link").symlink_to(odd, target_is_directory=True)
     assert problems(odd) == problems(tmp_path / "link") == problems(f"{odd}/") == problems(f"file://{dataset}") == []
+    (odd / "shards").rename(tmp_path / "bigger disk")
+    (odd / "shards").symlink_to(tmp_path / "bigger disk")
+    assert problems(odd) == []
 
 
 def test_a_dataset_on_object_storage_is_verified_like_a_local_one(make: Make, s3: Proxy) -> None:
