@@ -87,8 +87,9 @@ def test_a_case_on_which_the_model_fails_leaves_no_record_and_the_others_are_mad
     editor: Editor, pictures: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = write_overflowing(editor, "CLIP vision tower", tmp_path / "model", weight=6e4)
-    Image.new("RGB", (30, 20), NEAR_THE_MEAN).save(tmp_path / "in" / "dull.png")
-    table = tmp_path / "in" / "cases.csv"
+    folder = pictures["source"].parent
+    Image.new("RGB", (30, 20), NEAR_THE_MEAN).save(folder / "dull.png")
+    table = folder / "cases.csv"
     rows = ["source,mask,exemplar,name", "source.png,mask.png,exemplar.png,a", "source.png,mask.png,dull.png,b"]
     table.write_text("\n".join(rows))
     for made in ("1 made, 1 failed", "1 were finished, 0 made, 1 failed"):
