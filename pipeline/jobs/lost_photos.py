@@ -79,7 +79,7 @@ def find_units(job: PreparedJob, *, say: Callable[[str], None]) -> tuple[int, ..
             bar.update(len(one.back) + one.still.total())
     back, still = sum(len(one.back) for one in found), sum((one.still for one in found), Counter[str]())
     reasons = f"; still lost: {describe_counts(still)}" if still else ""
-    say(f"--retry-drops: {back + still.total():,} lost photos read again, {back:,} of them can be used now{reasons}")
+    say(f"--retry-drops: lost photos read again: {back + still.total():,}, can be used now: {back:,}{reasons}")
     stuck = [one for one in found if one.obstacle]
     for one in stuck[:SHOWN_UNITS]:
         say(f"  {one.describe_obstacle()}")

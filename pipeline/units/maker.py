@@ -83,7 +83,8 @@ class UnitMaker:
         ):
             shards = {draw: self._begin_shard(task, draw, folder) for draw in task.draws}
 
-            earlier = read_earlier(self.out, task.unit, task.finished)
+            # Those to be made, too: an actor that had this unit before may have died after the record of one.
+            earlier = read_earlier(self.out, task.unit, (*task.finished, *task.draws))
 
             def read(photo: PlannedPhoto) -> ReadPhoto:
                 return self._read_photo(photo, earlier.lost.get(photo.image_id))

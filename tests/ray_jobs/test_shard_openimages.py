@@ -135,7 +135,7 @@ def test_too_many_bad_photos_stop_the_job_until_a_higher_limit_goes_on_or_a_retr
     assert "photos lost: 1 (not_an_image 1); once they can be read, the same command with --retry-drops" in again.stdout
     retried = drive("shard_openimages.py", *flags, "--retry-drops")
     assert retried.returncode == 0, retried.stdout + retried.stderr
-    assert "1 lost photos read again, 1 of them can be used now" in retried.stdout
+    assert "lost photos read again: 1, can be used now: 1" in retried.stdout
     assert "photos lost" not in retried.stdout
     assert '"units_retried": 1' in (tmp_path / "d/run/runs.jsonl").read_text()
     assert len(read_index(tmp_path / "d")) == 7

@@ -1,6 +1,7 @@
 """Photos that were lost and came back: what --retry-drops makes of them, wherever it is killed."""
 
 import shutil
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -132,7 +133,7 @@ def test_a_retry_says_what_came_back_and_what_is_still_lost(
     config = story.begin(tmp_path / "d", retry_drops=True)
     run_until(config, workshop, steps=10)
     said = capsys.readouterr().out
-    assert "3 lost photos read again, 2 of them can be used now; still lost: missing 1" in said
+    assert "--retry-drops: lost photos read again: 3, can be used now: 2; still lost: missing 1" in said
 
 
 def test_a_retry_killed_between_any_two_steps_ends_with_the_same_bytes_also_with_more_draws(
@@ -244,6 +245,45 @@ def test_a_unit_that_would_lose_a_photo_stays_and_is_named(
     assert len([name for name in kept if f"{stays:06d}-" in name]) == 8
     before = contents(Path(story.config.out))
     assert all(before[name] == data for name, data in kept.items() if f"{stays:06d}-" in name)
+
+
+def test_photos_that_a_tar_file_lacked_come_back_with_the_tar_file_that_has_them(
+    make: Make, story: Story, tmp_path: Path
+) -> None:
+    early, photos = Path(story.config.images[0]), tmp_path / "photos.tar"
+    inputs = {**vars(story.config), "images": (str(photos),), "out": str(tmp_path / "d")}
+    for folder, retry_drops in ((early, False), (story.photos, True)):
+        with tarfile.open(photos, "w") as tar:
+            for path in sorted(folder.iterdir()):
+                tar.add(path, path.name)
+        make(**{**inputs, "retry_drops": retry_drops})
+    assert contents(tmp_path / "d") == story.whole[2]
+
+
+def test_a_photo_that_gave_no_sample_must_still_be_one_that_can_be_used(
+    make: Make, jpeg: Jpeg, workshop: HereWorkshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "small.jpg").write_bytes(jpeg((40, 40)))  # its box is too small
+    rows = "".join(f"{name},/m/a,0.2,0.8,0.2,0.8\n" for name in ("back", "small"))
+    (tmp_path / "boxes.csv").write_text("ImageID,LabelName,XMin,XMax,YMin,YMax\n" + rows)
+    flags = {"boxes": (str(tmp_path / "boxes.csv"),), "images": (str(photos),), "image_info": (), "classes": ""}
+    flags |= {"draws": 1, "min_box_px": 30, "split_shares": (1.0, 0.0, 0.0), "max_photo_failures": 1.0}
+    config = make(tmp_path / "d", **flags).config
+    before = contents(tmp_path / "d")
+    (photos / "back.jpg").write_bytes(jpeg((96, 64)))
+    small = (photos / "small.jpg").read_bytes()
+    (photos / "small.jpg").write_bytes(b"")
+    run_until(replace(config, retry_drops=True), workshop, steps=1)
+    assert (
+        "unit 0 stays as it is, without photo back: its photo small is not what it was (empty"
+        in capsys.readouterr().out
+    )
+    assert contents(tmp_path / "d") == before
+    (photos / "small.jpg").write_bytes(small)
+    make(tmp_path / "d", retry_drops=True, **flags)
+    assert [row["image_id"] for row in read_index(tmp_path / "d")] == ["back"]
 
 
 def test_a_fault_of_storage_is_no_verdict_and_changes_nothing(

@@ -2,6 +2,7 @@ import hashlib
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.jobs.preparation import PreparedJob
+from pipeline.jobs.preparation import PreparedJob, pending_tasks
 from pipeline.shards.records import read_records
 from pipeline.storage import retries
+from pipeline.units.maker import UnitMaker
 from schemas.shards import record_path
 from tests.pipeline.conftest import problems
 from tests.tagged import read_index
@@ -180,6 +182,19 @@ def test_a_photo_that_finished_draws_hold_must_be_there_as_it_was_for_the_others
     make(tmp_path / "out", images=images, draws=2)
     make(tmp_path / "whole", draws=2)
     assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
+
+
+def test_a_unit_begun_again_after_its_first_record_keeps_to_the_photos_of_that(
+    make: Make, maker_of: Callable[..., UnitMaker], sample_folder: Path, tmp_path: Path
+) -> None:
+    photos = copy_photos(sample_folder, tmp_path / "photos")
+    changes = {"images": (str(tmp_path / "photos"),), "photos_per_unit": 9, "split_shares": (1.0, 0.0, 0.0)}
+    job = make(tmp_path / "out", finish=False, **changes)
+    job.out.remove("units/000000-d01.json")  # its actor died
+    photos[0].unlink()
+    [task] = pending_tasks(replace(job, finished=frozenset()))[0]
+    with pytest.raises(InputError, match=r"is not what it was \(missing\)"):
+        maker_of(job).make(task)
 
 
 def test_a_unit_that_a_killed_job_began_and_that_gives_no_sample_any_more_leaves_no_shard(
