@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import pyarrow as pa
 from tqdm import tqdm
 
 from pipeline.ahead import work_ahead
 from pipeline.errors import PhotoError
 from pipeline.jobs.preparation import PreparedJob
+from pipeline.photos.copies import refuse_other_copies
 from pipeline.photos.fingerprints import photo_sha256
+from pipeline.photos.id_forms import forms_of
 from pipeline.planning.plan_files import read_unit_boxes, read_units
 from pipeline.planning.tasks import PlannedPhoto, group_photos
 from pipeline.shards.records import read_records
@@ -62,7 +65,7 @@ def find_units(job: PreparedJob, *, say: Callable[[str], None]) -> tuple[int, ..
 
     Raises:
         OSError: storage failed for a passing cause, after all retries.
-        InputError: a record is damaged.
+        InputError: a record is damaged, or a photo that came back lies in several places that hold other bytes.
     """
     draws: dict[int, list[int]] = {}
     losing = set()
@@ -85,6 +88,9 @@ def find_units(job: PreparedJob, *, say: Callable[[str], None]) -> tuple[int, ..
         say(f"  {one.describe_obstacle()}")
     if len(stuck) > SHOWN_UNITS:
         say(f"  and {len(stuck) - SHOWN_UNITS:,} more units stay for such reasons")
+    ids = pa.array([name for one in found if not one.obstacle for name in one.back], pa.string())
+    if len(ids):  # which the plan may not have seen
+        refuse_other_copies(job.store.places(forms_of(ids)), ids, anonymous=job.config.anonymous)
     return tuple(one.unit for one in found if one.back and not one.obstacle)
 
 

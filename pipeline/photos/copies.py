@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import InputError
 from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
 from pipeline.storage.retries import read_bytes
 from pipeline.storage.urls import filesystem
+from schemas.plan import PLACES
 
 HASHERS = 8
 SHOWN_PHOTOS = 3
@@ -93,6 +95,22 @@ class Copies:
         if len(self._shown) < SHOWN_PHOTOS:
             shown = [f"{place.name} ({place.size:,} bytes)" for place in places]
             self._shown.append(f"{image_id} in {' and '.join(shown)}")
+
+
+def refuse_other_copies(places: Iterable[pa.Table], image_ids: pa.Array, *, anonymous: bool) -> None:
+    """Refuse some photos where one of them lies in several places that hold other bytes.
+
+    Args:
+        places: PLACES, of these photos and others.
+        image_ids: of few photos.
+
+    Raises:
+        InputError: naming the first of them and their places.
+    """
+    copies = Copies(anonymous)
+    known = [table.filter(pc.is_in(table["image_id"], value_set=image_ids)) for table in places]
+    copies.compare(pa.concat_tables([PLACES.empty_table(), *known]))
+    copies.refuse()
 
 
 def _look_at(row: dict[str, Any]) -> _Place | None:

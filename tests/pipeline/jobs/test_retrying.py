@@ -221,6 +221,16 @@ def test_a_job_does_not_finish_a_dataset_whose_draws_lost_other_photos(
         run_until(config, workshop)
 
 
+def test_a_photo_that_came_back_twice_is_refused_where_the_two_differ(make: Make, story: Story, tmp_path: Path) -> None:
+    photos = Path(shutil.copytree(story.photos, tmp_path / "photos"))
+    (photos / f"{story.missing}.png").write_bytes((photos / f"{story.missing}.jpg").read_bytes()[:99])
+    config = story.begin(tmp_path / "d", images=(str(photos),), retry_drops=True)
+    with pytest.raises(InputError, match=f"1 photos lie in several places .*: {story.missing} in .*.png .99 bytes"):
+        finish(make, config)
+    (photos / f"{story.missing}.png").unlink()
+    assert finish(make, config) == story.whole[2]
+
+
 OBSTACLES: dict[str, tuple[Callable[[Path], object], str]] = {
     "gone": (lambda photo: photo.unlink(), "missing"),
     "another": (lambda photo: photo.write_bytes(photo.read_bytes() + b"0"), "other bytes"),
