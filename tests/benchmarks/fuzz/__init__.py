@@ -7,5 +7,6 @@ Files in the order of the flow:
     photos     photos: a sample, or why there is none
     masks      masks: a sample, or why there is none
     tables     box tables: a plan, or a refusal that names the table
+    models     models: a picture or tensors, or why there is none
     __main__   the command
 """

@@ -1,29 +1,23 @@
 """Fuzz: mutated inputs of a kind -> what is made of each, or a named reason.
 
-    python -m tests.benchmarks.fuzz photos|masks|tables [--inputs 10000] [--seed 0] [--folder FOLDER]
+    python -m tests.benchmarks.fuzz photos|masks|tables|models [--inputs 10000] [--seed 0] [--folder FOLDER]
 
 Exits 1 where anything but a result or a reason comes out, an input takes more than 10 s, or memory passes the bound;
 the input is kept.
 """
 
 import argparse
+import importlib
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import torch
 
-from tests.benchmarks.fuzz import masks, photos, tables
 from tests.benchmarks.fuzz.running import Run, Subject
 
-# Kind -> what is tried: given --inputs, --seed and --folder.
-KINDS: dict[str, Callable[[int, int, Path | None], list[Subject]]] = {
-    "photos": photos.subjects,
-    "masks": masks.subjects,
-    "tables": tables.subjects,
-}
+KINDS = ("photos", "masks", "tables", "models")  # each is a module, imported alone: what it needs of memory is measured
 
 
 def main() -> None:
@@ -37,7 +31,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     run = Run(f"{arguments.kind}-{arguments.seed}")
-    subjects = KINDS[arguments.kind](arguments.inputs, arguments.seed, arguments.folder)
+    make = importlib.import_module(f"tests.benchmarks.fuzz.{arguments.kind}").subjects
+    subjects: list[Subject] = make(arguments.inputs, arguments.seed, arguments.folder)
     print(f"the input being tried is {run.place}", file=sys.stderr)
     for subject in subjects:
         run.try_all(subject)
