@@ -17,8 +17,10 @@ from schemas.pairs import Repaint
 
 MOST_NAMED, NAMED_CASES = 10, 3
 THREADS = 8
-KEPT_SIZES = 10_000
-ReadSize = Callable[[str, str], tuple[int, int] | str]
+KEPT = 10_000
+Size = tuple[int, int]  # width and height, px
+ReadSize = Callable[[str, str], Size | str]
+JudgeMask = Callable[[str, Size], str]
 
 
 def find_faults(cases: Sequence[Case], *, repaint: Repaint = "white", compat_factor: int | None = None) -> list[str]:
@@ -29,9 +31,10 @@ def find_faults(cases: Sequence[Case], *, repaint: Repaint = "white", compat_fac
         compat_factor: px along a latent cell's side where sources must have sizes that diffusers takes, 0: not
             known; None: any size.
     """
-    read = lru_cache(KEPT_SIZES)(_read_size)  # many cases of a table may have a picture in common
+    # Many cases of a table may have a picture in common.
+    read, judge = lru_cache(KEPT)(_read_size), lru_cache(KEPT)(partial(_judge_mask, repaint=repaint))
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(partial(_faults_of, read=read, repaint=repaint, compat_factor=compat_factor), cases)
+        found = pool.map(partial(_faults_of, read=read, judge=judge, compat_factor=compat_factor), cases)
         named: dict[str, list[str]] = {}
         for case, faults in zip(cases, found, strict=True):
             for fault in faults:
@@ -56,7 +59,7 @@ def refuse_faults(faults: Sequence[str], *, place: str) -> None:
         raise InputError("\n  ".join(lines))
 
 
-def _faults_of(case: Case, *, read: ReadSize, repaint: Repaint, compat_factor: int | None) -> list[str]:
+def _faults_of(case: Case, *, read: ReadSize, judge: JudgeMask, compat_factor: int | None) -> list[str]:
     """Look at the pictures of a case: at each, and at what they are to each other."""
     faults, sizes = [], {}
     for what, path in case.inputs.items():
@@ -68,20 +71,29 @@ def _faults_of(case: Case, *, read: ReadSize, repaint: Repaint, compat_factor: i
     if "source" not in sizes:
         return faults
     width, height = sizes["source"]
+    if "mask" in sizes and (fault := judge(case.inputs["mask"], (width, height))):
+        faults.append(fault)
     try:
         if compat_factor is not None:
             refuse_odd_size(width, height, factor=compat_factor)
         if case.box:
             box_in(case.box, width, height)
-        elif "mask" in sizes:
-            no_pixels = np.broadcast_to(np.uint8(0), (height, width, 3))  # only the source's size is asked for
-            read_mask(case.inputs["mask"], no_pixels, repaint=repaint)
     except InputError as error:
         faults.append(str(error))
     return faults
 
 
-def _read_size(path: str, what: str) -> tuple[int, int] | str:
+def _judge_mask(path: str, size: Size, *, repaint: Repaint) -> str:
+    """Read the mask of a source of that size, and say what is wrong with it."""
+    width, height = size
+    try:
+        read_mask(path, np.broadcast_to(np.uint8(0), (height, width, 3)), repaint=repaint)  # no pixel is asked for
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _read_size(path: str, what: str) -> Size | str:
     """Read a picture's upright width and height; text: why it cannot be read."""
     try:
         return read_size(read_file(path, what), f"{what} {path}")

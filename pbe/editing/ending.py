@@ -26,7 +26,8 @@ def end_lines(
             return
         [case] = cases
         place = outputs.place(outputs.figure_of(case))
-        yield f"{case.pictures} pictures in {seconds:.0f} s, start-up included: {place}"
+        made = f"{case.pictures} picture{'s' if case.pictures > 1 else ''}"
+        yield f"{made} in {seconds:.0f} s, start-up included: {place}"
         if outputs.figure:  # --out is a folder; another one may hold anything
             yield look_line(outputs.folder.url)
         yield f"next: {command_of(_next(config))}"
