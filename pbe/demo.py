@@ -63,6 +63,7 @@ def begin_anew(place: Path) -> int:
         _refuse_foreign(dataset, _is_of_sample_photos(out))
         print(f"{dataset}: made by another version ({'; '.join(other)}): the demo begins anew", flush=True)
         with hold_output(out.url):
+            out.refuse_outside(*OUTPUTS)
             _remove_training(training, dataset)
             for name in OUTPUTS:
                 out.remove(name)

@@ -36,7 +36,7 @@ def short_path(path: str) -> str:
     if not is_local(path):
         return path
     below = os.path.relpath(path)
-    return path if below.startswith(("..", "-")) or below == os.curdir else below
+    return path if below.startswith(("..", "-", "~")) or below == os.curdir else below
 
 
 def look_line(out: str) -> str:
