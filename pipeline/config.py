@@ -1,5 +1,6 @@
 """Config: the flags of a shard job. Each field's docstring is its flag's help; a preset is a named recipe."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -103,12 +104,14 @@ class ShardConfig:
         for flag, value in {"--encoders": self.encoders, "--limit": self.limit}.items():
             if value < 0:
                 raise InputError(f"{flag} {value}: give 0 or more")
-        if min(self.split_shares) < 0 or abs(sum(self.split_shares) - 1) > 1e-6:
+        if not (min(self.split_shares) >= 0 and abs(sum(self.split_shares) - 1) <= 1e-6):  # as NaN is not
             raise InputError(f"--split-shares {self.split_shares}: give three shares from 0 that add up to 1")
         shares = {"--max-photo-failures": self.max_photo_failures, "--max-malformed": self.max_malformed}
         for flag, share in shares.items():
             if not 0 <= share <= 1:
                 raise InputError(f"{flag} {share}: give a share from 0 to 1")
+        if not 0 < self.max_photo_megapixels < math.inf:
+            raise InputError(f"--max-photo-megapixels {self.max_photo_megapixels}: give a number above 0")
         if not self.boxes:
             raise InputError("--boxes: give at least one table")
 

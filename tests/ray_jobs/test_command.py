@@ -47,6 +47,8 @@ def test_flags_of_the_issue_are_all_there(tmp_path: Path) -> None:
         (["big"], "preset 'big': give one of tiny, smoke, paper"),
         (["--draws", "0"], "--draws 0"),
         (["--split-shares", "0.5", "0.1", "0.1"], "add up to 1"),
+        (["--split-shares", "0.5", "nan", "0.5"], "--split-shares (0.5, nan, 0.5)"),
+        (["--max-photo-megapixels", "nan"], "--max-photo-megapixels nan: give a number above 0"),
         (["--max-photo-failures", "2"], "--max-photo-failures 2"),
         (["--out", "nowhere://x"], "nowhere://x"),
     ],
