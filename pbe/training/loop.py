@@ -213,6 +213,6 @@ def _refuse_many_bad(run: Run, step: FeedStep, odd: list[str]) -> None:
         raise InputError(
             f"step {counts.step}: loss or gradients are not finite for {counts.bad_in_a_row} steps in a row, "
             f"{counts.bad} in all; the weights from before are in the newest checkpoint. In this step "
-            f"{say_odd(odd) if odd else batch}. All that is stored of these samples is finite: lower --lr, or use "
-            "--dtype bf16 or fp32"
+            f"{say_odd(odd) if odd else batch}. All that is stored of these samples is finite: for the model, lower "
+            "--lr, or use --dtype bf16 or fp32; exemplars and masked latents come from an encoder that runs live"
         )
