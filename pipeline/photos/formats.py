@@ -13,5 +13,5 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000")  # MPO comes
 
 def is_picture(name: str) -> bool:
     """Whether a name ends as pictures' names do, in any case."""
-    stem, dot, suffix = name.rpartition(".")
-    return f"{dot}{suffix}".lower() in PICTURES and stem.rpartition("/")[2] != ""
+    dot = name.rfind(".")
+    return dot > 0 and name[dot - 1] != "/" and name[dot:].lower() in PICTURES

@@ -42,6 +42,8 @@ class IdForms:
 
 
 def forms_of(ids: pa.Array) -> IdForms:
-    """Find the forms of a column of ids."""
-    depths = pc.unique(pc.count_substring(ids, "/")).to_pylist()
-    return IdForms(frozenset(depths), bool(pc.any(pc.match_substring(ids, ".")).as_py()))
+    """Find the forms of a column of ids: strings."""
+    text = bytes(ids.buffers()[2] or b"")  # of all, one after the other: in most tables it has neither mark
+    slashes, dots = (mark in text for mark in (b"/", b"."))
+    depths = pc.unique(pc.count_substring(ids, "/")).to_pylist() if slashes else [0]
+    return IdForms(frozenset(depths), dots and bool(pc.any(pc.match_substring(ids, ".")).as_py()))
