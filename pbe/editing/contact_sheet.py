@@ -55,17 +55,21 @@ def write_contact_sheet(
 
 
 def _row(outputs: Outputs, case: Case, resolution: int, repaint: Repaint) -> tuple[list[Pixels | None], list[str]]:
-    """Read the pictures of a case, cut to what the model saw, and their labels; inputs that are gone leave gaps."""
-    result = read_picture(outputs.place(case.file(case.guidance[0], case.seeds[0], outputs.suffix)), "result")
+    """Read the pictures of a case, cut to what the model saw, and their labels; what cannot be read leaves a gap."""
     first = f"guidance {case.guidance[0]:g}, seed {case.seeds[0]}: 1 of {case.pictures}" if case.pictures > 1 else ""
+    pictures: list[Pixels | None] = [None, None, None]
     try:
+        made = case.file(case.guidance[0], case.seeds[0], outputs.suffix)
+        pictures[2] = result = read_picture(outputs.place(made), "result")
         given = read_case(case, repaint=repaint)
-    except InputError:
-        return [None, None, _shrink(result)], [f"{case.name} (inputs gone)", "", first]
-    height, width = given.mask.shape
-    crop = crop_for_editing(given.mask, resolution) if resolution else Crop((0, 0, width, height), "crop")
-    source = cut_to(outline_mask(on_backdrop(given.source), given.mask, crop), crop)
-    return [_shrink(source), _shrink(given.exemplar), _shrink(cut_to(result, crop))], [case.name, "", first]
+        height, width = given.mask.shape
+        crop = crop_for_editing(given.mask, resolution) if resolution else Crop((0, 0, width, height), "crop")
+        outlined = outline_mask(on_backdrop(given.source), given.mask, crop)
+        pictures = [cut_to(outlined, crop), given.exemplar, cut_to(result, crop)]
+        gone = ""
+    except InputError as error:
+        gone = f" ({str(error).partition(' ')[0]} gone)"
+    return [_shrink(pixels) for pixels in pictures], [f"{case.name}{gone}", "", first]
 
 
 def _fit(note: str) -> str:
@@ -73,7 +77,9 @@ def _fit(note: str) -> str:
     return note if len(note) <= MOST_NOTE else f"...{note[-MOST_NOTE:]}"
 
 
-def _shrink(pixels: Pixels) -> Pixels:
+def _shrink(pixels: Pixels | None) -> Pixels | None:
+    if pixels is None:
+        return None
     height, width = pixels.shape[:2]
     scale = min(1, TILE_PX / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
