@@ -6,14 +6,16 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import Mask, Pixels
 from pipeline.errors import DrawError
-from pipeline.photos.colour import Planes, on_backdrop
+from pipeline.photos.colour import Alpha, Planes, on_backdrop
 from pipeline.photos.decode import decode_mask_planes
 from schemas.pairs import Repaint
 
 BLACK, GREY, WHITE = 16, 128, 240  # darker is black, from WHITE on white; cut at GREY
 MOST_BETWEEN = 1 / 3  # of a mask's pixels are neither
 MOST_LABELS = 16  # values of a label picture, whose brightest is below GREY
+LEAST_BACKGROUND = 0.01  # of a label picture is 0; of a JPEG all black may have become 1
 NEAR = 16  # of 255: the channels of grey differ by no more, nor do two shades of one colour
+TRANSPARENT = "; if its transparency tells, give --repaint opaque, or --repaint transparent"
 ASPECT_TOLERANCE = 0.01
 HALF = 0.5 - 1e-4
 
@@ -80,16 +82,20 @@ def _cut_brightness(planes: Planes, pixels: Pixels) -> Mask:
             "transparent",
         )
     grey = brightness(pixels)
-    values = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
+    counts = np.bincount(grey.ravel(), minlength=256)
+    values = np.flatnonzero(counts)
     if values[-1] <= 1:  # numbers, of which 1 is white
         return grey
-    if len(values) <= MOST_LABELS and (values[-1] < GREY or _colours(grey, pixels, values) > 1):
+    # Labels may hold 255, too, as VOC's outlines do: then one that is dark but not 0, which is there, has more pixels.
+    outlined = counts[0] > LEAST_BACKGROUND * grey.size and counts[1:GREY].max() > counts[GREY:].sum()
+    dark = values[-1] < GREY or outlined
+    if len(values) <= MOST_LABELS and (dark or _colours(grey, pixels, values) > 1):
         raise DrawError(
             "label_mask",
             f"it holds labels (brightness {', '.join(map(str, values[:4]))}{' ...' if len(values) > 4 else ''}), not "
             "black and white; --repaint nonzero repaints all but 0",
         )
-    _refuse_grey(grey, "black nor white")
+    _refuse_grey(grey, f"black nor white{TRANSPARENT if _varies(planes.alpha) else ''}")
     return (grey >= GREY).astype(np.uint8)
 
 
@@ -101,13 +107,13 @@ def _refuse_grey(values: NDArray[np.uint8], what: str) -> None:
 
 def _is_one_colour(planes: Planes) -> bool:
     """Whether parts are transparent and parts not, and all that shows has one colour."""
-    if planes.alpha is None:
-        return False
-    opaque = planes.alpha >= GREY
-    if opaque.all() or not opaque.any():
-        return False
-    shown = planes.pixels[opaque]
-    return bool((np.ptp(shown, axis=0) <= NEAR).all())
+    alpha = planes.alpha
+    return alpha is not None and _varies(alpha) and bool((np.ptp(planes.pixels[alpha >= GREY], axis=0) <= NEAR).all())
+
+
+def _varies(alpha: Alpha | None) -> bool:
+    """Whether parts are transparent and parts not."""
+    return alpha is not None and bool(alpha.min() < GREY <= alpha.max())
 
 
 def _colours(grey: NDArray[np.uint8], pixels: Pixels, values: NDArray[np.intp]) -> int:

@@ -45,6 +45,8 @@ def layers(colour: tuple[int, int, int], alpha: np.ndarray) -> np.ndarray:
     return np.dstack([np.tile(np.uint8([[colour]]), (*alpha.shape, 1)), alpha])
 
 
+NOISE = np.random.default_rng(0).integers(40, 200, (60, 80, 3), np.uint8)
+OUTLINED = np.where(cv2.erode(HOLE, np.ones((3, 3))) == HOLE, HOLE * 15, 255).astype(np.uint8)
 VOC = (0, 0, 0), (128, 0, 0), (0, 128, 0), (64, 0, 0)
 # By name: a mask, and what is repainted by --repaint of each kind: the hole, what lies around it, or a reason.
 KINDS: dict[str, tuple[bytes, dict[str, str]]] = {
@@ -60,6 +62,12 @@ KINDS: dict[str, tuple[bytes, dict[str, str]]] = {
     "VOC's bright classes": (
         encoded(palette((0, 0, 0), (192, 128, 128), (64, 0, 0))),
         {"white": "label_mask", "nonzero": "hole"},
+    ),
+    "VOC's numbers, outlined by 255": (encoded(OUTLINED), {"white": "label_mask", "nonzero": "hole"}),
+    "white on dark grey": (encoded(np.maximum(MASK, np.uint8(10))), {"white": "hole", "black": "around"}),
+    "a photo with a transparent hole": (
+        encoded(np.dstack([NOISE, 255 - MASK])),
+        {"white": "not_a_mask", "transparent": "hole"},
     ),
     "red on nothing": (
         encoded(layers((255, 0, 0), MASK)),
@@ -89,7 +97,14 @@ def test_a_mask_is_taken_as_its_flag_says_or_refused_with_its_reason(name: str, 
     assert refusal.value.reason == outcome
 
 
-@pytest.mark.parametrize(("name", "flags"), [("0 and 2", ["nonzero"]), ("red on nothing", ["opaque", "transparent"])])
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("0 and 2", ["nonzero"]),
+        ("red on nothing", ["opaque", "transparent"]),
+        ("a photo with a transparent hole", ["opaque", "transparent"]),
+    ],
+)
 def test_a_refusal_names_the_flags_that_would_do(name: str, flags: list[str]) -> None:
     with pytest.raises(DrawError) as refusal:
         decode(KINDS[name][0])
