@@ -201,7 +201,7 @@ def test_places_that_are_taken_are_refused_and_kept(
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
     taken = "holds something other than a model of this project; give a new folder"
-    for out in ("mine", "file", "published"):
+    for out in ("mine", "file", published.name):
         before = _files(tmp_path)
         _refuse(["--model", str(published), "--out", str(tmp_path / out)], taken, capsys)
         assert _files(tmp_path) == before
