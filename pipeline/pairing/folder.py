@@ -108,7 +108,7 @@ def _read_table(url: str, content: bytes) -> list[Pair]:
     """Read the pairs of a CSV; its rows are the pairs, in order, and rows of one image share a photo.
 
     Raises:
-        InputError: naming the line.
+        InputError: naming the line; two rows are the same pair.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -121,7 +121,16 @@ def _read_table(url: str, content: bytes) -> list[Pair]:
         if odd or not {"image", "mask"} <= set(columns) or len(set(columns)) < len(columns):
             raise InputError(f"{url}: its columns are {','.join(columns)}; give image,mask[,exemplar][,label]")
         reader.fieldnames = columns
-        return [_pair_of(f"{url}: line {reader.line_num}", row) for row in reader]
+        lines: dict[Pair, int] = {}
+        for row in reader:
+            pair = _pair_of(f"{url}: line {reader.line_num}", row)
+            if pair in lines:
+                raise InputError(
+                    f"{url}: lines {lines[pair]} and {reader.line_num} are the same pair, {pair.image} with "
+                    f"{pair.mask}; take one of them out"
+                )
+            lines[pair] = reader.line_num
+        return list(lines)
     except csv.Error as error:
         raise InputError(
             f"{url}: {error}, at line {reader.reader.line_num} or before; give a CSV of image,mask[,exemplar][,label]"

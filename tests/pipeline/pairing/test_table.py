@@ -44,6 +44,10 @@ def test_a_table_may_give_a_photo_several_masks_and_names_of_any_kind(
         ("image,mask\n/etc/passwd,masks/a.png\n", "line 2: image /etc/passwd: give a path relative"),
         ("image,mask\n", "no photo has a mask"),
         (
+            "image,mask,label\nimages/a.jpg,masks/a.png,x\nimages/a.jpg,masks/a.png,\n./images/a.jpg,masks/a.png,x\n",
+            "lines 2 and 4 are the same pair, images/a.jpg with masks/a.png; take one of them out",
+        ),
+        (
             'image,mask,label\nimages/a.jpg,masks/a.png,"x\nimages/b.jpg,masks/b.png,y\n',
             "unexpected end of data, at line 3",
         ),
