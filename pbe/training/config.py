@@ -173,6 +173,10 @@ def unsupported(config: TrainConfig) -> list[tuple[bool, str]]:
             stage == 3 and config.compile,
             "--compile cannot see weights that ZeRO 3 spreads: give --zero-stage 0, 1 or 2",
         ),
+        (
+            config.weights != "auto" and not config.init_from,
+            f"--weights {config.weights}: give --init-from, which has them",
+        ),
         (config.export_weights == "ema" and not config.ema, "--export-weights ema: give --ema, such as 0.9999"),
         (config.exemplar_mode != "cached" and config.clip == NONE, "live exemplars need an encoder: give --clip"),
         (config.masks == "box" and config.vae == NONE, "--no-augmentation encodes masked sources: give --vae"),

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from pbe.weights.own_note import read_note
 from pipeline.errors import InputError
-from pipeline.tensors.weight_files import find_weights
+from pipeline.tensors.weight_files import find_weights, refuse_lost_shards
 
 Choice = Literal["auto", "raw", "ema"]
 AVERAGE_FOLDER = "unet_ema"
@@ -56,10 +56,12 @@ def check_choice(source: str, folder: Path, choice: Choice) -> None:
     """Look, before a model is loaded, for the weights that --weights names; on the hub they are looked for later.
 
     Raises:
-        InputError: they are not there.
+        InputError: they are not there, or not all of their shards.
     """
     if Path(source).is_dir():
-        choose_unet(folder, read_note(folder), choice, what=source)
+        chosen = choose_unet(folder, read_note(folder), choice, what=source)
+        if chosen.weights:
+            refuse_lost_shards(chosen.weights)
 
 
 def average_names(names: Iterable[str]) -> dict[str, str]:

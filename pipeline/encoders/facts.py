@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate, unloadable
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import InputError
-from pipeline.tensors.weight_files import FOLDER_SUFFIXES, find_weights
+from pipeline.tensors.weight_files import FOLDER_SUFFIXES, find_weights, refuse_lost_shards
 
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
 CLIP_TYPES = ("clip", "clip_vision_model")
@@ -141,14 +141,16 @@ def find_config(flag: str, name: str, part: str) -> Path:
     """Find the config.json of an encoder, in its folder or in the hub's cache, where it is fetched to if need be.
 
     Raises:
-        InputError: there is none, or no weights lie beside it.
+        InputError: there is none, or no weights lie beside it, or not all of their shards.
     """
     root, subfolder = locate(flag, name, part)
     if Path(name).exists():
         config = Path(root) / subfolder / "config.json"
-        if not config.is_file() or find_weights(config.parent) is None:
+        weights = find_weights(config.parent)
+        if not config.is_file() or weights is None:
             missing = "weights" if config.is_file() else "config.json"
             raise InputError(f"{flag} {name}: no {missing} there; {NO_WEIGHTS}")
+        refuse_lost_shards(weights)
         return config.absolute()
     from huggingface_hub import hf_hub_download
 

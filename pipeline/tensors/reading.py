@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.errors import InputError
 from pipeline.tensors.torch_files import load_torch_file
-from pipeline.tensors.weight_files import PICKLED, SAFE, STEMS, find_weights, read_index
+from pipeline.tensors.weight_files import INDEX_SUFFIX, PICKLED, SAFE, STEMS, find_weights, read_index
 
 
 def read_part(folder: Path) -> dict[str, torch.Tensor]:
@@ -33,7 +33,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         InputError: it is damaged, incomplete or of another kind.
     """
-    if path.suffix == ".json":
+    if path.suffix == INDEX_SUFFIX:
         return _read_shards(path)
     if path.suffix == SAFE:
         try:

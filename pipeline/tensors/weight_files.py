@@ -11,6 +11,7 @@ WEIGHT_SUFFIXES = (SAFE, *PICKLED)
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 FOLDER_SUFFIXES = (SAFE, ".bin")  # safetensors before pickles
 PRECISIONS = ("", ".fp16", ".bf16")  # full precision first
+INDEX_SUFFIX = ".json"
 _SHARD = "-?????-of-?????"
 _COPY_AGAIN = "copy the model's folder again, complete"
 
@@ -53,6 +54,16 @@ def read_index(path: Path) -> dict[str, Path]:
         if not (path.parent / name).is_file():
             raise InputError(f"{path}: names {name}, which is not there; {_COPY_AGAIN}")
     return {str(tensor): path.parent / str(name) for tensor, name in listed.items()}
+
+
+def refuse_lost_shards(weights: Path) -> None:
+    """Refuse an index whose shards are not all there, before anything is read.
+
+    Raises:
+        InputError: see `read_index`.
+    """
+    if weights.suffix == INDEX_SUFFIX:
+        read_index(weights)
 
 
 def _names(variant: str, suffix: str) -> Iterator[str]:

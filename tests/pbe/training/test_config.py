@@ -6,6 +6,7 @@ import pytest
 
 from pbe.feed.config import FeedConfig
 from pbe.training.config import PRESETS, TrainConfig, feed_config, switched
+from pipeline.errors import InputError
 
 OWN = {"split"}  # of the feed, which a training does not set
 
@@ -39,3 +40,9 @@ def test_the_papers_switches_decide_what_the_feed_reads(
 ) -> None:
     feed = feed_config(switched(replace(PRESETS["tiny"], **switches)))
     assert (feed.exemplar, feed.masks, feed.drop_share) == (exemplar, masks, drop_share)
+
+
+def test_weights_are_chosen_only_where_some_are_read() -> None:
+    with pytest.raises(InputError, match=r"--weights ema: give --init-from"):
+        TrainConfig(weights="ema")
+    assert TrainConfig(weights="ema", init_from="model").weights == "ema"

@@ -11,6 +11,8 @@ import torch
 import transformers
 
 from pbe.convert import main as convert
+from pbe.editing.checks import check_model
+from pbe.editing.config import EditConfig
 from pbe.training.config import TrainConfig
 from pbe.training.frozen import load_frozen
 from pbe.weights.building import build_tower, initialise, model_to_start
@@ -18,6 +20,7 @@ from pbe.weights.parts import load_parts
 from pbe.weights.reading import read_weights
 from pipeline.encoders.facts import read_clip_facts, read_vae_facts, stamp_weights
 from pipeline.encoders.loading import load_encoders
+from pipeline.errors import InputError
 from tests.pbe.conftest import assert_same, clip_config, tiny_config, tiny_vae
 from tests.pbe.editing.tiny_model import write_model
 from tests.pbe.weights.forms import FORMS, rewrite_part
@@ -143,3 +146,17 @@ def test_shards_as_the_libraries_write_them_are_read(tmp_path: Path, variant: st
     sources, exemplars = load_encoders(str(tmp_path), str(tmp_path), device="cpu", dtype="float32")
     assert_same(sources.model.state_dict(), {key: value.float() for key, value in vae.state_dict().items()})  # type: ignore[attr-defined]
     assert_same(exemplars.model.state_dict(), {key: value.float() for key, value in tower.state_dict().items()})  # type: ignore[attr-defined]
+
+
+def test_a_lost_shard_is_named_before_anything_is_loaded(plain: Path, tmp_path: Path) -> None:
+    folder = _copy(plain, tmp_path / "model", "sharded safetensors")
+    checks: dict[str, Callable[[], object]] = {
+        "vae": lambda: read_vae_facts(str(folder)),
+        "image_encoder": lambda: read_clip_facts(str(folder)),
+        "unet": lambda: check_model(EditConfig(model=str(folder), out="a.png")),
+    }
+    for part, check in checks.items():
+        lost = sorted((folder / part).glob("*-00002-*"))[0]
+        lost.unlink()
+        with pytest.raises(InputError, match=rf"{part}/.*index.json: names {lost.name}, which is not there"):
+            check()
