@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from pipeline.command import EXIT_FAILED, GO_ON, describe_code, describe_room, is_given, stop_on_sigterm
 from pipeline.config import ShardConfig
-from pipeline.hints import verify_command
 from pipeline.jobs.inputs import CheckedInputs, check_encoders, check_inputs, lay_out_sample_photos, wants_sample_photos
 from pipeline.jobs.next_steps import train_line
 from pipeline.jobs.run import hold_output, run_job, say
@@ -41,7 +40,6 @@ def shard_openimages(arguments: list[str]) -> int:
                 draws_given=is_given("--draws", arguments),
             ).code
             if code == 0:
-                say(f"verify it: {verify_command(config.out)}")
                 say(train_line(Folder(config.out)))
             return code
     except OSError as error:

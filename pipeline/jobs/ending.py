@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
+from pipeline.hints import look_line, verify_command
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.jobs.workshop import UnitResult
 from pipeline.planning.tasks import UnitTask
@@ -91,6 +92,12 @@ def print_lost(totals: Json, draws: int, *, come_back: str) -> None:
     lost = photos_lost_by_reason(totals, draws)
     if lost:
         print(f"photos lost: {sum(lost.values()):,} ({describe_counts(lost)}); {come_back}")
+
+
+def print_next(out: Folder) -> None:
+    """Say how to look at a finished dataset, and how to verify it."""
+    print(look_line(out.url))
+    print(f"verify it: {verify_command(out.url)}")
 
 
 def sum_up(job: PreparedJob, totals: Json, *, seconds: Mapping[str, float], made: int, wall: float) -> None:

@@ -18,12 +18,12 @@ import pipeline
 from pipeline.command import EXIT_FAILED
 from pipeline.encoders.facts import EncoderFacts
 from pipeline.errors import InputError
-from pipeline.hints import look_line
 from pipeline.jobs.ending import (
     complete_manifest,
     end_dataset,
     log_beginning,
     print_lost,
+    print_next,
     refuse_odds,
     report_errors,
     sum_up,
@@ -326,7 +326,7 @@ def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask], come
     if not tasks and (manifest := complete_manifest(job)):
         print("nothing to do: the dataset is complete")
         print_lost(manifest["totals"], job.config.draws, come_back=come_back)
-        print(look_line(job.out.url))
+        print_next(job.out)
         return RunEnd(0, job)
     records = read_records(job.out)
     refuse_odds(job.out, records)
@@ -342,6 +342,6 @@ def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask], come
     made = sum(task.photos * len(task.draws) for task in tasks)
     sum_up(job, totals, seconds=seconds, made=made, wall=time.monotonic() - pipeline.STARTED)
     print_lost(totals, job.config.draws, come_back=come_back)
-    print(look_line(job.out.url))
+    print_next(job.out)
     clear_leftovers(job.out)
     return RunEnd(0, job, records, totals)

@@ -1,4 +1,5 @@
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -36,7 +37,16 @@ def dataset(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"output: {out}" in done.stdout
     assert "untrained" in done.stdout
+    assert hinted(done.stdout, "verify it") == ["python", "-m", "ray_jobs.verify_shards", str(out)]
+    assert hinted(done.stdout, "train on it")[2:6] == ["pbe.train", "tiny", "--data", str(out)]
+    assert "Ray: started here, 1 node, " in done.stdout
     return out
+
+
+def hinted(said: str, what: str) -> list[str]:
+    """The words of the command that a job's last lines name."""
+    [command] = re.findall(f"^{what}: (.*)$", said, re.M)
+    return shlex.split(command)
 
 
 def test_the_dataset_is_complete_and_verifies(drive: Run, dataset: Path) -> None:
@@ -45,6 +55,9 @@ def test_the_dataset_is_complete_and_verifies(drive: Run, dataset: Path) -> None
     done = drive("verify_shards.py", dataset)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok: 6 of 6 shards re-hashed" in done.stdout
+    assert hinted(done.stdout, "look at it")[2:4] == ["dashboards.browse", str(dataset)]
+    assert hinted(done.stdout, "train on it")[2:6] == ["pbe.train", "tiny", "--data", str(dataset)]
+    assert re.search(r"^Ray: joined .*, 1 node, 2 CPUs, 0 GPUs$", done.stdout, re.M)
 
 
 class _Others:
