@@ -86,7 +86,7 @@ def _refuse_silence(address: str) -> None:
         raise _wrong_address(address, " ".join(str(error).split())[:400].rstrip(".")) from error
     if os.environ.get("RAY_USE_TLS", "0") in ("1", "true"):  # whose certificates only Ray knows how to read
         return
-    with grpc.insecure_channel(place) as channel:
+    with grpc.insecure_channel(place, [("grpc.enable_http_proxy", 0)]) as channel:  # nor does Ray ask a proxy
         try:
             if client:
                 grpc.channel_ready_future(channel).result(ANSWER_SECONDS)
