@@ -262,11 +262,13 @@ def _plan_anew(
         The plan, and what is finished: nothing, where --overwrite has removed it.
 
     Raises:
-        InputError: too many rows are malformed, no box is left, or the output holds the work of other tables.
+        InputError: too many rows are malformed, no box is left, a photo lies in two places with other bytes, or the
+            output holds the work of other tables.
     """
     with draft_plan(inputs, places=checked.store.places, out=out, progress=progress) as draft:
         _refuse_malformed(draft, checked)
         _refuse_empty(draft, checked)
+        draft.compare_copies()
         differences = _differences(checked.config, out, there, {**recipe, "inputs": draft.plan.inputs})
         if _refuse_differences(checked.config, out, differences):
             out.refuse_outside(*OUTPUTS)

@@ -29,6 +29,7 @@ from pipeline.planning.spilled_tables import spill_boxes, spill_denied, spill_pl
 from pipeline.rng import seed_for
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import filesystem
+from schemas.plan import PLACES
 from schemas.shards import BOX_DROPS
 
 Places = Callable[[IdForms], Iterable[pa.Table]]
@@ -45,6 +46,22 @@ class PlanDraft:
     out: Folder
     drops: list[Path]
     files: list[Path]
+    several_places: Path  # PLACES of planned photos that lie in several, as Arrow: a batch holds all of its photos
+    anonymous: bool
+
+    def compare_copies(self) -> None:
+        """Count the planned photos that lie in several places; reads photos where these have one size.
+
+        Raises:
+            InputError: the places of a photo hold other bytes.
+        """
+        copies = Copies(self.anonymous)
+        with pa.memory_map(str(self.several_places)) as file:
+            reader = pa.ipc.open_file(file)
+            for number in range(reader.num_record_batches):
+                copies.compare(pa.Table.from_batches([reader.get_batch(number)]))
+        copies.refuse()
+        self.plan.photos_copied = copies.equal
 
     def first_drops(self, reason: str, count: int) -> list[tuple[str, str]]:
         """Give the first rows that were dropped for a reason: photo and box, and what the row holds."""
@@ -79,6 +96,7 @@ def make_plan(
 ) -> Plan:
     """Plan a dataset and publish the plan; see draft_plan."""
     with draft_plan(inputs, places=places, out=out, progress=progress) as draft:
+        draft.compare_copies()
         return draft.publish()
 
 
@@ -97,8 +115,8 @@ def draft_plan(
         progress: called with the number of rows read so far.
 
     Raises:
-        InputError: a table turns out unreadable, a row of --deny has another box than the tables, or a photo lies in
-            several places that hold other bytes.
+        InputError: a table turns out unreadable, a row of --deny has another box than the tables, or --image-info turns
+            a photo in two ways.
     """
     plan = Plan()
     partitions = max(1, min(4096, sum(_size(url, inputs.anonymous) for url in inputs.tables) // PARTITION_BYTES))
@@ -120,19 +138,17 @@ def draft_plan(
             return replace(judged, kept=kept, several_places=several_places(judged.kept, here))
 
         # Partitions rise with the hash: photos in the order of partitions are in the order of the plan.
-        units, copies = PhotosIntoUnits(built, inputs.photos_per_unit), Copies(inputs.anonymous)
-        with ThreadPoolExecutor(JUDGING_THREADS) as pool:
+        units, several = PhotosIntoUnits(built, inputs.photos_per_unit), folder / "several.arrow"
+        with ThreadPoolExecutor(JUDGING_THREADS) as pool, pa.ipc.new_file(str(several), PLACES) as writer:
             for judged in work_ahead(pool, judge_part, range(partitions), ahead=JUDGING_THREADS):
                 plan.add(judged)
                 planned = cut_at_limit(judged.kept, inputs.limit, plan)
                 units.add(planned)
-                copies.compare(_of_photos(judged.several_places, planned))
-        copies.refuse()
+                writer.write_table(_of_photos(judged.several_places, planned).combine_chunks())
         units.close()
-        plan.photos_copied = copies.equal
         plan.units, plan.box_drop_files = units.count, partitions
         plan.check()
-        yield PlanDraft(plan, out, drops, units.files)
+        yield PlanDraft(plan, out, drops, units.files, several, inputs.anonymous)
 
 
 def _of_photos(places: pa.Table, planned: pa.Table) -> pa.Table:

@@ -64,3 +64,18 @@ def test_a_browsers_copy_is_refused_naming_both(make: Make, sample_folder: Path,
         make(tmp_path / "d", **{flag: (str(table), str(copy))})
     name = f"--{flag.replace('_', '-')}"
     assert f"{name} {copy}: holds the same bytes as {table}; give one of them" in str(refusal.value)
+
+
+def test_tables_are_judged_before_photos_are_and_these_before_an_older_plan_is_removed(
+    make: Make, tmp_path: Path, sample_folder: Path, swapped: Path
+) -> None:
+    photos = Path(shutil.copytree(sample_folder / "train", tmp_path / "photos"))
+    out = tmp_path / "d"
+    make(out, images=(str(photos),))
+    before = {name: (out / name).read_bytes() for name in [*files_of(out), "run/plan/key", "run/plan/plan.json"]}
+    for photo in list(photos.iterdir()):
+        (photos / photo.name).with_suffix(".PNG").write_bytes(photo.read_bytes()[:-1] + b"0")
+    for table, message in ((swapped, "rows are malformed"), (sample_folder / BOXES_TABLE, "7 photos lie in several")):
+        with pytest.raises(InputError, match=message):
+            make(out, images=(str(photos),), boxes=(str(table),), seed=1, overwrite=True)
+        assert {name: (out / name).read_bytes() for name in before} == before
