@@ -8,7 +8,7 @@ from pbe.feed.config import FeedConfig
 from pbe.training.config import PRESETS, TrainConfig, feed_config, switched
 from pipeline.errors import InputError
 
-OWN = {"split"}  # of the feed, which a training does not set
+OWN = {"split", "draws"}  # of the feed, which no flag of a training sets
 
 
 @pytest.mark.parametrize("preset", PRESETS)
