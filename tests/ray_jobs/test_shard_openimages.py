@@ -170,7 +170,8 @@ def test_a_job_that_is_told_to_stop_ends_orderly_and_can_go_on(
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    while not (tmp_path / "d/run/runs.jsonl").exists():
+    log = tmp_path / "d/run/runs.jsonl"
+    while not (log.exists() and "unit_draws_to_make" in log.read_text()):  # Ray runs, and the encoders have been loaded
         assert job.poll() is None
         time.sleep(0.05)
     listening = [] if joins else [*_listening(job.pid)]
