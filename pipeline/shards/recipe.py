@@ -15,7 +15,7 @@ from schemas.shards import (
 #   1  datasets whose recipe does not name its rules
 #   2  samples whose latents or vectors are not finite are drops; photos are read through RGB and grey colour profiles,
 #      at 12 bits where no value is above 4095, and not turned by XMP; masks are judged anew; image ids are in NFC;
-#      a row that repeats a box of its photo is malformed
+#      a row that repeats a box of its photo is malformed; photos are found under more suffixes, in tars by path
 RULES, FIRST_RULES = 2, 1
 
 # The libraries whose version can change a byte of a shard.
