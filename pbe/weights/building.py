@@ -123,10 +123,25 @@ def build_model(weights: Weights) -> PaintByExample:
     config = _model_config(weights)
     with described(f"{weights.source}: UNet"), torch.device("meta"):
         refuse_deep(config.unet)
-        model = PaintByExample(config)
+        model = PaintByExample(config).eval()
+        _refuse_idle(model)
     adopt(model.unet, weights.unet, f"{weights.source}: UNet")
     adopt(model.conditioner, weights.conditioner, f"{weights.source}: conditioner")
     return model.eval()
+
+
+def _refuse_idle(model: PaintByExample) -> None:
+    """Let a model without storage compute once: some configs build what cannot.
+
+    Raises:
+        Exception: of torch or diffusers, which names the sizes.
+    """
+    side = 2 ** (len(model.unet.config.block_out_channels) + 1)
+    noisy = torch.zeros(1, model.unet.config.in_channels, side, side)
+    context = torch.zeros(1, 1, model.config.conditioner.cross_dim)
+    noise = model.unet(noisy, torch.zeros(1), encoder_hidden_states=context).sample
+    if noise.shape[2:] != noisy.shape[2:]:
+        raise ValueError(f"noise of {tuple(noise.shape)} for latents of {tuple(noisy.shape)}")
 
 
 def _model_config(weights: Weights) -> ModelConfig:

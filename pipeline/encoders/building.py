@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipeline.encoders.facts import VAE_CLASSES
+from pipeline.encoders.facts import VAE_CLASSES, latent_factor
 from pipeline.encoders.libraries import diffusers, transformers
 from pipeline.errors import InputError
 from pipeline.tensors.fitting import adopt, refuse_differences
@@ -37,7 +37,10 @@ def build_vae(tensors: Tensors, config: Mapping[str, Any], what: str) -> Any:
         for part, number in numbers.items():
             if not isinstance(number, int | float):
                 raise ValueError(f"{part} {number}")
-        vae = getattr(diffusers, name).from_config(config)
+        vae = getattr(diffusers, name).from_config(config).eval()
+        side = latent_factor(vae.config)
+        vae.decode(torch.zeros(1, vae.config.latent_channels, 2, 2))  # some configs build what cannot compute
+        vae.encode(torch.zeros(1, 3, 2 * side, 2 * side))
     adopt(vae, tensors, what)
     return vae.eval().requires_grad_(False)
 
@@ -54,7 +57,8 @@ def fit_tower(tensors: Tensors, config: Any, what: str) -> dict[str, torch.Tenso
     """
     with described(what), torch.device("meta"):
         refuse_deep(config.to_dict())
-        sketch = transformers.CLIPVisionModel(config)
+        sketch = transformers.CLIPVisionModel(config).eval()
+        sketch(pixel_values=torch.zeros(1, 3, config.image_size, config.image_size))  # as for the VAE
     prefix = tower_prefix(sketch)
     state = {f"{prefix}{key}": value for key, value in tensors.items()}
     refuse_differences(sketch, state, what)

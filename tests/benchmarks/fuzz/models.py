@@ -40,7 +40,7 @@ REASONS = {  # what a refusal says -> its row in the table
     "file damaged": r"cannot be read as tensors|not a complete safetensors|no named tensors|cannot be read",
     "index": r"index\S*: ",
     "tensors do not fit": r"does not fit this model|no tensor is named|has no place in|queries, keys|without being",
-    "config": r"does not describe|is not a|class|model type|predict|beta|prediction_type|such as 512|multiple of",
+    "config": r"does not describe|is not a|class|model type|prediction|beta|num_train|such as 512|multiple of",
     "part missing": r"has no|holds no|no weights there|no config|cannot edit by example",
     "parts do not go together": r"paints latents of|takes exemplar vectors",
 }

@@ -1,5 +1,6 @@
 """A complete model is loaded by one name, from every form that it is published in."""
 
+import json
 import os
 import re
 import shutil
@@ -210,3 +211,22 @@ def test_a_folder_whose_vae_did_not_arrive_asks_for_one(tmp_path: Path, publishe
     with pytest.raises(InputError, match=r"half: holds no VAE tensors; name a VAE with --vae"):
         load_parts(str(folder))
     assert load_parts(str(folder), vae=str(published)).vae is not None
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("unet", {"downsample_padding": 100}),
+        ("unet", {"freq_shift": None}),
+        ("image_encoder", {"image_size": -32}),
+        ("vae", {"in_channels": 3, "act_fn": "silu", "mid_block_add_attention": True, "layers_per_block": 0}),
+    ],
+)
+def test_a_config_whose_tensors_fit_but_which_cannot_compute_is_refused(
+    tmp_path: Path, published: Path, part: str, changes: dict[str, Any]
+) -> None:
+    folder = Path(shutil.copytree(published, tmp_path / "odd"))
+    config = json.loads((folder / part / "config.json").read_text())
+    (folder / part / "config.json").write_text(json.dumps({**config, **changes}))
+    with pytest.raises(InputError, match=r"odd: .*(does not describe a model|does not fit this model)"):
+        load_parts(str(folder))
