@@ -6,7 +6,8 @@ Files in the order of the flow:
     config         flags and presets of the shard job
     boxes/         tables -> BOXES -> the first rule that drops each row
     planning/      BOXES -> units of photos
-    photos/        image id -> bytes -> upright RGB, or the reason why not
+    photos/        image id -> bytes, from folders and tars
+    decoding/      bytes -> upright sRGB, or the reason why not
     draws/         photo and box -> source, mask, exemplar
     tensors/       files and folders of weights -> tensors
     encoders/      sources -> latents, exemplars -> vectors

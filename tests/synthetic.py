@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.draws.masks import draw_bezier_mask
-from pipeline.photos.jpeg import encode_jpeg
 from pipeline.rng import rng_for
 from pipeline.shards.recipe import digest_of
 from pipeline.shards.samples import Row, tensor_member

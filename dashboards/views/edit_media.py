@@ -9,7 +9,7 @@ from dashboards.edits import Edit, EditedPicture, EditInputs, read_inputs
 from dashboards.views.kept_pictures import KeptPictures, Media
 from dashboards.views.sample_media import JPEG, PNG, encode_mask, explain, open_picture, shrink
 from pipeline.arrays import Pixels
-from pipeline.photos.jpeg import encode_jpeg
+from pipeline.decoding.jpeg import encode_jpeg
 
 SOURCE, EXEMPLAR, MASK = "source", "exemplar", "mask"
 LONGEST_PX = 2048

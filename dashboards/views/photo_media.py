@@ -7,9 +7,9 @@ from dashboards.fates import PhotoFate
 from dashboards.views.kept_pictures import KeptPictures, Media
 from dashboards.views.sample_media import JPEG, explain, shrink
 from pipeline.arrays import Box
+from pipeline.decoding.jpeg import encode_jpeg
+from pipeline.decoding.orientation import TURN_BOX, box_turn_of
 from pipeline.errors import PhotoError
-from pipeline.photos.jpeg import encode_jpeg
-from pipeline.photos.orientation import TURN_BOX, box_turn_of
 from pipeline.pictures.cut_sources import Photos, rotation_of
 
 LONGEST_PX = 1024

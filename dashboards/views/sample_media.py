@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw, ImageFont
 from dashboards.pictures import PictureReader, SampleError, SamplePictures
 from dashboards.views.kept_pictures import KeptPictures, Media
 from pipeline.arrays import Hole, Mask, Pixels
+from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.draws.raster import reduce_mask
-from pipeline.photos.jpeg import encode_jpeg
 from pipeline.shards.samples import Row
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT
 

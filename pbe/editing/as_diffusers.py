@@ -15,11 +15,11 @@ from pbe.editing.editor import Editor, Task, encode_exemplar
 from pbe.model.finite import refuse_not_finite
 from pbe.model.sampler import Conditions
 from pipeline.arrays import Hole, Pixels
+from pipeline.decoding.colour import Planes
 from pipeline.draws.crops import Crop
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.latents import encode_sample
 from pipeline.encoders.pixels import blank_signed, signed
-from pipeline.photos.colour import Planes
 
 
 def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, seed: int, n: int) -> Task:

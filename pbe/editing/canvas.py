@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Hole, PixelBox, Pixels
+from pipeline.decoding.colour import Planes
+from pipeline.decoding.profiles import from_srgb
+from pipeline.decoding.resize import resize
 from pipeline.draws.crops import Crop
 from pipeline.draws.mask_pictures import cut_shares, repainted_shares
-from pipeline.photos.colour import Planes
-from pipeline.photos.profiles import from_srgb
-from pipeline.photos.resize import resize
 
 Share = NDArray[np.float32]
 Blend = Literal["hole", "crop", "paste"]

@@ -16,9 +16,9 @@ from pbe.editing.figure import cut_to
 from pbe.editing.inputs import read_case, read_picture
 from pbe.editing.outputs import CONTACT_SHEET, JPEG_QUALITY, Outputs
 from pipeline.arrays import Pixels
+from pipeline.decoding.colour import on_backdrop
 from pipeline.draws.crops import Crop
 from pipeline.errors import InputError
-from pipeline.photos.colour import on_backdrop
 from pipeline.pictures.outlines import outline_mask
 from pipeline.pictures.tiles import draw_tiles
 from schemas.pairs import Repaint

@@ -31,6 +31,8 @@ from pbe.model.sampler import (
 from pbe.weights.averages import Choice
 from pbe.weights.parts import Parts, load_parts
 from pipeline.arrays import Hole, Pixels
+from pipeline.decoding.colour import Planes
+from pipeline.decoding.resize import cut, resize
 from pipeline.draws.crops import Crop
 from pipeline.draws.raster import latent_mask
 from pipeline.encoders.clip import clip_normalise
@@ -38,8 +40,6 @@ from pipeline.encoders.facts import latent_factor
 from pipeline.encoders.latents import decode, encode_mean
 from pipeline.encoders.pixels import blank_signed, signed, unit_pixels
 from pipeline.errors import InputError
-from pipeline.photos.colour import Planes
-from pipeline.photos.resize import cut, resize
 from schemas.pairs import Repaint
 from schemas.samples import EXEMPLAR_PX
 

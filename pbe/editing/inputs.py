@@ -11,14 +11,14 @@ from PIL import Image
 
 from pbe.editing.case import Case
 from pipeline.arrays import Hole, Mask, PixelBox, Pixels
+from pipeline.decoding.carried import Carried, read_carried
+from pipeline.decoding.colour import Planes, on_backdrop, split, split_mask
+from pipeline.decoding.decode import decode_mask_planes, decode_picture, upright_size
+from pipeline.decoding.orientation import TURN_PIXELS, exif_orientation
 from pipeline.draws.mask_arrays import planes_of
 from pipeline.draws.mask_pictures import find_hole, has_shape_of, resize_mask
 from pipeline.errors import DrawError, InputError, PhotoError
 from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
-from pipeline.photos.carried import Carried, read_carried
-from pipeline.photos.colour import Planes, on_backdrop, split, split_mask
-from pipeline.photos.decode import decode_mask_planes, decode_picture, upright_size
-from pipeline.photos.orientation import TURN_PIXELS, exif_orientation
 from pipeline.storage.names import read_stored
 from pipeline.storage.urls import filesystem
 from schemas.pairs import Repaint

@@ -13,9 +13,9 @@ from PIL import Image
 from pbe.editing.case import Case
 from pbe.editing.config import EditConfig
 from pipeline.arrays import Hole, Pixels
+from pipeline.decoding.carried import Carried
+from pipeline.decoding.colour import Planes, on_backdrop
 from pipeline.errors import InputError
-from pipeline.photos.carried import Carried
-from pipeline.photos.colour import Planes, on_backdrop
 from pipeline.storage.folder import Folder
 from pipeline.storage.names import normal
 from pipeline.storage.retries import with_retries

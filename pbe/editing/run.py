@@ -22,8 +22,8 @@ from pbe.editing.outputs import Outputs
 from pbe.editing.records import digest_inputs, settings_of_flags, unfinished, write_record
 from pbe.model.finite import NotFiniteError
 from pbe.model.sampler import make_scheduler
+from pipeline.decoding.colour import Planes, on_backdrop
 from pipeline.errors import InputError
-from pipeline.photos.colour import Planes, on_backdrop
 from pipeline.storage.redaction import redact
 
 EXIT_DONE, EXIT_FAILED = 0, 1

@@ -14,7 +14,7 @@ import torch
 from pbe.feed.blocks import Window
 from pbe.feed.dataset import ShardIndex
 from pipeline.arrays import Pixels
-from pipeline.photos.jpeg import decode_jpeg
+from pipeline.decoding.jpeg import decode_jpeg
 
 
 class DamagedError(Exception):

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Box, PixelBox, Pixels, Polygon, Sides
+from pipeline.decoding.decode import Photo
+from pipeline.decoding.jpeg import decode_jpeg
+from pipeline.decoding.resize import cut
 from pipeline.draws.crops import Crop, crop_around, extend_box, outer_px
 from pipeline.draws.exemplars import Augmentation, augment_exemplar, crop_exemplar, exemplar_box
 from pipeline.draws.masks import draw_bezier_mask, rectangle
 from pipeline.draws.raster import raster_mask
 from pipeline.errors import DrawError
-from pipeline.photos.decode import Photo
-from pipeline.photos.jpeg import decode_jpeg
-from pipeline.photos.resize import cut
 from pipeline.rng import rng_for
 
 MaskShape = Literal["rectangle", "bezier", "traced"]

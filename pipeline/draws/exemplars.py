@@ -10,8 +10,8 @@ from typing import Any, TypedDict
 import numpy as np
 
 from pipeline.arrays import PixelBox, Pixels
-from pipeline.photos.jpeg import encode_jpeg
-from pipeline.photos.resize import cut
+from pipeline.decoding.jpeg import encode_jpeg
+from pipeline.decoding.resize import cut
 from pipeline.rng import rng_for
 from schemas.samples import EXEMPLAR_PX
 

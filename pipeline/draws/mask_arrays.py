@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.decoding.colour import Planes
 from pipeline.errors import InputError
-from pipeline.photos.colour import Planes
 
 MOST = 255
 WANTED = "give [h, w] of bool, of integers 0 and 1 or 0..255, or of floats 0..1; or uint8 [h, w, 3] RGB, 0..255"

@@ -5,9 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Mask, Pixels
+from pipeline.decoding.colour import Alpha, Planes, on_backdrop
+from pipeline.decoding.decode import decode_mask_planes
 from pipeline.errors import DrawError
-from pipeline.photos.colour import Alpha, Planes, on_backdrop
-from pipeline.photos.decode import decode_mask_planes
 from schemas.pairs import Repaint
 
 BLACK, GREY, WHITE = 16, 128, 240  # darker is black, from WHITE on white; cut at GREY

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.arrays import Mask, Pixels
+from pipeline.decoding.decode import Photo
 from pipeline.draws.draw import Draw, DrawnSample, DrawRecipe, choose_crop, render_draw
 from pipeline.draws.exemplars import crop_exemplar, exemplar_box
 from pipeline.draws.mask_pictures import fit_mask
 from pipeline.draws.traced_masks import mask_box, trace_mask
-from pipeline.photos.decode import Photo
 from pipeline.rng import rng_for
 
 NOWHERE = (0, 0, 0, 0)  # the place of an exemplar that is a picture of its own

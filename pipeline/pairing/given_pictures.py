@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
+from pipeline.decoding.decode import Photo, decode_photo
 from pipeline.draws.draw import DrawnSample, DrawRecipe
 from pipeline.draws.mask_pictures import decode_mask
 from pipeline.errors import DrawError, PhotoError
 from pipeline.pairing.draws import GivenPictures, draw_pair
 from pipeline.pairing.store import PairStore
 from pipeline.photos.bounded_reads import read_picture
-from pipeline.photos.decode import Photo, decode_photo
 from pipeline.planning.tasks import PlannedPhoto
 from pipeline.units.drawn_photos import Drawer
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
+from pipeline.decoding.decode import Photo
 from pipeline.draws.draw import DrawnSample, DrawRecipe
 from pipeline.encoders.facts import EncoderFacts, facts_of
 from pipeline.encoders.loading import load_encoders
@@ -18,7 +19,6 @@ from pipeline.jobs.preparation import PreparedJob
 from pipeline.jobs.workshop import UnitResult, make_unit
 from pipeline.pairing.given_pictures import pair_drawer
 from pipeline.pairing.store import PairStore
-from pipeline.photos.decode import Photo
 from pipeline.planning.tasks import PlannedPhoto, UnitTask
 from pipeline.units.drawn_photos import Drawer
 from pipeline.units.maker import UnitMaker

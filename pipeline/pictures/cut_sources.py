@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from pipeline.arrays import Pixels
+from pipeline.decoding.decode import Photo, decode_photo
+from pipeline.decoding.resize import cut
 from pipeline.errors import PhotoError
-from pipeline.photos.decode import Photo, decode_photo
 from pipeline.photos.fingerprints import photo_sha256
 from pipeline.photos.id_forms import IdForms, forms_of
-from pipeline.photos.resize import cut
 from pipeline.photos.store import PhotoStore
 from pipeline.shards.recipe import Json
 from pipeline.shards.samples import Row

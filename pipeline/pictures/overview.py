@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Pixels
+from pipeline.decoding.resize import resize
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar, describe_augmentation
 from pipeline.draws.raster import raster_mask
-from pipeline.photos.resize import resize
 from pipeline.pictures.outlines import TILE_PX, outline_sample
 from pipeline.pictures.stand_in import place_exemplar
 from pipeline.shards.samples import Row, Sample, read_index, read_sample

@@ -13,7 +13,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from pipeline.arrays import Pixels
-from pipeline.photos.jpeg import decode_jpeg
+from pipeline.decoding.jpeg import decode_jpeg
 from pipeline.storage.folder import Folder
 from schemas.samples import EXEMPLAR_EXT, INDEX, SAMPLE, SOURCE_EXT, TENSORS_EXT
 

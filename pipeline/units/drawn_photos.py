@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pipeline.decoding.decode import Photo
 from pipeline.draws.draw import DrawnSample, DrawRecipe, draw_sample
 from pipeline.errors import PhotoError
-from pipeline.photos.decode import Photo
 from pipeline.planning.tasks import PlannedPhoto
 from pipeline.shards.samples import Row
 

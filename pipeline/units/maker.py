@@ -14,10 +14,10 @@ import cv2
 
 from pipeline.ahead import work_ahead
 from pipeline.config import ShardConfig
+from pipeline.decoding.decode import Photo
 from pipeline.draws.draw import DrawnSample, DrawRecipe
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import DrawError, PhotoError
-from pipeline.photos.decode import Photo
 from pipeline.photos.store import PhotoStore
 from pipeline.planning.plan_files import read_unit_boxes
 from pipeline.planning.tasks import PlannedPhoto, UnitTask, group_photos

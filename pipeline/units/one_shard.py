@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.config import ShardConfig
+from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.draws.draw import DrawnSample
 from pipeline.encoders.pixels import blank_signed, signed
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import DrawError, PhotoError
 from pipeline.hints import verify_command
-from pipeline.photos.jpeg import encode_jpeg
 from pipeline.planning.tasks import PlannedPhoto, UnitTask
 from pipeline.shards.manifest import read_recipe
 from pipeline.shards.recipe import digest_of

@@ -1,7 +1,7 @@
 """Planned photos: a photo of the plan -> its bytes -> its pixels, upright. Imports no network."""
 
 from pipeline.config import ShardConfig
-from pipeline.photos.decode import Photo, decode_photo
+from pipeline.decoding.decode import Photo, decode_photo
 from pipeline.photos.store import PhotoStore
 from pipeline.planning.tasks import PlannedPhoto
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pipeline.decoding.decode import Photo
 from pipeline.draws.draw import DrawnSample
-from pipeline.photos.decode import Photo
 from pipeline.photos.fingerprints import perceptual_hash, photo_sha256
 from pipeline.planning.tasks import UnitTask
 from pipeline.shards.samples import Row

@@ -13,7 +13,7 @@ import pyarrow as pa
 import safetensors
 import safetensors.numpy
 
-from pipeline.photos.jpeg import decode_jpeg
+from pipeline.decoding.jpeg import decode_jpeg
 from pipeline.shards.recipe import Json
 from pipeline.shards.samples import Row, not_finite, read_spans
 from pipeline.shards.totals import count_drops

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow.csv
 import torch
 
+from pipeline.decoding.decode import decode_photo
 from pipeline.draws.draw import DrawRecipe, blank, draw_sample
-from pipeline.photos.decode import decode_photo
 from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.storage.folder import Folder
 

@@ -13,6 +13,7 @@ import torch
 from dashboards.inputs import find_inputs
 from dashboards.pictures import PictureReader, SampleError, read_vector
 from dashboards.rows import choose_rows, open_rows
+from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar, describe_augmentation
 from pipeline.draws.raster import raster_mask
@@ -20,7 +21,6 @@ from pipeline.encoders.clip import ClipEncoder
 from pipeline.encoders.latents import decode
 from pipeline.encoders.vae import VaeEncoder
 from pipeline.jobs.preparation import PreparedJob
-from pipeline.photos.jpeg import encode_jpeg
 from pipeline.photos.store import PhotoStore
 from pipeline.pictures.cut_sources import Photos, rotation_of
 from pipeline.pictures.stand_in import place_exemplar

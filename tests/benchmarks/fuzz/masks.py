@@ -15,12 +15,12 @@ import numpy as np
 from PIL import Image
 
 from pbe.editing.inputs import read_mask
+from pipeline.decoding.decode import BYTES_A_PIXEL, Photo
 from pipeline.draws.draw import DrawRecipe
 from pipeline.draws.mask_pictures import decode_mask
 from pipeline.draws.raster import raster_mask
 from pipeline.errors import InputError, PhotoError
 from pipeline.pairing.draws import GivenPictures, draw_pair
-from pipeline.photos.decode import BYTES_A_PIXEL, Photo
 from schemas.pairs import Repaint
 from tests.benchmarks.fuzz.mutations import Mutation, delete_block, duplicate_block, flip_bits, mutate, splice
 from tests.benchmarks.fuzz.running import Subject

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
+from pipeline.decoding.decode import BYTES_A_PIXEL, decode_photo
 from pipeline.draws.draw import DrawRecipe, draw_sample
 from pipeline.errors import PhotoError
-from pipeline.photos.decode import BYTES_A_PIXEL, decode_photo
 from pipeline.photos.fingerprints import perceptual_hash
 from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.storage.folder import Folder

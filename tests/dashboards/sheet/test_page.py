@@ -12,7 +12,7 @@ import pytest
 from dashboards.pictures import PictureReader
 from dashboards.rows import ChosenRows, choose_rows, open_rows
 from dashboards.sheet.page import DEFAULT_SAMPLES, Sheet, make_sheet, percent
-from pipeline.photos.jpeg import encode_jpeg
+from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.shards.samples import Row
 from pipeline.storage.folder import Folder
 from schemas.shards import MANIFEST

@@ -12,11 +12,11 @@ from PIL import Image
 from dashboards.pictures import PictureReader
 from dashboards.rows import choose_rows, open_rows
 from dashboards.views.sample_media import MASKS, SLICES, SampleMedia, explain, media_name, open_picture
+from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar
 from pipeline.draws.raster import raster_mask, reduce_mask
 from pipeline.jobs.preparation import PreparedJob
-from pipeline.photos.jpeg import encode_jpeg
 from pipeline.shards.samples import read_sample
 from pipeline.storage.folder import Folder
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pbe.editing.canvas import blend, crop_for_editing, cut_mask, hole_box, seam
+from pipeline.decoding.colour import Planes
 from pipeline.draws.crops import Crop
 from pipeline.draws.masks import rectangle
 from pipeline.draws.raster import raster_mask
-from pipeline.photos.colour import Planes
 
 SIZES = st.integers(8, 300)
 RESOLUTION = 64

@@ -19,7 +19,7 @@ from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from tests.pbe.editing.commands import cases_flags, edit_flags
 from tests.pbe.editing.tiny_model import write_pictures
-from tests.pipeline.photos.spaces import as_shown, grey, wide
+from tests.pipeline.decoding.spaces import as_shown, grey, wide
 
 HEIGHT, WIDTH = 40, 56
 HOLE = np.zeros((HEIGHT, WIDTH), bool)

@@ -4,9 +4,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pipeline.decoding.resize import cut, resize
 from pipeline.draws.crops import crop_around, extend_box, outer_px
 from pipeline.errors import DrawError
-from pipeline.photos.resize import cut, resize
 from pipeline.rng import rng_for
 
 px = st.integers(8, 1500)

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.decoding.decode import Photo
 from pipeline.draws.draw import DrawRecipe, blank, choose_draw, draw_sample
 from pipeline.draws.raster import raster_mask
 from pipeline.errors import DrawError
-from pipeline.photos.decode import Photo
 
 RECIPE = DrawRecipe(seed=0, resolution=128, long_boxes="squash", min_box_px=8)
 

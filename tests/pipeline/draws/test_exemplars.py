@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.decoding.jpeg import decode_jpeg, encode_jpeg
 from pipeline.draws.exemplars import augment_exemplar, crop_exemplar, exemplar_box
-from pipeline.photos.jpeg import decode_jpeg, encode_jpeg
 
 FLAT = np.full((224, 224, 3), 90, np.uint8)
 

@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline.decoding.jpeg import decode_jpeg
 from pipeline.draws.raster import raster_mask
 from pipeline.errors import InputError
 from pipeline.pairs import shard_pairs
-from pipeline.photos.jpeg import decode_jpeg
 from pipeline.shards.samples import read_sample
 from pipeline.storage.folder import Folder
 from tests.object_storage import Proxy

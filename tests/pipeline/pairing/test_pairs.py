@@ -13,9 +13,9 @@ from pbe.edit import main as edit
 from pbe.feed.config import FeedConfig, MaskMode
 from pbe.feed.fixed_batches import fixed_batches
 from pbe.weights.model_files import read_json
+from pipeline.decoding.jpeg import decode_jpeg
 from pipeline.draws.raster import raster_mask, reduce_mask
 from pipeline.errors import InputError
-from pipeline.photos.jpeg import decode_jpeg
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from tests.pbe.conftest import LDM_SIZE, diffusers_pipeline, save_published, tiny_vae

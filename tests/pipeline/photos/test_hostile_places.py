@@ -29,7 +29,7 @@ from pipeline.storage import retries
 from schemas.samples import sample_key
 from tests.conftest import Make
 from tests.object_storage import Proxy
-from tests.pipeline.photos import hostile
+from tests.pipeline.decoding import hostile
 
 JPEG = Callable[..., bytes]
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}-[0-9]+-[0-9]+[.][a-z.]+")

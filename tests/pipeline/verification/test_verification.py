@@ -13,8 +13,8 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.jobs.preparation import PreparedJob
-from pipeline.photos.jpeg import encode_jpeg
 from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
 from pipeline.verification.dataset import list_files, verify_listing

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from pipeline.decoding.decode import Photo, decode_photo
 from pipeline.errors import InputError, PhotoError
-from pipeline.photos.decode import Photo, decode_photo
 from pipeline.photos.fingerprints import perceptual_hash
 from pipeline.photos.id_forms import IdForms
 from pipeline.photos.store import PhotoStore

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.decoding.decode import decode_photo, upright_size
 from pipeline.errors import PhotoError
-from pipeline.photos.decode import decode_photo, upright_size
 
 MAX_PIXELS = 10_000
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from pipeline.decoding import colour
+from pipeline.decoding import decode as photos
+from pipeline.decoding.decode import decode_photo
 from pipeline.draws.draw import DrawRecipe, draw_sample
 from pipeline.errors import PhotoError
-from pipeline.photos import colour
-from pipeline.photos import decode as photos
-from pipeline.photos.decode import decode_photo
 from pipeline.photos.fingerprints import perceptual_hash
 from tests.benchmarks.fuzz import photos as fuzz
-from tests.pipeline.photos.hostile import HOSTILE, exif, jpeg_with, picture, png_of, saved, segment, tags
+from tests.pipeline.decoding.hostile import HOSTILE, exif, jpeg_with, picture, png_of, saved, segment, tags
 
 SLOWEST_SECONDS = 10.0  # alone, each takes below 3
 
@@ -134,7 +134,7 @@ def test_large_photos_wait_for_each_other_and_all_come_through(monkeypatch: pyte
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from pipeline.photos.decode import decode_photo
+from pipeline.decoding.decode import decode_photo
 data = Path(sys.argv[1]).read_bytes()
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()

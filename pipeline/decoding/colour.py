@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from pipeline.arrays import Pixels
-from pipeline.photos.depth import is_deep, to_8_bit, white_of_mask, white_of_picture
-from pipeline.photos.profiles import STRIP_PIXELS, one_way, own_space, to_srgb
+from pipeline.decoding.depth import is_deep, to_8_bit, white_of_mask, white_of_picture
+from pipeline.decoding.profiles import STRIP_PIXELS, one_way, own_space, to_srgb
 
 Alpha = NDArray[np.uint8]  # [h, w], 255 = opaque
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
@@ -29,7 +29,7 @@ class Planes:
     Args:
         pixels: [h, w, 3] uint8 RGB, also where nothing shows.
         alpha: None: the picture has none.
-        space: the colour profile that says what RGB means here; empty: sRGB. See `pipeline.photos.profiles`.
+        space: the colour profile that says what RGB means here; empty: sRGB. See `pipeline.decoding.profiles`.
     """
 
     pixels: Pixels

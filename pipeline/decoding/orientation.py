@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from pipeline.decoding.headers import check_tags
 from pipeline.errors import PhotoError
-from pipeline.photos.headers import check_tags
 
 # EXIF orientation 1..8: how stored pixels turn upright.
 TURN_PIXELS = {

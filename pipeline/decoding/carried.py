@@ -10,11 +10,11 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from pipeline.photos.colour import kind_of
-from pipeline.photos.decode import open_header
-from pipeline.photos.depth import bits_a_channel
-from pipeline.photos.orientation import read_exif
-from pipeline.photos.profiles import is_srgb, one_way, own_space
+from pipeline.decoding.colour import kind_of
+from pipeline.decoding.decode import open_header
+from pipeline.decoding.depth import bits_a_channel
+from pipeline.decoding.orientation import read_exif
+from pipeline.decoding.profiles import is_srgb, one_way, own_space
 
 MAX_JPEG_EXIF_BYTES = 65_500
 _TEXTS = (270, 271, 272, 305, 306, 315, 316, 33432, *range(40091, 40096))  # description, camera, dates, artist ...

@@ -14,12 +14,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.arrays import Box, Pixels
-from pipeline.errors import PhotoError
-from pipeline.photos.colour import Planes, on_backdrop, split, split_mask
-from pipeline.photos.depth import has_12_bits, read_12_bits
-from pipeline.photos.formats import FORMATS
-from pipeline.photos.headers import MeteredBytes, check_header, check_scans
-from pipeline.photos.orientation import (
+from pipeline.decoding.colour import Planes, on_backdrop, split, split_mask
+from pipeline.decoding.depth import has_12_bits, read_12_bits
+from pipeline.decoding.headers import MeteredBytes, check_header, check_scans
+from pipeline.decoding.orientation import (
     INVERSE_TURN,
     SIDE_SWAPS,
     TURN_BOX,
@@ -27,7 +25,9 @@ from pipeline.photos.orientation import (
     exif_orientation,
     find_orientation,
 )
-from pipeline.photos.profiles import one_way, own_space
+from pipeline.decoding.profiles import one_way, own_space
+from pipeline.errors import PhotoError
+from pipeline.photos.formats import FORMATS
 
 MAX_EDGE_PX = 1 << 20
 LARGE_PIXELS = 32_000_000  # decoding less costs no more than holding the largest upright photo

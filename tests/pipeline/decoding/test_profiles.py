@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.decoding.colour import on_backdrop
+from pipeline.decoding.decode import decode_photo, decode_picture, upright_size
+from pipeline.decoding.profiles import from_srgb, to_srgb
 from pipeline.errors import PhotoError
-from pipeline.photos.colour import on_backdrop
-from pipeline.photos.decode import decode_photo, decode_picture, upright_size
-from pipeline.photos.profiles import from_srgb, to_srgb
-from tests.pipeline.photos.spaces import SRGB, as_shown, grey, wide
+from tests.pipeline.decoding.spaces import SRGB, as_shown, grey, wide
 
 MAX_PIXELS = 1_000_000
 PIXELS = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8), (64, 48))
