@@ -9,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.tensors.names import Tensors
 
 _NAMED = 4  # tensors that an error lists
+_PACKED = {getattr(torch, "float4_e2m1fn_x2", None)}  # two numbers a byte, which torch computes nothing with
 
 
 def differences(module: nn.Module, state: Tensors) -> list[str]:
@@ -18,7 +19,7 @@ def differences(module: nn.Module, state: Tensors) -> list[str]:
         *_listed("missing", expected.keys() - state.keys()),
         *_listed("unexpected", state.keys() - expected.keys()),
         *_listed("of another shape", _misshapen(expected, state)),
-        *_listed("of integers", _integers(expected, state)),
+        *_listed("of no usable precision", _unusable(expected, state)),
     ]
 
 
@@ -67,6 +68,10 @@ def load_exactly(module: nn.Module, state: Tensors, what: str) -> None:
         InputError: see `refuse_differences`.
     """
     refuse_differences(module, state, what)
+    expected = module.state_dict()
+    # What is finite in float64 need not be in the module's precision.
+    wide = {name: value.to(expected[name].dtype) for name, value in state.items() if _is_wider(value, expected[name])}
+    refuse_not_finite(wide, f"{what} in the model's precision")
     module.load_state_dict(dict(state))
 
 
@@ -84,6 +89,11 @@ def _count(tensor: torch.Tensor) -> int:
     return int((~torch.isfinite(tensor.float())).sum())
 
 
+def _is_wider(tensor: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether a tensor's precision reaches beyond that of the other one."""
+    return other.is_floating_point() and torch.finfo(tensor.dtype).max > torch.finfo(other.dtype).max
+
+
 def _misshapen(expected: Tensors, state: Tensors) -> list[str]:
     return [
         f"{key} {tuple(state[key].shape)} for {tuple(expected[key].shape)}"
@@ -92,11 +102,11 @@ def _misshapen(expected: Tensors, state: Tensors) -> list[str]:
     ]
 
 
-def _integers(expected: Tensors, state: Tensors) -> list[str]:
+def _unusable(expected: Tensors, state: Tensors) -> list[str]:
     return [
         f"{key} {state[key].dtype}"
         for key in expected.keys() & state.keys()
-        if expected[key].is_floating_point() and not state[key].is_floating_point()
+        if expected[key].is_floating_point() and (not state[key].is_floating_point() or state[key].dtype in _PACKED)
     ]
 
 

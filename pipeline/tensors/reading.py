@@ -75,8 +75,14 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, metadata: 
     Raises:
         OSError: it cannot be written, for example because the disk is full.
     """
+    storages: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():  # the format has no tensors that share numbers
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in storages else tensor
+        storages.add(place)
     with disk_errors(path):
-        save_file(dict(tensors), path, metadata=metadata)
+        save_file(apart, path, metadata=metadata)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ FOLDER_SUFFIXES = (SAFE, ".bin")  # safetensors before pickles
 PRECISIONS = ("", ".fp16", ".bf16")  # full precision first
 INDEX_SUFFIX = ".json"
 _SHARD = "-?????-of-?????"
+_NAMED = 120  # characters of a name in an error
 _COPY_AGAIN = "copy the model's folder again, complete"
 
 
@@ -51,8 +52,8 @@ def read_index(path: Path) -> dict[str, Path]:
     for name in set(map(str, listed.values())):
         if name != Path(name).name or Path(name).suffix not in WEIGHT_SUFFIXES:
             raise InputError(f"{path}: names {name!r}, which is not a file of weights beside it; {_COPY_AGAIN}")
-        if not (path.parent / name).is_file():
-            raise InputError(f"{path}: names {name}, which is not there; {_COPY_AGAIN}")
+        if not _is_there(path.parent / name):
+            raise InputError(f"{path}: names {name[:_NAMED]}, which is not there; {_COPY_AGAIN}")
     return {str(tensor): path.parent / str(name) for tensor, name in listed.items()}
 
 
@@ -64,6 +65,13 @@ def refuse_lost_shards(weights: Path) -> None:
     """
     if weights.suffix == INDEX_SUFFIX:
         read_index(weights)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no disk has so long a name
+        return False
 
 
 def _names(variant: str, suffix: str) -> Iterator[str]:

@@ -53,3 +53,18 @@ def test_looking_for_what_is_not_finite_costs_less_than_half_a_second_a_gigabyte
     for _ in range(5):
         is_finite(tensor)
     assert (time.process_time() - began) / 5 < 0.5 * tensor.nbytes / 1e9 * 4  # the machine may be busy
+
+
+@pytest.mark.skipif(not hasattr(torch, "float4_e2m1fn_x2"), reason="a torch without packed numbers")
+def test_packed_numbers_are_no_weights() -> None:
+    packed = torch.zeros(1, 2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+    with pytest.raises(InputError, match=r"1 of no usable precision \(weight torch.float4_e2m1fn_x2\)"):
+        load_exactly(torch.nn.Linear(2, 1), {"weight": packed, "bias": torch.zeros(1)}, "here")
+
+
+def test_numbers_that_leave_the_models_precision_are_refused() -> None:
+    module = torch.nn.Linear(2, 1)
+    wide = {"weight": torch.tensor([[1.0, 1e300]], dtype=torch.float64), "bias": torch.zeros(1)}
+    with pytest.raises(InputError, match=r"in the model's precision: 1 tensors .*\(weight: 1 of 2\)"):
+        load_exactly(module, wide, "here")
+    assert is_finite(module.weight)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.errors import InputError
-from pipeline.tensors.reading import read_part, read_tensors
+from pipeline.tensors.reading import read_part, read_tensors, write_tensors
 from pipeline.tensors.weight_files import find_weights, read_index
 
 INDEX = "model.safetensors.index.json"
@@ -51,6 +51,7 @@ def test_shards_give_all_their_tensors(tmp_path: Path) -> None:
         (SHARDS, {"a": "sub/model.safetensors"}, r"names 'sub/model.safetensors', which is not a file"),
         (SHARDS, {"a": "model.safetensors\0"}, r"names 'model.safetensors\\x00', which is not a file"),
         (SHARDS, {"a": INDEX}, rf"names '{INDEX}', which is not a file of weights"),
+        (SHARDS, {"a": "a" * 5000 + ".safetensors"}, r"names a{120}, which is not there"),
     ],
 )
 def test_an_index_that_is_wrong_is_refused_by_name(
@@ -97,3 +98,11 @@ def test_tensors_of_another_file_are_no_weights(tmp_path: Path) -> None:
         read_part(tmp_path)
     with pytest.raises(InputError, match=r"a.onnx: ends neither in .safetensors nor in .ckpt"):
         read_tensors(tmp_path / "a.onnx")
+
+
+def test_tensors_that_share_numbers_are_written_each_with_its_own(tmp_path: Path) -> None:
+    whole = torch.arange(6.0)
+    shared = {"a": whole[:3], "b": whole[:3], "c": whole[2:], "d": torch.zeros(0), "e": torch.zeros(0)}
+    write_tensors(tmp_path / "a.safetensors", shared)
+    found = read_tensors(tmp_path / "a.safetensors")
+    assert {name: value.tolist() for name, value in found.items()} == {k: v.tolist() for k, v in shared.items()}
