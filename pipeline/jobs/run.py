@@ -126,6 +126,7 @@ def run_job(
         end = _make_missing(checked, output, open_workshop, check_plan, log)
         log.how = "failed" if end.code else "complete"
         log.counts |= {"samples": end.totals["samples"]} if end.totals else {}
+    clear_leftovers(out)  # the log's, too
     return end
 
 
@@ -162,7 +163,6 @@ def _make_missing(
     if errors:
         log.counts["units_failed"] = len(errors)
         report_errors(job.out, errors)
-        clear_leftovers(job.out)
         return RunEnd(EXIT_FAILED, job)
     return _finish(job, seconds, tasks, output.come_back)
 
@@ -343,5 +343,4 @@ def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask], come
     sum_up(job, totals, seconds=seconds, made=made, wall=time.monotonic() - pipeline.STARTED)
     print_lost(totals, job.config.draws, come_back=come_back)
     print_next(job.out)
-    clear_leftovers(job.out)
     return RunEnd(0, job, records, totals)

@@ -105,7 +105,7 @@ def test_a_deleted_or_damaged_memo_only_costs_time(pairs: list[str], tmp_path: P
     assert known.read_bytes() == content
 
 
-def test_changed_weights_are_refused_before_anything_is_planned_or_removed(
+def test_changed_weights_are_refused_before_anything_is_removed(
     pairs: list[str], vae: VaeEncoder, tmp_path: Path
 ) -> None:
     assert shard_pairs(pairs) == 0
@@ -115,8 +115,6 @@ def test_changed_weights_are_refused_before_anything_is_planned_or_removed(
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    (tmp_path / "pairs/images/2.png").write_bytes((tmp_path / "pairs/images/1.png").read_bytes())  # would plan anew
-    (tmp_path / "pairs/masks/2.png").write_bytes((tmp_path / "pairs/masks/1.png").read_bytes())
     with pytest.raises(InputError, match=r"began with another recipe .*vae"):
         shard_pairs([*pairs, "--draws", "2"])
     kept = {path: path.read_bytes() for path in before}
