@@ -70,19 +70,20 @@ class PhotoStore:
         return data
 
     def _add(self, root: str) -> None:
-        if root.endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
+        folder = Folder(root, self.anonymous)
+        is_folder = folder.local and Path(folder.path("")).is_dir()  # whatever its name ends in
+        if not is_folder and root.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
             raise InputError(f"--images {root}: photos cannot be read at random from a compressed tar; unpack it first")
-        if root.endswith(".tar"):
+        if not is_folder and _is_tar(root):
             self.archives.append(root)
             return
-        folder = Folder(root, self.anonymous)
         if not folder.local:
             self.folders.append(folder)  # the first photos planned will show: listing millions of objects is slow
             return
         path = Path(folder.path(""))
-        if not path.is_dir():
+        if not is_folder:
             raise InputError(f"--images {root}: no such folder; give the folder, or tar files, that hold the photos")
-        archives = sorted(str(file) for file in path.glob("*.tar"))
+        archives = sorted(str(file) for file in path.iterdir() if _is_tar(file.name) and not file.is_dir())
         self.archives += archives
         if any(is_picture(file.name) for pattern in ("*", "*/*") for file in path.glob(pattern)):
             self.folders.append(folder)
@@ -126,6 +127,11 @@ class PhotoStore:
         yield ""
         names = _subfolders_of(folder.url, self.anonymous)
         yield from sorted(names, key=lambda name: not name.rstrip("/").endswith(f"_{image_id[:1]}"))
+
+
+def _is_tar(name: str) -> bool:
+    """Whether a name ends as tar files' names do, in any case."""
+    return name.lower().endswith(".tar")
 
 
 @functools.lru_cache(maxsize=16)

@@ -49,3 +49,16 @@ def test_a_damaged_tar_is_listed_or_refused(tmp_path: Path) -> None:
             assert "a.tar" in str(error)
             refused += 1
     assert 0 < refused < 200
+
+
+def test_a_tar_file_may_be_named_in_any_case_and_a_folder_like_one(tmp_path: Path, jpeg: JPEG) -> None:
+    folder = tmp_path / "photos.tar"
+    (folder / "train.tar").mkdir(parents=True)
+    (folder / "train.tar" / "loose.jpg").write_bytes(jpeg((64, 48)))
+    tar_of(folder / "more.TAR", [b"packed.jpg"], jpeg((64, 48)))
+    whole = PhotoStore((str(folder),), anonymous=False)
+    alone = PhotoStore((str(folder / "more.TAR"),), anonymous=False)
+    for store, ids in ((whole, ["packed", "loose"]), (alone, ["packed"])):
+        found = [name for table in store.places(PLAIN_IDS) for name in table["image_id"].to_pylist()]
+        assert found == ids
+    assert whole.fetch("loose") == jpeg((64, 48))
