@@ -4,7 +4,7 @@ import functools
 import hashlib
 import os
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import InputError
 from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
+from pipeline.storage.names import normal
 from pipeline.storage.retries import read_bytes
 from pipeline.storage.urls import filesystem
 from schemas.plan import PLACES
@@ -93,7 +94,10 @@ class Copies:
     def _note_different(self, image_id: str, places: list[_Place]) -> None:
         self.different += 1
         if len(self._shown) < SHOWN_PHOTOS:
-            shown = [f"{place.name} ({place.size:,} bytes)" for place in places]
+            looks = Counter(map(normal, {place.name for place in places}))
+            alike = {name for name, spellings in looks.items() if spellings > 1}  # to be told apart by their characters
+            names = [ascii(place.name) if normal(place.name) in alike else place.name for place in places]
+            shown = [f"{name} ({place.size:,} bytes)" for name, place in zip(names, places, strict=True)]
             self._shown.append(f"{image_id} in {' and '.join(shown)}")
 
 
