@@ -288,8 +288,9 @@ def _make_all(
             bar.update(sum(record.planned for record in result.records))
             log.counts["unit_draws_made"] += len(result.records)
             seconds.update(result.seconds)
-            photos += result.records[0].photos
-            lost += result.records[0].photos_lost
+            if result.unit not in job.intent.units:  # a retry takes just those that lost photos: judged at its end
+                photos += result.records[0].photos
+                lost += result.records[0].photos_lost
             if photos >= JUDGED_PHOTOS:
                 _judge(job, lost, photos, result.records)
     return seconds, errors

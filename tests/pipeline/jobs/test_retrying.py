@@ -19,6 +19,7 @@ from pipeline.encoders.clip import ClipEncoder
 from pipeline.encoders.facts import facts_of
 from pipeline.encoders.vae import VaeEncoder
 from pipeline.errors import InputError
+from pipeline.jobs import run
 from pipeline.jobs.preparation import PreparedJob, pending_tasks
 from pipeline.shards.retry_intent import RETRY, read_intent
 from pipeline.storage import retries
@@ -123,8 +124,7 @@ def test_a_complete_dataset_says_what_was_lost_and_the_flag(
     _, end = run_until(config, workshop)
     assert end and end.code == 0
     said = capsys.readouterr().out
-    assert "nothing to do" in said
-    assert "photos lost: 3 (missing 2, truncated 1); --retry-drops" in said
+    assert "nothing to do" in said and "photos lost: 3 (missing 2, truncated 1); --retry-drops" in said
 
 
 def test_a_retry_says_what_came_back_and_what_is_still_lost(
@@ -134,6 +134,14 @@ def test_a_retry_says_what_came_back_and_what_is_still_lost(
     run_until(config, workshop, steps=10)
     said = capsys.readouterr().out
     assert "--retry-drops: lost photos read again: 3, can be used now: 2; still lost: missing 1" in said
+
+
+def test_units_that_a_retry_makes_anew_are_judged_at_its_end_alone(
+    story: Story, workshop: HereWorkshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "JUDGED_PHOTOS", 2)
+    _, end = run_until(story.begin(tmp_path / "d", retry_drops=True, max_photo_failures=0.2), workshop)
+    assert end and end.code == 0
 
 
 def test_a_retry_killed_between_any_two_steps_ends_with_the_same_bytes_also_with_more_draws(
