@@ -7,7 +7,7 @@ together; or `pairs.csv` with the columns image, mask, and perhaps exemplar and 
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
@@ -49,6 +49,8 @@ def read_pairs(folder: Folder, *, say: Callable[[str], None]) -> list[Pair]:
     """
     if folder.local and Path(folder.path("")).is_file():
         raise InputError(f"--pairs {folder.url}: is a file; give its folder")
+    if folder.local and not Path(folder.path("")).exists():
+        raise InputError(f"--pairs {folder.url}: no such folder; {FORMS}")
     content = folder.read_if_there(TABLE)
     if content is not None:
         say(f"reading {TABLE}")
@@ -121,16 +123,20 @@ def _read_table(url: str, content: bytes) -> list[Pair]:
         if odd or not {"image", "mask"} <= set(columns) or len(set(columns)) < len(columns):
             raise InputError(f"{url}: its columns are {','.join(columns)}; give image,mask[,exemplar][,label]")
         reader.fieldnames = columns
-        lines: dict[Pair, int] = {}
+        pairs: list[Pair] = []
+        lines: dict[Pair, int] = {}  # by the pair with its paths in NFC: two spellings of a name mean one file
         for row in reader:
             pair = _pair_of(f"{url}: line {reader.line_num}", row)
-            if pair in lines:
+            first = lines.setdefault(
+                replace(pair, **{name: normal(getattr(pair, name)) for name in FILES}), reader.line_num
+            )
+            if first != reader.line_num:
                 raise InputError(
-                    f"{url}: lines {lines[pair]} and {reader.line_num} are the same pair, {pair.image} with "
-                    f"{pair.mask}; take one of them out"
+                    f"{url}: lines {first} and {reader.line_num} are the same pair, {pair.image} with {pair.mask}; "
+                    "take one of them out"
                 )
-            lines[pair] = reader.line_num
-        return list(lines)
+            pairs.append(pair)
+        return pairs
     except csv.Error as error:
         raise InputError(
             f"{url}: {error}, at line {reader.reader.line_num} or before; give a CSV of image,mask[,exemplar][,label]"

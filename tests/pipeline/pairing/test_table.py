@@ -48,6 +48,10 @@ def test_a_table_may_give_a_photo_several_masks_and_names_of_any_kind(
             "lines 2 and 4 are the same pair, images/a.jpg with masks/a.png; take one of them out",
         ),
         (
+            "image,mask\nimages/caf\u00e9.jpg,masks/a.png\nimages/cafe\u0301.jpg,masks/a.png\n",
+            "lines 2 and 3 are the same pair, images/cafe\u0301.jpg with masks/a.png; take one of them out",
+        ),
+        (
             'image,mask,label\nimages/a.jpg,masks/a.png,"x\nimages/b.jpg,masks/b.png,y\n',
             "unexpected end of data, at line 3",
         ),
@@ -66,7 +70,7 @@ def test_a_wrong_folder_is_refused_saying_what_was_expected(folder: Path, tmp_pa
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match=r"no picture in images/ and masks/, and no pairs.csv; give a folder that"):
         make(folder / "empty", tmp_path / "out")
-    with pytest.raises(InputError, match="no picture in images/ and masks/"):
+    with pytest.raises(InputError, match=r"absent: no such folder; give a folder that holds images/, masks/"):
         make(folder / "absent", tmp_path / "out")
     (folder / "images/a.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"images/a.jpg and images/a.png have the same name"):
