@@ -38,7 +38,10 @@ def open_table(url: str, *, anonymous: bool, compression: str | None = None) -> 
     fs, path = filesystem(url, anonymous=anonymous)
     try:
         return fs.open(path, "rb", compression=compression)
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except IsADirectoryError as error:
+        place = url.rstrip("/")
+        raise InputError(f"{url}: is a folder; give the tables in it, as a quoted glob: '{place}/*'") from error
+    except FileNotFoundError as error:
         raise InputError(
             f"{url}: not found or not reachable; check --boxes, --image-info and --classes, and the network"
         ) from error

@@ -42,7 +42,8 @@ def row_problem(row: Sequence[str], header: Sequence[str]) -> str:
         except ValueError:
             numbers.append(math.nan)
         if not math.isfinite(numbers[-1]):
-            hint = " has a decimal comma; write 0.5, not 0,5" if "," in values[name] else " is not a number"
+            hints = {",": " has a decimal comma; write 0.5, not 0,5", "%": " is a percentage; write 0.5, not 50%"}
+            hint = next((hint for mark, hint in hints.items() if mark in values[name]), " is not a number")
             return f"column {name}: {values[name]!r}{hint}"
         if not -OUTSIDE_TOLERANCE <= numbers[-1] <= 1 + OUTSIDE_TOLERANCE:
             return f"column {name}: {values[name]!r}; boxes are shares of the photo's width and height, 0..1"

@@ -24,6 +24,13 @@ from schemas.boxes import BOXES, COORDINATE_COLUMNS, ID_COLUMN, REQUIRED_COLUMNS
 from schemas.drops import Drop
 
 CHECKED_ROWS = 1000
+# How files begin that are no CSV: what they are, and what their names end in.
+OTHER_CONTENTS = {
+    b"\x1f\x8b": ("gzip", ".csv.gz"),
+    b"BZh": ("bzip2", ".csv.bz2"),
+    b"\xfd7zXZ": ("xz", ".csv.xz"),
+    b"PAR1": ("Parquet", ".parquet"),
+}
 # What a damaged or misnamed table raises while it is read.
 UNREADABLE = (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException)
 
@@ -35,7 +42,7 @@ def check_tables(urls: list[str], *, anonymous: bool) -> None:
         InputError: naming the file, the column and the first bad line.
     """
     for url in urls:
-        if url.endswith(".zip"):
+        if url.lower().endswith(".zip"):
             raise InputError(f"{url}: zip archives are not read; unpack it, or give .gz, .bz2 or .xz")
         with _explained(url):
             if not is_parquet(url):
@@ -117,8 +124,8 @@ def _explained(url: str) -> Iterator[None]:
 
 
 def is_parquet(url: str) -> bool:
-    """Whether a table is Parquet, by its name; else it is CSV."""
-    return url.endswith((".parquet", ".pq"))
+    """Whether a table is Parquet, by its name, in any case; else it is CSV."""
+    return url.lower().endswith((".parquet", ".pq"))
 
 
 def _require_columns(url: str, columns: list[str]) -> None:
@@ -154,6 +161,7 @@ def _check_csv(url: str, *, anonymous: bool) -> None:
         first = file.readline()
         if not first.strip():
             raise InputError(f"{url}: the file is empty; give a box table with a header line")
+        _refuse_other_contents(url, first)
         header = read_header(first)
         _require_columns(url, header)
         text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
@@ -169,6 +177,13 @@ def _check_csv(url: str, *, anonymous: bool) -> None:
     cause = other_reading(_sides(rows, header))
     hint = f"; likely cause: {cause}" if cause else ""
     raise InputError(f"{url}: {first_problem}; none of the first {len(rows)} rows is a valid box{hint}")
+
+
+def _refuse_other_contents(url: str, first: bytes) -> None:
+    """Refuse a file that is read as CSV, by its name, and is none."""
+    for mark, (kind, suffix) in OTHER_CONTENTS.items():
+        if first.startswith(mark):
+            raise InputError(f"{url}: holds {kind}, which its name does not say; name it ...{suffix}")
 
 
 def _sides(rows: list[list[str]], header: list[str]) -> Sides:

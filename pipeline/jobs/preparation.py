@@ -214,6 +214,8 @@ def _describe_denials(denied: DeniedBoxes, plan: Plan) -> str:
 
 def _refuse_empty(draft: PlanDraft, checked: CheckedInputs) -> None:
     plan = draft.plan
+    if not plan.rows:
+        raise InputError(f"--boxes {' '.join(checked.tables)}: no rows; give a table with boxes")
     if not plan.units:
         deny = " and --deny" if checked.denied else ""
         raise InputError(

@@ -1,4 +1,7 @@
+import bz2
 import gzip
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +63,7 @@ def test_odd_tables_are_refused_naming_file_line_and_column(real_data: Path, nam
         (f"{HEADER}\na,/m/1,0.5,0.5,0,1\n", "column XMax: the box is empty"),
         (f"{HEADER}\na,/m/1,0,5,0,7,0,2\n", "8 fields where the header has 6"),
         (f"{HEADER}\na,/m/1,zero,1,0,1\n", "column XMin: 'zero' is not a number"),
+        (f"{HEADER}\na,/m/1,10%,60%,0%,9%\n", "column XMin: '10%' is a percentage; write 0.5, not 50%"),
     ],
 )
 def test_tables_without_one_valid_box_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -85,6 +89,37 @@ def test_other_encodings_and_separators_are_refused_saying_which(tmp_path: Path,
         check_tables([str(tmp_path / "boxes.csv")], anonymous=False)
         read(tmp_path / "boxes.csv")
     assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("pack", "message"),
+    [
+        (gzip.compress, "holds gzip, which its name does not say; name it ....csv.gz"),
+        (bz2.compress, "holds bzip2, which its name does not say; name it ....csv.bz2"),
+        (lzma.compress, "holds xz, which its name does not say; name it ....csv.xz"),
+        (lambda data: b"PAR1" + data, "holds Parquet, which its name does not say; name it ....parquet"),
+    ],
+)
+def test_a_table_whose_name_hides_its_form_is_refused_naming_that(
+    tmp_path: Path, pack: Callable[[bytes], bytes], message: str
+) -> None:
+    (tmp_path / "boxes.csv").write_bytes(pack(f"{HEADER}\na,/m/1,0,1,0,1\n".encode()))
+    with pytest.raises(InputError, match=r"boxes\.csv: ") as refusal:
+        check_tables([str(tmp_path / "boxes.csv")], anonymous=False)
+    assert message in str(refusal.value)
+
+
+def test_suffixes_of_tables_may_have_any_case(tmp_path: Path) -> None:
+    parquet_of(tmp_path / "boxes.PARQUET")
+    (tmp_path / "boxes.CSV.GZ").write_bytes(gzip.compress(f"{HEADER}\na,/m/1,0,1,0,1\n".encode()))
+    for name, rows in (("boxes.PARQUET", 2), ("boxes.CSV.GZ", 1)):
+        check_tables([str(tmp_path / name)], anonymous=False)
+        assert read(tmp_path / name)[1].rows == rows
+
+
+def test_a_folder_in_the_place_of_a_table_is_refused_naming_the_glob(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is a folder; give the tables in it, as a quoted glob: '.*/\*'"):
+        check_tables([str(tmp_path)], anonymous=False)
 
 
 def parquet_of(path: Path, **columns: object) -> Path:

@@ -4,6 +4,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
@@ -79,3 +81,12 @@ def test_tables_are_judged_before_photos_are_and_these_before_an_older_plan_is_r
         with pytest.raises(InputError, match=message):
             make(out, images=(str(photos),), boxes=(str(table),), seed=1, overwrite=True)
         assert {name: (out / name).read_bytes() for name in before} == before
+
+
+def test_a_table_of_no_rows_is_no_fault_of_the_filters(make: Make, tmp_path: Path) -> None:
+    sides = dict.fromkeys(("XMin", "XMax", "YMin", "YMax"), pa.array([], pa.float64()))
+    pq.write_table(
+        pa.table({"ImageID": pa.array([], pa.string()), "LabelName": [], **sides}), tmp_path / "none.parquet"
+    )
+    with pytest.raises(InputError, match=r"--boxes .*none.parquet: no rows; give a table with boxes"):
+        make(tmp_path / "d", boxes=(str(tmp_path / "none.parquet"),))
