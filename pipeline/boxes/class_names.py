@@ -11,7 +11,7 @@ def read_class_names(url: str, *, anonymous: bool) -> dict[str, str]:
     """Read a class-names table: label, name, with or without a header line.
 
     Raises:
-        InputError: it is missing, has no second column, or gives a label two names.
+        InputError: it is missing or empty, has no second column, or gives a label two names.
     """
     fs, path = filesystem(url, anonymous=anonymous)
     try:
@@ -26,4 +26,7 @@ def read_class_names(url: str, *, anonymous: bool) -> dict[str, str]:
         earlier = names.setdefault(row[0], row[1]) if row else ""
         if row and earlier != row[1]:
             raise InputError(f"--classes {url}: line {line}: {row[0]} is {row[1]!r}, before {earlier!r}; leave one")
-    return {label: name for label, name in names.items() if label not in ("LabelName", "id")}
+    found = {label: name for label, name in names.items() if label not in ("LabelName", "id")}
+    if not found:
+        raise InputError(f"--classes {url}: no rows; give a CSV of label and name, or leave --classes out")
+    return found

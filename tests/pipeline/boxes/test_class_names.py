@@ -15,3 +15,10 @@ def test_a_label_with_two_names_is_refused_and_one_that_is_repeated_is_not(tmp_p
     table.write_text("/m/1,Dog\n/m/2,Cat\n/m/1,Wolf\n")
     with pytest.raises(InputError, match=r"--classes .*classes.csv: line 3: /m/1 is 'Wolf', before 'Dog'; leave one"):
         read_class_names(str(table), anonymous=False)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "LabelName,DisplayName\n"])
+def test_a_table_without_names_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "classes.csv").write_text(text)
+    with pytest.raises(InputError, match=r"--classes .*classes.csv: no rows; give a CSV of label and name"):
+        read_class_names(str(tmp_path / "classes.csv"), anonymous=False)
