@@ -25,6 +25,7 @@ from schemas.drops import Drop
 from schemas.plan import PLACES
 from schemas.tagged import TAGGED_ID
 
+NO_ROTATION = pa.array([None, "", "nan", "na", "n/a", "null", "none"])
 ROTATIONS = pa.schema([pa.field("image_id", pa.string()), pa.field("rotation", pa.float32())])
 
 
@@ -86,9 +87,7 @@ def spill_rotations(
             ids = table[ID_COLUMN].combine_chunks()
             if ids.null_count == len(ids):
                 raise InputError(f"{url}: column {ID_COLUMN} is missing or empty; give an image-info table")
-            # A Rotation that is empty or NaN says nothing, and EXIF then decides.
-            text = pc.utf8_trim_whitespace(table["Rotation"].combine_chunks())
-            number = pc.if_else(pc.match_substring_regex(text, r"^[+-]?\d+(\.\d*)?$"), text, None).cast(pa.float32())
+            number = _read_rotations(url, ids, table["Rotation"].combine_chunks())
             table = pa.table({"image_id": ids, "rotation": number}).filter(pc.is_valid(number))
             spill.add(*partitioned(table, hash_ids(table["image_id"].combine_chunks()), partitions=partitions))
         refuse_copy("--image-info", seen.setdefault(digest.sha256, url), url)
@@ -97,6 +96,24 @@ def spill_rotations(
         plan.inputs.append({"role": "image_info", **_digest_fields(digest)})
     spill.close()
     return spill
+
+
+def _read_rotations(url: str, ids: pa.Array, column: pa.Array) -> pa.Array:
+    """Read Rotations in degrees; null where one is empty or NaN: it says nothing, and EXIF then decides.
+
+    Raises:
+        InputError: one is neither that nor a number.
+    """
+    text = pc.utf8_trim_whitespace(column)
+    number = pc.if_else(pc.match_substring_regex(text, r"^[+-]?\d+(\.\d*)?$"), text, None).cast(pa.float32())
+    number = pc.if_else(pc.is_finite(number), number, None)
+    unknown = pc.is_in(pc.utf8_lower(text), value_set=NO_ROTATION)
+    odd = pc.and_(pc.is_null(number), pc.invert(unknown)).index(True).as_py()
+    if odd >= 0:
+        raise InputError(
+            f"{url}: photo {ids[odd]}: Rotation {text[odd].as_py()!r} is no number of degrees; give one, or nothing"
+        )
+    return number
 
 
 def spill_denied(inputs: PlanInputs, folder: Path, hash_ids: Callable[[pa.Array], U64], partitions: int) -> Spill:

@@ -244,3 +244,10 @@ def test_an_image_info_table_without_rotation_is_refused(tmp_path: Path) -> None
     (tmp_path / "info.csv").write_text("ImageID,Author\na,b\n")
     with pytest.raises(InputError, match="Rotation"):
         run(tmp_path, many_photos(2), image_info=(str(tmp_path / "info.csv"),))
+
+
+@pytest.mark.parametrize("rotation", ["90deg", "upright", "1" * 60, "9e1"])
+def test_a_rotation_that_is_no_number_is_refused_naming_the_photo(tmp_path: Path, rotation: str) -> None:
+    (tmp_path / "info.csv").write_text(f"ImageID,Rotation\na,NaN\nb,None\nc,{rotation}\nd,90\n")
+    with pytest.raises(InputError, match=f"info.csv: photo c: Rotation '{rotation}' is no number of degrees"):
+        run(tmp_path, many_photos(2), image_info=(str(tmp_path / "info.csv"),))
