@@ -80,6 +80,8 @@ def _refuse_silence(address: str) -> None:
     scheme, client, place = address.rpartition("://")
     if client and scheme != "ray":
         raise _wrong_address(address, f"{scheme}:// is where `ray job submit` sends jobs to")
+    if not place or place.startswith(":"):  # over which Ray prints a traceback, or waits
+        raise _wrong_address(address, "names no host")
     try:
         place = place if client else canonicalize_bootstrap_address_or_die(address)
     except (ConnectionError, ValueError) as error:

@@ -41,6 +41,8 @@ def places() -> Iterator[dict[str, int]]:
         ("ray://127.0.0.1:{nobody}", "no head answers at 127.0.0.1:{nobody}"),
         ("http://127.0.0.1:{web}", "http:// is where `ray job submit` sends jobs to"),
         ("head", "Invalid address format: head"),
+        (":6379", "names no host"),
+        ("ray://", "names no host"),
     ],
 )
 def test_an_address_at_which_no_cluster_answers_is_refused_by_name(
