@@ -9,6 +9,7 @@ from pbe.editing.case import Case
 from pbe.editing.config import EditConfig, parse_scales, refuse_bad_numbers
 from pbe.editing.inputs import parse_box, read_file
 from pipeline.errors import InputError
+from pipeline.storage.urls import filesystem
 
 REQUIRED, OPTIONAL = ("source", "exemplar"), ("mask", "box", "name", "guidance", "seed")
 SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}")
@@ -101,7 +102,10 @@ def _case(config: EditConfig, row: Row, place: str) -> Case:
         for scale in guidance:
             refuse_bad_numbers(guidance=scale, steps=config.steps, n=config.n, seed=seed)
         seeds = tuple(range(seed, seed + config.n))
-        return _checked(Case(name=name, guidance=guidance, seeds=seeds, table=config.cases, **given), "mask, box")
+        case = _checked(Case(name=name, guidance=guidance, seeds=seeds, table=config.cases, **given), "mask, box")
+        for url in case.inputs.values():
+            filesystem(url)
+        return case
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
 

@@ -38,7 +38,7 @@ def filesystem(url: str, *, anonymous: bool = False) -> tuple[Any, str]:
         The fsspec filesystem and the URL's path on it; a local one is absolute.
 
     Raises:
-        InputError: the URL's scheme is unknown, or its package is not installed.
+        InputError: the URL's scheme is unknown, its package is not installed, or it holds NUL.
     """
     _refuse_no_place(url)
     try:
@@ -143,7 +143,7 @@ def _options(url: str, anonymous: bool) -> dict[str, Any]:
 
 
 def _refuse_no_place(url: str) -> None:
-    """Refuse a scheme with nothing behind it.
+    """Refuse a scheme with nothing behind it, and what no disk has as a name.
 
     Raises:
         InputError: saying so.
@@ -151,3 +151,5 @@ def _refuse_no_place(url: str) -> None:
     scheme = _NO_PLACE.fullmatch(url)
     if scheme and (url.endswith("/") or scheme[1] in fsspec.available_protocols()):
         raise InputError(f"{url}: names a kind of storage, but no place in it; is a variable unset?")
+    if "\0" in url:
+        raise InputError(f"{url!r}: holds a NUL character, which no name has; write it again")

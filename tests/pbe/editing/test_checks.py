@@ -84,8 +84,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "cases with many mistakes": (
         ["--model", "model", "--cases", "in/wrong.csv", "--out", "in"],
         [
-            "--cases in/wrong.csv: 8 mistakes; nothing was made:",
+            "--cases in/wrong.csv: 10 mistakes; nothing was made:",
             "\n  --cases in/wrong.csv line 6: mask, box: give one of the two",
+            "\n  --cases in/wrong.csv line 8: nowhere://a.png: Protocol not known: nowhere",
+            "\n  --cases in/wrong.csv line 9: 'in/b\\x00.png': holds a NUL character",
             "\n  --cases in/wrong.csv: cases a and A would both write A.png; fill a column name",
             "in/exemplar.png would replace an input; give another place or name",
             "\n  source in/none.png: cannot be read (no such file); give an existing file or URL (case gone)",
@@ -123,7 +125,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "in/cases.csv").write_text('source,exemplar,box\nsource.png,exemplar.png,"0,0,9,9"\na,b,"9,9,5,5"\n')
     rows = ["source,exemplar,mask,box,name", "source.png,exemplar.png,mask.png,,ok", "none.png,text.png,mask.png,,gone"]
     rows += ["source.png,text.png,square.png,,a", "source.png,text.png,empty.png,,A", "source.png,exemplar.png,,,six"]
-    (place / "in/wrong.csv").write_text("\n".join([*rows, 'source.png,text.png,,"0,0,57,9",exemplar']))
+    rows += ['source.png,text.png,,"0,0,57,9",exemplar']
+    rows += ["nowhere://a.png,text.png,mask.png,,url", "b\0.png,text.png,mask.png,,nul"]
+    (place / "in/wrong.csv").write_text("\n".join(rows))
     (place / "in/contact-sheet.jpg").write_bytes(source.read_bytes())
     (place / "in/sheet.csv").write_text("source,exemplar,mask\ncontact-sheet.jpg,exemplar.png,mask.png\n")
     (place / "in/broken").symlink_to(place / "nowhere")

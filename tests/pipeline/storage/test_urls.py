@@ -23,6 +23,12 @@ def test_an_unknown_scheme_is_refused_without_a_traceback() -> None:
         absolute("nowhere://a")
 
 
+@pytest.mark.parametrize("url", ["a\0b", "/a\0", "s3://bucket/a\0", "zip://a::b\0.zip"])
+def test_a_name_with_nul_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match=r"\\x00.*: holds a NUL character, which no name has"):
+        absolute(url)
+
+
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_a_local_path_is_a_name_whatever_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
