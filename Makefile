@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# For 2 cores: a third of the time of the longest tests is waiting.
+WORKERS ?= 3
 CPU_TORCH := https://download.pytorch.org/whl/cpu
 # FiftyOne downloads its mongod while it is installed, and is silent where that fails. Only then, and where this wheel
 # runs, is it taken: in the place of a newer mongod it could not read the databases of that one.

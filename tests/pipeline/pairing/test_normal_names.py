@@ -31,7 +31,7 @@ def test_pairs_of_a_folder_or_a_table_go_together_whatever_form_their_names_have
     assert all(pair.mask and pair.exemplar for pair in pairs)
 
     rows = [f"images/caf\u00e9 {name}.jpg,masks/caf\u00e9 {name}.png" for name in "abcde"]
-    (folder / "pairs.csv").write_text("\n".join(["image,mask", *rows, unicodedata.normalize("NFD", rows[0])]))
+    (folder / "pairs.csv").write_text("\n".join(["image,mask", unicodedata.normalize("NFD", rows[0]), *rows[1:]]))
     pairs = read_pairs(Folder(str(folder)), say=said.append)
     table = tabulate(Folder(str(folder)), pairs, repaint="white").to_pylist()
     assert all(row["image_sha256"] and row["mask_sha256"] for row in table)
