@@ -22,7 +22,7 @@ from pipeline.draws.raster import raster_mask
 from pipeline.errors import InputError, PhotoError
 from pipeline.pairing.draws import GivenPictures, draw_pair
 from schemas.pairs import Repaint
-from tests.benchmarks.fuzz.mutations import Mutation, delete_block, duplicate_block, flip_bits, mutate, splice
+from tests.benchmarks.fuzz.mutations import Mutation, delete_block, duplicate_block, flip_bits, mutate, splice, truncate
 from tests.benchmarks.fuzz.running import Subject
 
 REAL = Path(__file__).parent.parent.parent.parent.parent / "shared"
@@ -99,10 +99,6 @@ def _edit(place: Path, repaint: Any, *, refused: bool) -> Any:
 def flip_bits_of_the_header(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
     for at in rng.integers(4, min(120, max(5, len(data))), rng.integers(1, 4)):
         data[at : at + 1] = bytes(byte ^ (1 << rng.integers(8)) for byte in data[at : at + 1])
-
-
-def truncate(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
-    del data[rng.integers(len(data) + 1) :]
 
 
 def edit_pixels(rng: np.random.Generator, data: bytearray, _: bytes) -> None:

@@ -24,7 +24,7 @@ from pbe.editing.editor import edit, load_editor
 from pbe.weights.building import initialise
 from pbe.weights.reading import read_weights
 from pipeline.errors import InputError
-from tests.benchmarks.fuzz.mutations import Mutation, delete_block, duplicate_block, flip_bits, mutate, splice
+from tests.benchmarks.fuzz.mutations import Mutation, delete_block, duplicate_block, flip_bits, mutate, splice, truncate
 from tests.benchmarks.fuzz.running import Subject
 from tests.pbe.conftest import LDM_SIZE, random_model, tiny_config
 from tests.pbe.editing.tiny_model import random_picture, write_model
@@ -192,10 +192,6 @@ def change_tensors(rng: np.random.Generator, folder: Path) -> None:
         save_file(tensors, file, metadata={"format": "pt"})
     else:
         torch.save(tensors, file)
-
-
-def truncate(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
-    del data[rng.integers(len(data) + 1) :]
 
 
 def change_beginning_or_end(rng: np.random.Generator, data: bytearray, _: bytes) -> None:

@@ -35,3 +35,7 @@ def duplicate_block(rng: np.random.Generator, data: bytearray, _: bytes) -> None
 def delete_block(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
     at = rng.integers(len(data) + 1)
     del data[at : at + rng.integers(1, 4096)]
+
+
+def truncate(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
+    del data[rng.integers(len(data) + 1) :]

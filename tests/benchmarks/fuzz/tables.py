@@ -23,7 +23,7 @@ from pipeline.planning.plan import make_plan
 from pipeline.planning.plan_files import read_unit_boxes, read_units
 from pipeline.planning.row_counts import PlanInputs
 from pipeline.storage.folder import Folder
-from tests.benchmarks.fuzz.mutations import Mutation, delete_block, duplicate_block, flip_bits, mutate, splice
+from tests.benchmarks.fuzz.mutations import Mutation, delete_block, duplicate_block, flip_bits, mutate, splice, truncate
 from tests.benchmarks.fuzz.photos import REAL
 from tests.benchmarks.fuzz.running import Subject
 
@@ -47,54 +47,6 @@ VALUES = (
     *("", "nan", "-nan", "inf", "1e999", "-1e-999", "0x1p-1", "1e-320", "-0.0", "1.0000001", "0,5", "1_0", " 0.5 "),
     *("\u00bd", "\uff11", '"', '""', '"a', "a\0b", "a,b", "\ufeff", "\u202e", "\ud800", "9" * 400, "True", "-1", "2"),
     *("../x", "/x"),
-)
-BYTES = 1 << 30
-MAX_MALFORMED = 0.05  # the default of --max-malformed
-# What refusals say, for the table of outcomes.
-REFUSALS = (
-    "missing column",
-    "holds",
-    "none of the first",
-    "no rows",
-    "is empty",
-    "cannot be read",
-    "is there twice",
-    "not UTF-8",
-)
-VALUES = (
-    *(
-        "",
-        "nan",
-        "-nan",
-        "inf",
-        "1e999",
-        "-1e-999",
-        "0x1p-1",
-        "1e-320",
-        "-0.0",
-        "1.0000001",
-        "0,5",
-        "1_0",
-        " 0.5 ",
-        "½",
-    ),
-    *(
-        "\uff11",
-        '"',
-        '""',
-        '"a',
-        "a\0b",
-        "a,b",
-        "\ufeff",
-        "\u202e",
-        "\ud800",
-        "9" * 400,
-        "True",
-        "-1",
-        "2",
-        "../x",
-        "/x",
-    ),
 )
 BYTES = tuple(value.encode(errors="surrogatepass") for value in VALUES)
 
@@ -205,10 +157,6 @@ def _as_parquet(table: bytes, number: int) -> bytes:
     typed = pa.Table.from_arrays(columns, names=read.column_names)
     pq.write_table(typed, content, compression=packing, row_group_size=20)
     return content.getvalue()
-
-
-def truncate(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
-    del data[rng.integers(len(data) + 1) :]
 
 
 def replace_fields(rng: np.random.Generator, data: bytearray, _: bytes) -> None:
