@@ -2,12 +2,8 @@
 
 import shutil
 import tarfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
@@ -30,6 +26,7 @@ from schemas.shards import record_path
 from tests.object_storage import Proxy
 from tests.pipeline.conftest import files_of, problems
 from tests.pipeline.jobs.killed_runs import HereWorkshop, MakerOf, run_until
+from tests.pipeline.overloaded import photos_served
 from tests.tagged import read_index
 
 Make = Callable[..., PreparedJob]
@@ -313,29 +310,6 @@ def test_a_fault_of_storage_is_no_verdict_and_changes_nothing(
         run_until(replace(config, images=(url,)), workshop)
     assert contents(tmp_path / "d") == contents(Path(story.config.out))
     assert read_intent(Folder(config.out)).generation == 0
-
-
-@contextmanager
-def photos_served(folder: Path, *, overloaded: str) -> Iterator[str]:
-    """Serve photos, one of which is answered by 503."""
-
-    class Handler(SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path.endswith(overloaded):
-                self.send_error(503)
-            else:
-                super().do_GET()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_another_recipe_is_refused_in_the_middle_of_a_retry_also_where_no_record_is_left(

@@ -1,10 +1,7 @@
 import hashlib
 import shutil
-import threading
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,6 +14,7 @@ from pipeline.storage import retries
 from pipeline.units.maker import UnitMaker
 from schemas.shards import record_path
 from tests.pipeline.conftest import problems
+from tests.pipeline.overloaded import photos_served
 from tests.tagged import read_index
 
 Make = Callable[..., PreparedJob]
@@ -101,24 +99,8 @@ def test_a_passing_fault_leaves_no_record(
     monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.0)
     job = make(tmp_path / "whole")
     overloaded = sorted(path.name for path in (sample_folder / "train").iterdir())[0]
-
-    class Handler(SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path.endswith(overloaded):
-                self.send_error(503)
-            else:
-                super().do_GET()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(sample_folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with pytest.raises(OSError):
-            make(tmp_path / "out", images=(f"http://127.0.0.1:{server.server_port}/train",))
-    finally:
-        server.shutdown()
+    with photos_served(sample_folder, overloaded=overloaded) as url, pytest.raises(OSError):
+        make(tmp_path / "out", images=(f"{url}/train",))
     stem = overloaded.partition(".")[0]
     broken = [r for r in read_records(job.out) if any(stem in str(row) for row in _keys(tmp_path / "whole", r.unit))]
     finished = {path.name for path in (tmp_path / "out/units").glob("*")}
