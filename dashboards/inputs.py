@@ -1,18 +1,17 @@
 """Inputs: flags, and what the dataset's own run recorded -> the box tables and photos that are still there."""
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashboards.rows import CONFIG
 from pipeline.boxes.class_names import read_class_names
 from pipeline.boxes.listing import list_tables
 from pipeline.errors import InputError
 from pipeline.pairing.store import PairStore
 from pipeline.pairing.table import read_kept
 from pipeline.photos.store import PhotoStore
+from pipeline.shards.manifest import read_config
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
 from pipeline.storage.globs import expand
@@ -53,7 +52,7 @@ def find_inputs(
     Raises:
         InputError: what a flag names is not there.
     """
-    recorded = _read_config(folder)
+    recorded = read_config(folder)
     absent: list[str] = []
     tables = _absolute(boxes) or _recorded(recorded, "boxes", absent)
     info = _absolute(image_info) or ([] if boxes else _recorded(recorded, "image_info", absent))
@@ -67,14 +66,6 @@ def find_inputs(
         class_names=_read_names(names, given=bool(classes), anonymous=anonymous, absent=absent),
         absent=tuple(absent),
     )
-
-
-def _read_config(folder: Folder) -> Json:
-    """Read the config of the run that made a dataset; empty where there is none."""
-    with suppress(ValueError):  # cut short: as good as missing
-        recorded = json.loads(folder.read_if_there(CONFIG) or b"{}")
-        return recorded if isinstance(recorded, dict) else {}
-    return {}
 
 
 def _absolute(urls: Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """Rows: a dataset, finished or not -> the samples to look at, with what the index and `quality` know of each."""
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,14 +15,13 @@ from pipeline.ahead import work_ahead
 from pipeline.errors import InputError
 from pipeline.planning.plan_files import read_units
 from pipeline.rng import rng_for
-from pipeline.shards.manifest import read_manifest, read_recipe, refuse_other_version
+from pipeline.shards.manifest import read_config, read_manifest, read_recipe, refuse_other_version
 from pipeline.shards.recipe import Json, digest_of
 from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
 from schemas.samples import INDEX
 from schemas.shards import MANIFEST, RECORD_NAME, SHARDS, SHARDS_TABLE, UnitRecord, index_path
 
-CONFIG = "run/config.json"
 READERS = 8
 Say = Callable[[str], None]
 Progress = Callable[[int], Any]
@@ -246,7 +244,7 @@ def _with_quality(table: pa.Table, resolution: int) -> pa.Table:
 def _count_planned(folder: Folder) -> int | None:
     """Count the shards of a job's plan; None where its plan or its draws are not there, or torn."""
     try:
-        draws = json.loads(folder.read(CONFIG))["draws"]
+        draws = read_config(folder)["draws"]
         return len(read_units(folder)) * int(draws)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
         return None

@@ -28,11 +28,10 @@ from pipeline.boxes.filters import parse_filters
 from pipeline.command import guard
 from pipeline.config import PRESETS
 from pipeline.errors import InputError
-from pipeline.jobs.next_steps import CONFIG
 from pipeline.jobs.preparation import OUTPUTS, list_finished
 from pipeline.jobs.run import hold_output
 from pipeline.photos.sample_photos import FOLDER
-from pipeline.shards.manifest import read_manifest, recipe_differences
+from pipeline.shards.manifest import read_config, read_manifest, recipe_differences
 from pipeline.shards.recipe import Json, make_recipe
 from pipeline.storage.folder import Folder
 from schemas.shards import SHARDS_TABLE
@@ -125,7 +124,7 @@ def _refuse_foreign(folder: Path, own: bool) -> None:
 
 
 def _is_of_sample_photos(out: Folder) -> bool:
-    boxes = _read_json(Path(out.path(CONFIG))).get("boxes")
+    boxes = read_config(out).get("boxes")
     return isinstance(boxes, list) and len(boxes) == 1 and Path(str(boxes[0])).parent == Path(out.path(FOLDER))
 
 

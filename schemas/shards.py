@@ -18,6 +18,7 @@ OVERVIEW = "overview.png"
 FUNNEL = "funnel.png"
 BOX_DROPS = "drops/boxes-{part:05d}.parquet"
 RUN = "run"  # all that has a clock, host, path or rate in it
+CONFIG = f"{RUN}/config.json"  # the flags of the run that made it
 
 RECORD_NAME = re.compile(r"\d{6,}-d\d{2,}\.json")
 

@@ -17,7 +17,7 @@ from pipeline.shards.recipe import Json
 from pipeline.shards.totals import describe_counts, photos_lost_by_reason, units_at_odds
 from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact
-from schemas.shards import UnitRecord, json_bytes, record_path
+from schemas.shards import CONFIG, UnitRecord, json_bytes, record_path
 
 SHOWN_ERRORS = 5
 
@@ -33,7 +33,7 @@ def complete_manifest(job: PreparedJob) -> Json | None:
 
 def log_beginning(job: PreparedJob, log: RunLog, tasks: list[UnitTask], done: int) -> None:
     """Leave under run/ the effective config, and what this run has to do."""
-    job.out.write("run/config.json", redact(json_bytes(asdict(job.config)).decode()).encode())
+    job.out.write(CONFIG, redact(json_bytes(asdict(job.config)).decode()).encode())
     log.counts |= {"unit_draws_finished": done, "unit_draws_to_make": sum(len(task.draws) for task in tasks)}
     log.counts["unit_draws_made"] = 0
     if job.intent.units:

@@ -1,21 +1,16 @@
 """Next steps: a finished dataset -> the command that trains on it."""
 
 import io
-import json
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from pipeline.encoders.names import UNTRAINED, is_path
 from pipeline.hints import command_line, short_path
-from pipeline.shards.manifest import read_manifest
+from pipeline.shards.manifest import read_config, read_manifest
 from pipeline.storage.folder import Folder
 from schemas.shards import SHARDS_TABLE, SPLITS
 
-CONFIG = "run/config.json"
 SMALL, LARGE = "tiny", "24gb"  # the trainer's presets of one process
 BATCHES = {SMALL: 2, LARGE: 16}
 CHANNELS = 4  # of a latent that the weights fit which LARGE starts from
@@ -27,7 +22,7 @@ def train_line(out: Folder) -> str:
     smallest = min(train_samples(out, manifest["draws"]))
     if not smallest:  # an epoch takes one draw
         return f"no training on it: a draw has no sample in the {SPLITS[0]} split; take more photos, or --split-shares"
-    names, given = manifest["encoders"], _read_config(out)
+    names, given = manifest["encoders"], read_config(out)
     encoders = {flag: str(given.get(flag, "")) for flag in ("vae", "clip")}
     untrained = [flag for flag, name in names.items() if str(name).startswith(UNTRAINED)]
     if any(not encoders[flag] for flag in names.keys() - untrained):
@@ -70,11 +65,3 @@ def batch_flags(preset: str, smallest: int) -> dict[str, str]:
     if smallest >= BATCHES[preset]:
         return {}
     return {"batch_size": str(smallest - smallest % 2)} if smallest > 1 else {"batch_size": "1", "lanes": "1"}
-
-
-def _read_config(out: Folder) -> Mapping[str, Any]:
-    """Read the flags of the run that made a dataset; empty where they are not there any more."""
-    with suppress(ValueError):
-        found = json.loads(out.read_if_there(CONFIG) or b"{}")
-        return found if isinstance(found, dict) else {}
-    return {}

@@ -28,6 +28,7 @@ from schemas.drops import DROPS
 from schemas.shards import (
     BOX_DROPS,
     CARD,
+    CONFIG,
     FUNNEL,
     MANIFEST,
     OVERVIEW,
@@ -79,6 +80,14 @@ def read_recipe(out: Folder) -> Json | None:
     except InputError:
         return None
     return recorded
+
+
+def read_config(out: Folder) -> Json:
+    """Read the flags of the run that made a dataset; empty where nothing says them any more."""
+    with suppress(ValueError):  # cut short: as good as missing
+        found = json.loads(out.read_if_there(CONFIG) or b"{}")
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def finish_dataset(

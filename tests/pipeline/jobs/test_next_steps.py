@@ -9,9 +9,10 @@ import pytest
 
 from pbe.train import parse_train_config
 from pbe.training.checks import check_training
-from pipeline.jobs.next_steps import CONFIG, train_line
+from pipeline.jobs.next_steps import train_line
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
+from schemas.shards import CONFIG
 from tests.synthetic import write_manifest, write_synthetic
 
 PLAIN, TRAINED = (
