@@ -1,12 +1,12 @@
 """Model files: a model's name -> its folder or file, and what its configs say. Imports no torch."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pipeline.encoders.facts import find_config, read_config
 from pipeline.encoders.names import NONE, UNTRAINED
 from pipeline.errors import InputError
+from pipeline.tensors import configs
 
 FORMS = (
     "give a diffusers folder or hub id of Stable Diffusion v1 or Paint by Example, a .ckpt of the original code, "
@@ -21,13 +21,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is missing, or not a JSON object.
     """
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}); {FORMS}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: holds a {type(found).__name__}, not a config; {FORMS}")
-    return found
+    return configs.read_config(path, what=str(path), remedy=FORMS)
 
 
 def is_paint_by_example(folder: Path) -> bool:

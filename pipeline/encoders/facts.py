@@ -3,7 +3,6 @@
 All of it comes from config.json and the files' sizes and times, so that a driver needs neither torch nor the weights.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate, unloadable
 from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
 from pipeline.errors import InputError
+from pipeline.tensors import configs
 from pipeline.tensors.weight_files import FOLDER_SUFFIXES, find_weights, refuse_lost_shards
 
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
@@ -170,13 +170,7 @@ def read_config(flag: str, name: str, path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is damaged.
     """
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{flag} {name}: {path.name} cannot be read ({error}); {NO_WEIGHTS}") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{flag} {name}: {path.name} is not a model's config; {NO_WEIGHTS}")
-    return config
+    return configs.read_config(path, what=f"{flag} {name}: {path.name}", remedy=NO_WEIGHTS)
 
 
 def _count(config: dict[str, Any], key: str, default: int, what: str) -> int:

@@ -1,6 +1,5 @@
 """Fine-tuning: what a model's configs say of its size -> a dataset's resolution, and the command that trains on it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -8,16 +7,14 @@ from typing import Any
 from pipeline.config import ShardConfig
 from pipeline.encoders.facts import find_config, read_vae_facts
 from pipeline.encoders.names import UNTRAINED
-from pipeline.errors import InputError
 from pipeline.hints import command_line, short_path
 from pipeline.jobs.next_steps import LARGE, SMALL, batch_flags
 from pipeline.storage.urls import is_local
+from pipeline.tensors.configs import read_config
 from schemas.shards import SPLITS, UnitRecord
 
 RESOLUTION = 512  # where no model says another one: Stable Diffusion v1's
-LARGE_WIDTH = (
-    320  # of a UNet's first level, Stable Diffusion v1's: from there on the small preset takes too much memory
-)
+LARGE_WIDTH = 320  # of a UNet's first level, Stable Diffusion v1's: from there on the small preset takes too much room
 Json = dict[str, Any]
 
 
@@ -75,24 +72,18 @@ def _read_unet(model: str) -> Json:
     if model in ("", UNTRAINED) or Path(model).is_file():
         return {}
     if Path(model).is_dir():
-        return _read_json(model, model_folder(Path(model)) / "unet" / "config.json")
-    return _read_json(model, find_config("--model", f"{model}:unet", "unet"))
+        return _config(model, model_folder(Path(model)) / "unet" / "config.json")
+    return _config(model, find_config("--model", f"{model}:unet", "unet"))
 
 
 def _takes_all_tokens(model: str) -> bool:
     """Whether a model of this project was trained with all tokens of an exemplar, as its note says."""
     note = model_folder(Path(model)) / "pbe.json"
-    return note.is_file() and _read_json(model, note).get("bottleneck") is False
+    return note.is_file() and _config(model, note).get("bottleneck") is False
 
 
-def _read_json(model: str, path: Path) -> Json:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"--model {model}: {path} cannot be read ({error}); copy the model again") from error
-    if not isinstance(found, dict):
-        raise InputError(f"--model {model}: {path} is not a config; copy the model again")
-    return found
+def _config(model: str, path: Path) -> Json:
+    return read_config(path, what=f"--model {model}: {path}", remedy="copy the model again")
 
 
 def _preset(unet: Json) -> str:

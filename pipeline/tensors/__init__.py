@@ -1,7 +1,8 @@
 """Tensors: a file or folder of weights -> tensors by name. Nothing in a file is imported, called or looked for outside.
 
-Files in the order of the flow; the first two import no torch:
+Files in the order of the flow; the first three import no torch:
 
+    configs       a JSON file of a model's folder -> what it says
     weight_files  a folder -> the file of its weights, or the shards that an index names
     hub           a hub id -> a local folder with configs and weights
     pickles       a pickle -> plain containers, and where the bytes of its tensors lie

@@ -1,10 +1,10 @@
 """Weight files: a folder -> the file that holds its weights, or the shards that an index names. Imports no torch."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.tensors.configs import read_json
 
 SAFE, PICKLED = ".safetensors", (".ckpt", ".pt", ".pth", ".bin")
 WEIGHT_SUFFIXES = (SAFE, *PICKLED)
@@ -42,10 +42,7 @@ def read_index(path: Path) -> dict[str, Path]:
     Raises:
         InputError: it is damaged, names a place outside its folder, or a file that is not there.
     """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}); {_COPY_AGAIN}") from error
+    content = read_json(path, what=str(path), remedy=_COPY_AGAIN)
     listed = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(listed, dict) or not listed:
         raise InputError(f"{path}: has no weight_map, which names the file of each tensor; {_COPY_AGAIN}")
