@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -42,7 +43,7 @@ class Contents:
     rows: tuple[ShardRow, ...] = field(repr=False)
     former_digest: str = ""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of recipe and shards: where digests are equal, samples are."""
         rows = [[row[name] for name in COLUMNS] for row in self.rows]
