@@ -9,5 +9,6 @@ Files in the order of the flow:
     samples     a sample's key, its members, its index row
     shards      where each file of a dataset lies; the record of a finished unit
     validation  what a model in training lost on each validation sample
+    scores      one row for each case and row of a comparison of methods
     tagged      boxes that somebody tagged while looking, and may deny
 """

@@ -151,12 +151,14 @@ def test_every_module_and_function_that_a_page_names_exists(page: Path) -> None:
 
 
 def test_the_tree_names_every_room_and_no_other() -> None:
+    """Rooms inside a room are listed there."""
     [tree] = [block for block in _blocks(FRONT, "") if block.startswith("schemas/")]
     named, top = set(), ""
     for indent, name in re.findall(r"^( *)([\w/]+)/ ", tree, re.M):
         top = top if indent else name
         named.add(f"{top}/{name}" if indent else name)
-    assert named == {str(room.relative_to(ROOT)) for room in ROOMS} | {"tests"}
+    rooms = [room.relative_to(ROOT) for room in ROOMS]
+    assert named == {str(room) for room in rooms if len(room.parts) <= len(("pbe", "feed"))} | {"tests"}
 
 
 def test_the_front_page_is_short() -> None:

@@ -20,6 +20,12 @@ class Case:
     """The CSV, to which paths are relative."""
     guidance: tuple[float, ...] = field(default=(5.0,))
     seeds: tuple[int, ...] = field(default=(0,))
+    ground_truth: str = ""
+    """What the source's hole showed, or should show; only evaluation reads it."""
+    label: str = ""
+    """Of the exemplar's object: a class or a few words; only evaluation reads it."""
+    exemplar_mask: str = ""
+    """White where the exemplar shows the object; only evaluation reads it."""
 
     @property
     def pictures(self) -> int:

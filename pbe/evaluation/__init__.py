@@ -1,6 +1,12 @@
-"""Evaluation: a model and unseen photos -> how good it is.
+"""Evaluation: models, other methods and a bench -> how good each is.
 
-Files in the order of the flow:
+Files and rooms in the order of the flow:
 
     exemplar_use  how much better it denoises the hole with the right exemplar than with others
+    bench         files or a dataset -> the cases that all methods edit
+    methods       opened cases -> edited pictures
+    metrics       pictures -> numbers
+    summary       what a comparison found, as summary.json
+    report        a summary -> report.html, table.md, table.tex
+    overlap       two sets of photos -> the photos that are in both
 """

@@ -1,0 +1,5 @@
+"""Metrics: pictures, or features of them -> numbers.
+
+Files in the order of the flow:
+
+"""
