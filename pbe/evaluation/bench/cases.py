@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pbe.editing.case import Case
+from pipeline.arrays import Hole, Pixels
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,30 @@ class Bench:
     banners: tuple[str, ...] = ()
     shares_exemplar: bool = False
     subset_of: int = 0
+
+
+@dataclass(frozen=True)
+class OpenedCase:
+    """A case with its pictures decoded.
+
+    Args:
+        name: unique in the bench.
+        source: [h, w, 3] uint8 sRGB, the hole's content included.
+        mask: [h, w] bool, True = repaint; not empty.
+        exemplar: [eh, ew, 3] uint8 sRGB.
+        exemplar_mask: [eh, ew] bool, True = the object; None: nobody gave one.
+        ground_truth: [h, w, 3] uint8 sRGB; None: there is none.
+        label: of the exemplar's object: a class or a few words; empty: not known.
+        seed: of this case, whatever else is edited with it.
+        guidance: scale, for methods that take one.
+    """
+
+    name: str
+    source: Pixels
+    mask: Hole
+    exemplar: Pixels
+    exemplar_mask: Hole | None
+    ground_truth: Pixels | None
+    label: str
+    seed: int
+    guidance: float

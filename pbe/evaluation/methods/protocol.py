@@ -16,34 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from pipeline.arrays import Hole, Pixels
-
-
-@dataclass(frozen=True)
-class OpenedCase:
-    """A case with its pictures decoded.
-
-    Args:
-        name: unique in the bench.
-        source: [h, w, 3] uint8 sRGB, the hole's content included.
-        mask: [h, w] bool, True = repaint; not empty.
-        exemplar: [eh, ew, 3] uint8 sRGB.
-        exemplar_mask: [eh, ew] bool, True = the object; None: nobody gave one.
-        ground_truth: [h, w, 3] uint8 sRGB; None: there is none.
-        label: of the exemplar's object: a class or a few words; empty: not known.
-        seed: of this case, whatever else is edited with it.
-        guidance: scale, for methods that take one.
-    """
-
-    name: str
-    source: Pixels
-    mask: Hole
-    exemplar: Pixels
-    exemplar_mask: Hole | None
-    ground_truth: Pixels | None
-    label: str
-    seed: int
-    guidance: float
+from pbe.evaluation.bench.cases import OpenedCase
+from pipeline.arrays import Pixels
 
 
 class CaseError(Exception):
