@@ -12,16 +12,26 @@ The smallest method:
             return [np.where(case.mask[..., None], np.uint8(128), case.source) for case in cases]
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from pbe.evaluation.bench.cases import OpenedCase
 from pipeline.arrays import Pixels
+from pipeline.errors import InputError
 
 
 class CaseError(Exception):
-    """A method cannot edit this one case, such as a text method a case without a label. Not a fault of the method."""
+    """A case has no picture by a method: it cannot edit it, such as a text method one without a label, or it failed.
+
+    Args:
+        log: for the run's log, not the table: the traceback of what the method raised; empty: it raised nothing.
+    """
+
+    def __init__(self, reason: str, *, log: str = "") -> None:
+        super().__init__(reason)
+        self.log = log
 
 
 Edited = Pixels | Mapping[str, Pixels] | CaseError
@@ -39,6 +49,8 @@ class Method(Protocol):
         notes: what a reader of the table must know, such as `untrained weights`.
         settings: what decides its pictures besides the case, such as a digest of its weights; JSON. Pictures made with
             other settings are not taken for its own.
+        begin(bench): called once in each process before the first `edit`, with the whole `Bench`, for methods that edit
+            a case by what the others are. Cheap: it opens no picture.
     """
 
     name: str
@@ -65,13 +77,33 @@ class MethodFacts:
 
 
 def facts_of(method: Method) -> MethodFacts:
-    """Read a method's optional attributes."""
+    """Read a method's optional attributes; one that is None counts as left out.
+
+    Raises:
+        InputError: one of them is of another kind; says which.
+    """
+    texts = {what: _texts(method, what) for what in ("variants", "notes")}
+    settings = getattr(method, "settings", None) or {}
+    try:
+        settings = json.loads(json.dumps(dict(settings), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{method.name}: its settings are no JSON object ({error}); give numbers and texts") from error
     return MethodFacts(
-        variants=tuple(getattr(method, "variants", None) or ("",)),
+        variants=texts["variants"] or ("",),
         takes_guidance=bool(getattr(method, "takes_guidance", False)),
-        notes=tuple(getattr(method, "notes", ())),
-        settings=dict(getattr(method, "settings", None) or {}),
+        notes=texts["notes"],
+        settings=settings,
     )
+
+
+def _texts(method: Method, what: str) -> tuple[str, ...]:
+    given = getattr(method, what, None)
+    texts = () if given is None else (given,) if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{method.name}: its {what} are {given!r}; give a list of texts")
+    if len(set(texts)) < len(texts):
+        raise InputError(f"{method.name}: its {what} {', '.join(texts)} name one twice; give each once")
+    return tuple(texts)
 
 
 @dataclass(frozen=True)
