@@ -17,7 +17,7 @@ class Case:
     mask: str = ""
     box: str = ""
     table: str = ""
-    """The CSV, to which paths are relative."""
+    """The CSV, or another file in its place, to which paths are relative."""
     guidance: tuple[float, ...] = field(default=(5.0,))
     seeds: tuple[int, ...] = field(default=(0,))
     ground_truth: str = ""
@@ -34,14 +34,21 @@ class Case:
     @property
     def inputs(self) -> dict[str, str]:
         """Paths of its pictures, by what they are."""
-        paths = {"source": self.source, "mask": self.mask, "exemplar": self.exemplar}
-        return {what: _beside(self.table, path) for what, path in paths.items() if path}
+        return self._places({"source": self.source, "mask": self.mask, "exemplar": self.exemplar})
+
+    @property
+    def evaluated(self) -> dict[str, str]:
+        """Paths of the pictures that an edit does without, by what they are: only evaluation reads them."""
+        return self._places({"ground truth": self.ground_truth, "exemplar mask": self.exemplar_mask})
 
     def file(self, scale: float, seed: int, suffix: str) -> str:
         """Return the name of a picture's file."""
         if self.pictures == 1:
             return f"{self.name}{suffix}"
         return f"{self.name}-g{scale:g}-s{seed}{suffix}"
+
+    def _places(self, paths: dict[str, str]) -> dict[str, str]:
+        return {what: _beside(self.table, path) for what, path in paths.items() if path}
 
 
 def _beside(table: str, path: str) -> str:

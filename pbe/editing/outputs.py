@@ -162,7 +162,7 @@ def _names_folder(out: str, url: str) -> bool:
 def find_overlaps(outputs: Outputs, cases: Sequence[Case]) -> list[str]:
     """List the outputs that would replace an input or each other, also on disks that ignore case in names."""
     owners: dict[str, int] = {}
-    inputs = {_identity(path) for case in cases for path in (*case.inputs.values(), case.table) if path}
+    inputs = {_identity(path) for case in cases for path in _files_of(case)}
     faults: dict[str, None] = {}
     for number, case in enumerate(cases):
         for name in outputs.files(case):
@@ -179,10 +179,18 @@ def find_overlaps(outputs: Outputs, cases: Sequence[Case]) -> list[str]:
     return list(faults)
 
 
+def _files_of(case: Case) -> list[str]:
+    """List the files of a case that an output must not replace."""
+    return [path for path in (*case.inputs.values(), *case.evaluated.values(), case.table) if path]
+
+
 def _identity(place: str) -> tuple[int, int] | str:
     """Tell a file by what it is, not by how its path is written; one that is not there, or is remote, by its path."""
-    path = absolute(place)
-    if not is_local(place):
+    try:
+        path, local = absolute(place), is_local(place)
+    except InputError:  # no place at all, in a column that an edit passes over
+        return place
+    if not local:
         return normal(path)
     try:
         status = Path(path).stat()

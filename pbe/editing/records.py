@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pbe.editing.case import Case
+from pbe.editing.case_table import EVALUATED
 from pbe.editing.config import EditConfig
 from pbe.editing.inputs import read_file
 from pbe.editing.outputs import Outputs, record_name
@@ -22,6 +23,7 @@ Settings = Mapping[str, Any]
 Digests = Mapping[str, str]
 
 ONCE_IMPLIED = {"settings": {"repaint": "white"}}  # what records did not hold when there was no choice
+UNRECORDED = ("table", *EVALUATED)  # of a case: another of these does not make other pictures
 MAX_NAMED = 3
 THREADS = 8
 
@@ -153,5 +155,5 @@ def _table_place(outputs: Outputs, case: Case) -> str:
 
 
 def _record(case: Case, settings: Settings, digests: Digests) -> dict[str, dict[str, Any]]:
-    fields = {name: value for name, value in vars(case).items() if value != "" and name != "table"}
+    fields = {name: value for name, value in vars(case).items() if value != "" and name not in UNRECORDED}
     return {"case": json.loads(json.dumps(fields)), "settings": dict(settings), "inputs": dict(digests)}

@@ -11,8 +11,10 @@ from pbe.edit import main
 from tests.pbe.editing.commands import cases_flags
 from tests.pbe.editing.tiny_model import random_picture, write_pictures
 
+HEADER = "source,mask,exemplar,name"
 
-def _write_cases(tmp_path: Path, rows: list[str], header: str = "source,mask,exemplar,name") -> Path:
+
+def _write_cases(tmp_path: Path, rows: list[str], header: str = HEADER) -> Path:
     write_pictures(tmp_path / "in")
     path = tmp_path / "in" / "cases.csv"
     path.write_text("\n".join([header, *rows]) + "\n")
@@ -91,6 +93,32 @@ def test_a_changed_input_is_told_and_another_way_to_write_a_path_is_none(
     Image.fromarray(random_picture(30, 30, seed=9)).save(tmp_path / "in" / "exemplar.png")
     assert main(cases_flags(folder, table, out)) == 2
     assert "a (exemplar " in capsys.readouterr().err
+
+
+def test_what_only_evaluation_reads_changes_nothing_of_an_edit(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = "source.png,mask.png,exemplar.png,a"
+    table = _write_cases(tmp_path, [row])
+    out = tmp_path / "out"
+    assert main(cases_flags(folder, table, out)) == 0
+    record = (out / "a.json").read_bytes()
+    _write_cases(tmp_path, [f"{row},none.png,a dog,nowhere://mask.png"], f"{HEADER},ground_truth,label,exemplar_mask")
+    assert main(cases_flags(folder, table, out)) == 0
+    assert "1 were finished, 0 made" in capsys.readouterr().out
+    assert main(cases_flags(folder, table, tmp_path / "other")) == 0
+    assert (tmp_path / "other/a.json").read_bytes() == record
+
+
+def test_an_edit_does_not_replace_what_only_evaluation_reads(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = _write_cases(tmp_path, ["source.png,mask.png,exemplar.png,a,a.png"], f"{HEADER},ground_truth")
+    truth = (tmp_path / "in/source.png").rename(tmp_path / "in/a.png").read_bytes()
+    (tmp_path / "in/source.png").write_bytes(truth)
+    assert main(cases_flags(folder, table, tmp_path / "in")) == 2
+    assert "in/a.png would replace an input" in capsys.readouterr().err
+    assert (tmp_path / "in/a.png").read_bytes() == truth
 
 
 def test_tables_from_spreadsheets_are_understood(folder: Path, tmp_path: Path) -> None:
