@@ -9,7 +9,6 @@ Files in the order of the flow:
     rows          a dataset, finished or not -> the samples to look at
     quality       index rows -> areas, cover, border, squash, strength of augmentation
     pictures      an index row -> what the trainer sees of the sample
-    inputs        flags, and what the dataset's run recorded -> tables and photos that are still there
     origins       flags and recipe -> a reader that knows where sources come from
     box_rows      box tables -> all rows of a seeded choice of photos
     fates         rows, drops and index -> what became of each box

@@ -14,7 +14,6 @@ from dashboards.config import MOST_TSNE, BrowseConfig
 from dashboards.console import progress, say
 from dashboards.edits import Edits, read_edits
 from dashboards.fates import Fates, differences, find_fates
-from dashboards.inputs import Inputs, find_inputs
 from dashboards.origins import open_reader
 from dashboards.pictures import PictureReader
 from dashboards.rows import OpenedDataset, choose_rows, open_rows
@@ -22,6 +21,7 @@ from dashboards.training_run import TrainingRun, losses_by_key, read_training
 from pbe.feed.contents import read_contents
 from pipeline.errors import InputError
 from pipeline.pictures.cut_sources import Photos
+from pipeline.recorded_inputs import Inputs, find_inputs
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact

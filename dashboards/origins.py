@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from dashboards.config import BrowseConfig
-from dashboards.inputs import find_inputs
 from dashboards.pictures import PictureReader
 from dashboards.rows import OpenedDataset
 from pipeline.errors import InputError
 from pipeline.pictures.cut_sources import Photos
+from pipeline.recorded_inputs import find_inputs
 from pipeline.shards.recipe import Json
 
 if TYPE_CHECKING:

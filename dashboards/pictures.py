@@ -14,11 +14,11 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from dashboards.quality import mask_of
 from pipeline.arrays import Mask, Pixels
 from pipeline.decoding.jpeg import decode_jpeg
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar
+from pipeline.draws.raster import mask_of
 from pipeline.errors import PhotoError
 from pipeline.pictures.cut_sources import Photos
 from pipeline.pictures.stand_in import place_exemplar

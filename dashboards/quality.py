@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.arrays import Mask
 from pipeline.draws.exemplars import Augmentation
 from pipeline.draws.raster import raster_mask
 
@@ -69,11 +68,6 @@ def augmentation_strength(augmentation: Augmentation) -> float:
     blur = (augmentation["blur_px"] or 0) / _BLUR_PX
     affine = float(np.abs(augmentation["affine_px"] or [0]).mean()) / _AFFINE_PX
     return rotation + blur + affine
-
-
-def mask_of(row: dict[str, Any], size: int) -> Mask:
-    """Turn a sample's stored polygon into pixels: [size, size] uint8, 1 = repaint."""
-    return raster_mask(np.array(row["mask_polygon"], np.float32).reshape(-1, 2), size)
 
 
 def mean_mask(rows: pa.Table, *, cells: int) -> NDArray[np.float64]:

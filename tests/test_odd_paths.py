@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from dashboards.config import BrowseConfig
-from dashboards.inputs import find_inputs
 from dashboards.kinds import Kind, find_kind
 from dashboards.places import refuse_bad_folder, refuse_bad_place, write_file
 from pbe.convert import ConvertConfig, check_paths
@@ -20,6 +19,7 @@ from pbe.weights.model_files import encoder_config
 from pipeline.config import ShardConfig
 from pipeline.jobs.inputs import check_inputs
 from pipeline.pairing.config import PairConfig
+from pipeline.recorded_inputs import find_inputs
 from pipeline.storage.folder import Folder
 from ray_jobs.command import parse_shard_config
 from tests.pbe.editing.tiny_model import write_pictures

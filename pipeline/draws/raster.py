@@ -1,6 +1,6 @@
 """Raster: a mask's polygon -> pixels -> latent cells, the one way to either. Mask 1 = repaint, everywhere."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -28,6 +28,11 @@ def raster_mask(polygon: Polygon, resolution: int) -> NDArray[np.uint8]:
         [resolution, resolution] uint8, 1 = repaint.
     """
     return fill(split_rings(np.asarray(polygon, np.float64)), resolution)
+
+
+def mask_of(row: dict[str, Any], resolution: int) -> NDArray[np.uint8]:
+    """Turn the stored polygon of an index row into pixels: [resolution, resolution] uint8, 1 = repaint."""
+    return raster_mask(np.array(row["mask_polygon"], np.float32).reshape(-1, 2), resolution)
 
 
 def latent_mask(mask: "torch.Tensor", size: tuple[int, int]) -> "torch.Tensor":

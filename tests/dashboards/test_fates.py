@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from dashboards.box_rows import BoxRows, read_box_rows
 from dashboards.fates import DRAW_DROPPED, DRAWN, LOST, UNREACHED, Fates, differences, find_fates
-from dashboards.inputs import find_inputs
 from dashboards.rows import open_rows
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
+from pipeline.recorded_inputs import find_inputs
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from schemas.boxes import COORDINATE_COLUMNS

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from dashboards.inputs import find_inputs
 from dashboards.pictures import PictureReader, SampleError, read_vector
 from dashboards.rows import choose_rows, open_rows
 from pipeline.decoding.jpeg import encode_jpeg
@@ -24,6 +23,7 @@ from pipeline.jobs.preparation import PreparedJob
 from pipeline.photos.store import PhotoStore
 from pipeline.pictures.cut_sources import Photos, rotation_of
 from pipeline.pictures.stand_in import place_exemplar
+from pipeline.recorded_inputs import find_inputs
 from pipeline.shards.recipe import Json
 from pipeline.shards.samples import Row, read_sample
 from pipeline.storage.folder import Folder

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.quality import QUALITY, augmentation_strength, mask_of, mean_mask, measure
+from dashboards.quality import QUALITY, augmentation_strength, mean_mask, measure
 from pipeline.draws.exemplars import Augmentation
+from pipeline.draws.raster import mask_of
 from pipeline.draws.rings import join_rings
 from pipeline.rng import rng_for
 from pipeline.shards.samples import Row

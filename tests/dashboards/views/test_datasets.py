@@ -12,12 +12,12 @@ import pytest
 
 from dashboards.box_rows import read_box_rows
 from dashboards.fates import FILTERED, find_fates
-from dashboards.inputs import find_inputs
 from dashboards.rows import choose_rows, open_rows
 from dashboards.views.photo_media import PhotoMedia, photo_name
 from dashboards.views.sample_media import SLICES, media_name
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.pictures.cut_sources import Photos
+from pipeline.recorded_inputs import find_inputs
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 

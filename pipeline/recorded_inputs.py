@@ -1,4 +1,4 @@
-"""Inputs: flags, and what the dataset's own run recorded -> the box tables and photos that are still there."""
+"""Recorded inputs: flags, and what the dataset's own run recorded -> the box tables and photos that are still there."""
 
 from collections.abc import Sequence
 from contextlib import suppress
