@@ -31,7 +31,7 @@ from ray_jobs.sharding import shard_openimages
 from ray_jobs.verifying import verify_shards
 from tests.ray_jobs.head import ROOT, Head, running_head
 
-MakeHere = Callable[[list[str]], None]
+MakeHere = Callable[[list[str]], list[str]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 JOBS = {"shard_openimages.py": shard_openimages, "verify_shards.py": verify_shards}
 
@@ -82,15 +82,16 @@ def drive(head: Head, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 @pytest.fixture(scope="session")
 def make_here(maker_of: Callable[..., UnitMaker], vae: VaeEncoder, clip: ClipEncoder) -> MakeHere:
-    """Make the dataset of a command line without Ray, by the steps of the job."""
+    """Make the dataset of a command line without Ray, by the steps of the job; gives what was said of the plan."""
 
-    def make_dataset(arguments: list[str]) -> None:
-        config = parse_shard_config(arguments)
-        quiet = {"say": lambda line: None, "progress": lambda rows: None}
-        job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(vae, clip), **quiet)
+    def make_dataset(arguments: list[str]) -> list[str]:
+        config, said = parse_shard_config(arguments), list[str]()
+        told = {"say": said.append, "progress": lambda rows: None}
+        job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(vae, clip), **told)
         for task in pending_tasks(job)[0]:
             maker_of(job).make(task)
         records = read_records(job.out)
         end_dataset(job, records, count_totals(job.plan, records, config.draws))
+        return said
 
     return make_dataset

@@ -52,17 +52,17 @@ def finished(out: Path) -> dict[str, int]:
     return times
 
 
-def kill_flags(sample_folder: Path) -> list[str]:
-    """Inputs with many small units: 100 real photos where they are, else the sample photos at more draws."""
+def kill_flags(sample_folder: Path, *, draws: int = 2) -> list[str]:
+    """Inputs with many small units: 100 real photos where they are, else the sample photos at four times the draws."""
     real = ROOT.parent / "shared/data/openimages_v6_train100"
     if real.is_dir():
-        boxes, photos, draws = real / "oidv6-train-annotations-bbox.csv", real / "train", "2"
+        boxes, photos, draws = real / "oidv6-train-annotations-bbox.csv", real / "train", draws
         classes, photos_per_unit = real / "class-descriptions-boxable.csv", "3"
     else:
-        boxes, photos, draws = sample_folder / "train-annotations-bbox.csv", sample_folder / "train", "8"
+        boxes, photos, draws = sample_folder / "train-annotations-bbox.csv", sample_folder / "train", 4 * draws
         classes, photos_per_unit = sample_folder / "class-descriptions-boxable.csv", "1"
     inputs = ["smoke", "--boxes", str(boxes), "--images", str(photos), "--classes", str(classes)]
-    return [*inputs, "--resolution", "128", "--photos-per-unit", photos_per_unit, "--draws", draws]
+    return [*inputs, "--resolution", "128", "--photos-per-unit", photos_per_unit, "--draws", str(draws)]
 
 
 @contextmanager

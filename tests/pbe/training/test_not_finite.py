@@ -14,7 +14,7 @@ from pipeline.encoders.vae import VaeEncoder, load_vae
 from tests.pbe.training.small_runs import exported, flags, log, losses, run, run_spoilt
 from tests.synthetic import write_synthetic
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("trainings")]
 
 
 @pytest.fixture(scope="module")

@@ -237,7 +237,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("photos")
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(TABLES, st.integers(1, 3), st.sampled_from([0, 0, 4, 2]), st.integers(1, 4))
 def test_every_row_of_any_table_ends_in_exactly_one_place(
     make: Make,

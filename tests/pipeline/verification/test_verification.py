@@ -54,7 +54,7 @@ DAMAGES: dict[str, Callable[[Path, float, int], object]] = {
 }
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.randoms(use_true_random=False), st.sampled_from(sorted(DAMAGES)), st.floats(0, 1, exclude_max=True), bits)
 def test_any_damage_to_any_file_is_found_and_its_file_named(
     dataset: Path, choice: random.Random, damage: str, place: float, bit: int
