@@ -267,21 +267,22 @@ def test_a_shipped_working_dir_needs_an_absolute_output_of_any_name_and_runs_the
 
 
 def test_denied_boxes_leave_the_next_dataset_and_a_list_of_other_tables_is_refused(
-    drive: Run, make_here: MakeHere, dataset: Path, tmp_path: Path
+    drive: Run, make_here: MakeHere, dataset: Path, sample_folder: Path, tmp_path: Path
 ) -> None:
     first, *others = read_index(dataset)
     photo = next(row["image_id"] for row in others if row["image_id"] != first["image_id"])
     tagged = tmp_path / "tagged.csv"
     write_tagged(tagged, [first, {"image_id": photo}, {"image_id": "none"}])
-    flags = ("--out", str(tmp_path / "d"), *SMALL, "--deny", str(tagged))
-    told = make_here([*flags])
+    inputs = ("--boxes", str(sample_folder / "train-annotations-bbox.csv"), "--images", str(sample_folder / "train"))
+    flags = (*inputs, *SMALL, "--deny", str(tagged))
+    told = make_here([*flags, "--out", str(tmp_path / "d")])
     said = rf"--deny {tagged}: \d+ boxes denied by 2 of 3 rows \(dropped already: 0; not in the tables: 1\)"
     assert any(re.search(said, line) for line in told), told
     left = {(row["image_id"], row["box_id"]) for row in read_index(tmp_path / "d")}
     assert (first["image_id"], first["box_id"]) not in left and photo not in {image_id for image_id, _ in left}
     assert drive("verify_shards.py", tmp_path / "d").returncode == 0
-    assert "nothing to do" in drive("shard_openimages.py", *flags).stdout
+    assert "nothing to do" in drive("shard_openimages.py", *flags, "--out", tmp_path / "d").stdout
     write_tagged(tagged, [{**first, "box_source": [0.25, 0.25, 0.5, 0.5]}])
     for out, said in ((tmp_path / "d", "began with another recipe (filters: "), (tmp_path / "e", "line 2: box ")):
-        refused = drive("shard_openimages.py", "--out", out, *SMALL, "--deny", tagged)
+        refused = drive("shard_openimages.py", *flags, "--out", out)
         assert refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr
