@@ -14,7 +14,11 @@ _PACKED = {getattr(torch, "float4_e2m1fn_x2", None)}  # two numbers a byte, whic
 
 def differences(module: nn.Module, state: Tensors) -> list[str]:
     """Describe which tensors of a state dict are missing, unexpected or of another kind for the module; empty: none."""
-    expected = module.state_dict()
+    return differences_from(module.state_dict(), state)
+
+
+def differences_from(expected: Tensors, state: Tensors) -> list[str]:
+    """Describe the same for the tensors that are expected, whose numbers do not matter: they may be on `meta`."""
     return [
         *_listed("missing", expected.keys() - state.keys()),
         *_listed("unexpected", state.keys() - expected.keys()),
