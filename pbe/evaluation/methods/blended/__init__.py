@@ -4,5 +4,7 @@ After Avrahami et al., Blended Diffusion for Text-driven Editing of Natural Imag
 
 Files in the order of the flow:
 
+    adm_names      diffusers' names of a UNet's tensors <-> those of OpenAI's guided-diffusion
+    adm            a checkpoint of OpenAI's guided-diffusion -> an unconditional model of pixels
     schedule       how many steps to take -> what each of them needs of the noise schedule
 """
