@@ -5,4 +5,5 @@ Files in the order of the flow:
     measured  a number, or why there is none
     outside   source, result and mask -> what changed outside of the mask
     seam      picture and mask -> how visible the mask's edge is
+    frechet   features of two sets -> the Fréchet distance between them
 """
