@@ -31,6 +31,21 @@ SCORES = pa.schema(
     ]
 )
 
+BENCH_CASES = pa.schema(
+    [
+        pa.field("case", pa.string()),
+        pa.field("source", pa.string()),  # absolute path or URL, as are the other files; empty: there is none
+        pa.field("mask", pa.string()),
+        pa.field("box", pa.string()),  # x0,y0,x1,y1 in px where there is no mask
+        pa.field("exemplar", pa.string()),
+        pa.field("exemplar_mask", pa.string()),
+        pa.field("ground_truth", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("seed", pa.int64()),
+        pa.field("digests", pa.map_(pa.string(), pa.string())),  # source, mask ... -> 16 hex digits of its sha256
+    ]
+)
+
 SIMILARITY = "similarity:"  # and an encoder's name: names a value of the map
 
 SUMMARY = "summary.json"
@@ -38,7 +53,7 @@ SCORES_TABLE = "scores.parquet"
 REPORT = "report.html"
 TABLE_MD = "table.md"
 TABLE_TEX = "table.tex"
-BENCH = "bench.parquet"  # the cases as they were read; see pbe.evaluation.bench
+BENCH = "bench.parquet"  # BENCH_CASES
 EVALUATION = "evaluation.json"  # what was asked for: names an evaluation's folder
 PICTURES = "pictures"
 
