@@ -14,6 +14,7 @@ Files in the order of the flow:
     units/           a unit of photos -> its shards, one a draw
     shards/          a dataset on disk: samples, records, recipe, manifest
     pictures/        dataset -> overview.png and funnel.png
+    pages/           pictures and numbers -> HTML files that ask for nothing outside themselves
     verification/    dataset -> what is wrong with it
     jobs/            config -> prepared job -> finished dataset
     pairing/         photos with masks of your own -> the same job

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # as where the environment is active
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -36,11 +36,16 @@ from pipeline.storage.folder import Folder
 from pipeline.units.maker import UnitMaker
 from tests.object_storage import Proxy, reached, serve_s3
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 Make = Callable[..., PreparedJob]
 SmallDisk = tuple[Path, Callable[[str], None]]
 RAY_TESTS = Path(__file__).parent / "ray_jobs"
 FAULTS = ("test_kills.py", "test_disk_full.py", "test_object_storage.py")  # half of the time of Ray's tests
 LONGEST = ("ray", "faults", "trainings", "looks", "fiftyone")  # groups of tests, by how long they take
+CHROMIUM = "/usr/bin/chromium"
+REQUIRED = "PBE_REQUIRE_BROWSER"  # set by CI, where what is missing must not be skipped
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -86,6 +91,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA GPU")
+
+
+def skip(reason: str) -> None:
+    """Skip a test, or fail it where CI has promised that nothing is missing."""
+    if os.environ.get(REQUIRED):
+        pytest.fail(f"{REQUIRED} is set, and {reason}")
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -188,6 +200,17 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """An S3 server on loopback with one empty bucket, to which this process's fsspec leads."""
     with serve_s3() as proxy, reached(proxy, monkeypatch):
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    """A real browser, for one module: while it runs, Playwright keeps an event loop of its own in this thread."""
+    from playwright.sync_api import sync_playwright
+
+    if not Path(CHROMIUM).exists():
+        skip(f"there is no {CHROMIUM}: apt install chromium")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 Files in the order of the flow:
 
-    thumbnails  pixels -> small pictures as data URIs
     cards       index rows -> what the page shows of each sample
     charts      totals and rows -> bars and histograms
     curves      the logs of trainings -> their losses as SVG
@@ -13,5 +12,5 @@ Files in the order of the flow:
     run_page    run cards and curves -> HTML
     writing     a folder and flags -> its sheet on disk
 
-The pages themselves, their style and their script lie in templates/.
+The pages themselves and what of their style is theirs alone lie in templates/; the rest is pipeline.pages'.
 """

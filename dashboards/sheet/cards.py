@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from dashboards.pictures import PictureReader, SampleError, SamplePictures
-from dashboards.sheet.thumbnails import webp_uri
 from pipeline.ahead import work_ahead
 from pipeline.draws.exemplars import describe_augmentation
 from pipeline.draws.rings import split_rings
+from pipeline.pages.thumbnails import webp_uri
 from pipeline.shards.samples import Row
 
 READERS = 8

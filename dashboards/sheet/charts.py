@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dashboards.quality import mean_mask
 from dashboards.rows import OpenedDataset
-from dashboards.sheet.thumbnails import png_uri
+from pipeline.pages.thumbnails import png_uri
 from pipeline.shards.card import funnel_rows, is_loss
 from pipeline.shards.recipe import Json
 from pipeline.shards.totals import sum_records

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from pipeline.pages.svg import FONT, Axis, colour_of, dot, figure, line, nice_ticks, polyline, text
+
 WIDTH, HEIGHT = 560, 340  # of the axes with their labels; each run's line of the legend adds LINE
 LEFT, RIGHT, TOP, BOTTOM = 52, 28, 30, 40
-LINE, FONT = 20, 13
-COLOURS = ("#3b8ea5", "#d1495b", "#c98a00", "#9a6fb8", "#4c9f50", "#a07d68", "#5b84d6", "#c060a1")  # on light and dark
+LINE = 20
 MOST_POINTS = 400  # of a curve: more than can be told apart
 MOST_DOTS = 40
 FEWEST_STEPS = 5.0  # on the axis, so that its ticks are whole steps
@@ -42,26 +43,6 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class Axis:
-    """A range of values and where they lie, px from `start` to `end`."""
-
-    least: float
-    most: float
-    start: float
-    end: float
-    ticks: tuple[float, ...]
-    logarithmic: bool = False
-
-    def place(self, value: float) -> float:
-        """Find where a value lies, in px."""
-        least, most = self._even(self.least), self._even(self.most)
-        return self.start + (self._even(value) - least) / (most - least) * (self.end - self.start)
-
-    def _even(self, value: float) -> float:
-        return math.log10(value) if self.logarithmic else value
-
-
 def draw_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Markup:
     """Draw the losses of some trainings over their steps; equal input gives equal text.
 
@@ -81,16 +62,12 @@ def draw_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Mark
     if points:
         x, y = _step_axis([step for step, _ in points]), _loss_axis([loss for _, loss in points])
         inside = [_draw_axes(x, y), _draw_kinds(curves)]
-        inside += [_draw_run(by_kind, _colour(number), x, y) for number, by_kind in enumerate(curves)]
+        inside += [_draw_run(by_kind, colour_of(number), x, y) for number, by_kind in enumerate(curves)]
     else:
-        inside = [_text(WIDTH / 2, HEIGHT / 2, "no finite loss yet", anchor="middle")]
+        inside = [text(WIDTH / 2, HEIGHT / 2, "no finite loss yet", anchor="middle")]
     inside += [_draw_name(number, name, rows) for number, (name, rows) in enumerate(runs)]
-    label = _clean(f"losses by step: {', '.join(name for name, _ in runs)}")
-    svg = Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" role="img" aria-label="{}" font-size="{}"'
-        ' fill="currentColor">\n{}\n</svg>'
-    )
-    return svg.format(WIDTH, height, label, FONT, Markup("\n").join(inside))
+    label = f"losses by step: {', '.join(name for name, _ in runs)}"
+    return figure(WIDTH, height, label, inside)
 
 
 def read_points(rows: Sequence[Mapping[str, Any]], column: str) -> Points:
@@ -107,15 +84,6 @@ def smooth(points: Points) -> Points:
     steps, values = np.array(points).T
     means = np.convolve(values, np.ones(window) / window, mode="valid")
     return tuple(zip(steps[window - 1 :].tolist(), means.tolist(), strict=True))
-
-
-def nice_ticks(least: float, most: float, *, about: int) -> tuple[float, ...]:
-    """Choose round values from at most `least` to at least `most`, about so many of them; least < most."""
-    raw = (most - least) / about
-    power = 10.0 ** math.floor(math.log10(raw))
-    spacing = next(power * factor for factor in (1, 2, 5, 10) if raw <= power * factor * (1 + 1e-9))
-    first, last = math.floor(least / spacing + 1e-9), math.ceil(most / spacing - 1e-9)
-    return tuple(number * spacing for number in range(first, last + 1))
 
 
 def _number(value: Any) -> float | None:
@@ -149,14 +117,14 @@ def _draw_axes(x: Axis, y: Axis) -> Markup:
     lines = []
     for tick in y.ticks:
         at = y.place(tick)
-        lines.append(_line(LEFT, at, WIDTH - RIGHT, at, opacity=0.15))
-        lines.append(_text(LEFT - 6, at + FONT / 3, f"{tick:.6g}", anchor="end"))
+        lines.append(line(LEFT, at, WIDTH - RIGHT, at, opacity=0.15))
+        lines.append(text(LEFT - 6, at + FONT / 3, f"{tick:.6g}", anchor="end"))
     for tick in x.ticks:
-        lines.append(_line(x.place(tick), y.start, x.place(tick), y.start + 4, opacity=0.6))
-        lines.append(_text(x.place(tick), y.start + 6 + FONT, f"{tick:,.6g}", anchor="middle"))
-    lines.append(_line(LEFT, y.start, WIDTH - RIGHT, y.start, opacity=0.6))
-    lines.append(_text(WIDTH - RIGHT, HEIGHT - 4, "step", anchor="end"))
-    lines.append(_text(LEFT - 6, 12 + FONT / 3, "loss", anchor="end"))
+        lines.append(line(x.place(tick), y.start, x.place(tick), y.start + 4, opacity=0.6))
+        lines.append(text(x.place(tick), y.start + 6 + FONT, f"{tick:,.6g}", anchor="middle"))
+    lines.append(line(LEFT, y.start, WIDTH - RIGHT, y.start, opacity=0.6))
+    lines.append(text(WIDTH - RIGHT, HEIGHT - 4, "step", anchor="end"))
+    lines.append(text(LEFT - 6, 12 + FONT / 3, "loss", anchor="end"))
     return Markup("\n").join(lines)
 
 
@@ -165,8 +133,8 @@ def _draw_kinds(curves: Sequence[Mapping[str, Points]]) -> Markup:
     parts, left = [], float(LEFT)
     for column, kind in KINDS.items():
         if any(by_kind[column] for by_kind in curves):
-            parts.append(_polyline([(left, 12), (left + 24, 12)], kind, "currentColor"))
-            parts.append(_text(left + 30, 12 + FONT / 3, kind.title))
+            parts.append(_curve([(left, 12), (left + 24, 12)], kind, "currentColor"))
+            parts.append(text(left + 30, 12 + FONT / 3, kind.title))
             left += 30 + 7 * len(kind.title) + 14
     return Markup("\n").join(parts)
 
@@ -176,10 +144,9 @@ def _draw_run(by_kind: Mapping[str, Points], colour: str, x: Axis, y: Axis) -> M
     for column, kind in KINDS.items():
         points = [(x.place(step), y.place(loss)) for step, loss in _thinned(by_kind[column])]
         if points:
-            parts.append(_polyline(points, kind, colour))
+            parts.append(_curve(points, kind, colour))
         if len(points) == 1 or (column != "loss" and len(points) <= MOST_DOTS):
-            dot = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="2.5" fill="{}"/>')
-            parts += [dot.format(across, down, colour) for across, down in points]
+            parts += [dot(across, down, colour) for across, down in points]
     return Markup("\n").join(parts)
 
 
@@ -189,8 +156,9 @@ def _draw_name(number: int, name: str, rows: Sequence[Mapping[str, Any]]) -> Mar
     lost = sum(_number(row.get("loss")) is None for row in rows)
     shown = name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
     note = f" ({lost:,} not finite)" if lost else ""
-    swatch = Markup('<rect x="{}" y="{:.1f}" width="24" height="4" fill="{}"/>').format(LEFT, down - 2, _colour(number))
-    return swatch + _text(LEFT + 30, down + FONT / 3, shown + note, title=name)
+    swatch = Markup('<rect x="{}" y="{:.1f}" width="24" height="4" fill="{}"/>')
+    words = text(LEFT + 30, down + FONT / 3, shown + note, title=name)
+    return swatch.format(LEFT, down - 2, colour_of(number)) + words
 
 
 def _thinned(points: Points) -> Points:
@@ -200,28 +168,5 @@ def _thinned(points: Points) -> Points:
     return tuple(points[index] for index in np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))
 
 
-def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
-
-
-def _polyline(points: Sequence[tuple[float, float]], kind: Kind, colour: str) -> Markup:
-    places = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
-    return Markup(
-        '<polyline points="{}" fill="none" stroke="{}" stroke-width="{}" stroke-opacity="{}" stroke-dasharray="{}"/>'
-    ).format(places, colour, kind.width, kind.opacity, kind.dashes)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, *, opacity: float) -> Markup:
-    line = Markup('<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" stroke="currentColor" stroke-opacity="{}"/>')
-    return line.format(x1, y1, x2, y2, opacity)
-
-
-def _text(x: float, y: float, text: str, *, anchor: str = "start", title: str = "") -> Markup:
-    hover = Markup("<title>{}</title>").format(_clean(title)) if title else ""
-    line = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}{}</text>')
-    return line.format(x, y, anchor, hover, _clean(text))
-
-
-def _clean(text: str) -> str:
-    """Replace control characters, which XML does not allow."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+def _curve(points: Points | list[tuple[float, float]], kind: Kind, colour: str) -> Markup:
+    return polyline(points, colour, width=kind.width, opacity=kind.opacity, dashes=kind.dashes)

@@ -5,29 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
-import numpy as np
-
 from dashboards.edits import Edit, EditedPicture, EditInputs, read_inputs
-from dashboards.sheet.thumbnails import webp_uri
 from pbe.editing.inputs import read_picture
 from pipeline.ahead import work_ahead
-from pipeline.arrays import Hole, Pixels
 from pipeline.errors import InputError
+from pipeline.pages.thumbnails import ShownPicture, mask_outline, show_picture
 
 READERS = 4
-INPUT_PX, RESULT_PX, QUALITY = 256, 256, 60
-FINER = 4  # steps of a mask's outline in a px of the shown source
-
-
-@dataclass(frozen=True)
-class ShownPicture:
-    """A picture as data URI, in px as shown; `problem` says why there is none."""
-
-    uri: str = ""
-    width: int = 0
-    height: int = 0
-    problem: str = ""
+INPUT_PX, RESULT_PX = 256, 256
 
 
 @dataclass(frozen=True)
@@ -104,19 +89,6 @@ def common_settings(edits: Sequence[Edit]) -> dict[str, Any]:
     }
 
 
-def mask_outline(mask: Hole, width: int, height: int) -> str:
-    """Trace a mask's pieces and holes as an SVG path, in px of a picture of that size.
-
-    Args:
-        mask: [h, w] bool, True = repaint.
-    """
-    size = (width * FINER, height * FINER)
-    fine = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    contours, _ = cv2.findContours(fine, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    rings = [cv2.approxPolyDP(contour, 1, True)[:, 0] for contour in contours]
-    return "".join(f"M{' '.join(f'{value / FINER:g}' for value in ring.ravel().tolist())}Z" for ring in rings)
-
-
 def _read(edit: Edit, picture: EditedPicture | None) -> ShownPicture | None:
     """Read a picture that the model made."""
     if picture is None:
@@ -125,13 +97,6 @@ def _read(edit: Edit, picture: EditedPicture | None) -> ShownPicture | None:
         return show_picture(read_picture(f"{edit.folder.url.rstrip('/')}/{picture.name}", "picture"), RESULT_PX)
     except InputError as error:
         return ShownPicture(problem=str(error))
-
-
-def show_picture(pixels: Pixels, width: int) -> ShownPicture:
-    """Shrink a picture [h, w, 3] uint8 RGB to a width at most."""
-    shown = min(width, pixels.shape[1])
-    height = max(1, round(pixels.shape[0] * shown / pixels.shape[1]))
-    return ShownPicture(webp_uri(pixels, width=width, quality=QUALITY), shown, height)
 
 
 def _problems(inputs: EditInputs) -> tuple[str, ...]:

@@ -1,22 +1,17 @@
 """Page: cards and charts -> one HTML file that asks for nothing outside itself."""
 
-import base64
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from dashboards.pictures import ORIGINS, PictureReader
 from dashboards.rows import ChosenRows, OpenedDataset
 from dashboards.sheet.cards import GRID, Card, make_cards
 from dashboards.sheet.charts import area_histogram, class_bars, draw_mean_mask, funnel_bars, mask_shapes
+from pipeline.pages.rendering import render as render_page
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_SAMPLES = 500
@@ -79,18 +74,8 @@ def make_sheet(
 
 
 def render(template: str, **values: Any) -> bytes:
-    """Fill a template; whatever it is given is text, never markup."""
-    script = _read("script.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = _environment().get_template(template)
-    return page.render(**values, style=_read("style.css"), script=script, script_sha256=digest).encode()
-
-
-def percent(share: float | None) -> str:
-    """Write a share: `0.4%`, `3.4%`, `34%`; a dash where there is none."""
-    if share is None:
-        return "\N{EN DASH}"
-    return f"{100 * share:.1f}%" if abs(share) < 0.0995 else f"{100 * share:.0f}%"
+    """Fill a template of this room; whatever it is given is text, never markup."""
+    return render_page(TEMPLATES, template, values, filters={"loss": loss_text})
 
 
 def card_filters(cards: Sequence[Card]) -> list[Filter]:
@@ -115,26 +100,6 @@ def loss_text(loss: float | None) -> str:
     if loss is None:
         return "\N{EN DASH}"
     return f"{loss:.4g}" if math.isfinite(loss) else "not finite"
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
-    environment.filters["count"] = "{:,}".format
-    environment.filters["loss"] = loss_text
-    return environment
-
-
-def _read(name: str) -> Markup:
-    """Read a file of our own that stands in the page as it is."""
-    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def _count_origins(cards: Sequence[Card]) -> list[tuple[str, int]]:

@@ -10,11 +10,11 @@ import numpy as np
 
 from dashboards.loading import LoadedTraining
 from dashboards.sheet.cards import Card, make_cards
-from dashboards.sheet.edit_cards import ShownPicture, show_picture
 from dashboards.sheet.page import loss_text
 from dashboards.training_run import LOSSES, TrainingRun
 from pbe.editing.inputs import read_picture
 from pipeline.errors import InputError
+from pipeline.pages.thumbnails import ShownPicture, show_picture
 
 MOST_GRIDS = 12
 GRID_PX = 1000

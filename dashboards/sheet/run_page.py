@@ -6,11 +6,12 @@ from typing import Any
 
 from dashboards.loading import LoadedTraining
 from dashboards.sheet.cards import GRID
-from dashboards.sheet.curves import COLOURS, draw_curves
+from dashboards.sheet.curves import draw_curves
 from dashboards.sheet.page import Sheet, loss_text, render
 from dashboards.sheet.run_cards import DEFAULT_SAMPLES, LOGGED, RunCard, make_run_card, name_runs
 from dashboards.training_run import TrainingRun
 from pbe.training.config import TrainConfig
+from pipeline.pages.svg import COLOURS
 from pipeline.storage.redaction import redact
 
 PLACES = ("out", "data", "anonymous")  # shown as facts, or without effect on the training

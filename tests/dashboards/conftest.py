@@ -1,6 +1,5 @@
 """Datasets to look at, and a database for FiftyOne, which is imported only with it."""
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -15,22 +14,13 @@ from dashboards.app.mongo import URI, find_mongod, probe_mongod
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
 from schemas.shards import MANIFEST
+from tests.conftest import skip
 from tests.pipeline.storage.odd_names import ALL_OF_IT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from dashboards.app.media import Pictures
-
-CHROMIUM = "/usr/bin/chromium"
-REQUIRED = "PBE_REQUIRE_BROWSER"  # set by CI, where what is missing must not be skipped
-
-
-def skip(reason: str) -> None:
-    """Skip a test, or fail it where CI has promised that nothing is missing."""
-    if os.environ.get(REQUIRED):
-        pytest.fail(f"{REQUIRED} is set, and {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -66,17 +56,6 @@ def finished(make: Callable[..., PreparedJob], _finished: Path) -> Path:
 def dataset(finished: Path, tmp_path: Path) -> Path:
     """The same, as a copy to break."""
     return Path(shutil.copytree(finished, tmp_path / "dataset"))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator["Browser"]:
-    """A real browser, for one module: while it runs, Playwright keeps an event loop of its own in this thread."""
-    from playwright.sync_api import sync_playwright
-
-    if not Path(CHROMIUM).exists():
-        skip(f"there is no {CHROMIUM}: apt install chromium")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
 @dataclass

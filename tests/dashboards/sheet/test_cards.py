@@ -12,7 +12,6 @@ from dashboards.sheet.cards import (
     _box,
     outline,
 )
-from dashboards.sheet.thumbnails import webp_uri
 from pipeline.draws.raster import fill, raster_mask
 from pipeline.draws.rings import join_rings
 from pipeline.rng import rng_for
@@ -48,9 +47,3 @@ def test_the_pieces_and_holes_of_a_traced_mask_are_rings_of_the_outline() -> Non
 def test_a_box_is_cut_to_the_crop() -> None:
     assert _box([-0.5, 0.25, 0.5, 1.75]) == (0, 250, 500, 750)
     assert _box([0, 0, 1, 1]) == (0, 0, GRID, GRID)
-
-
-def test_equal_pictures_give_equal_uris_and_small_ones_are_not_enlarged() -> None:
-    pixels = rng_for(0, "test").integers(0, 255, (40, 64, 3), dtype=np.uint8)
-    assert webp_uri(pixels, width=32, quality=60) == webp_uri(pixels.copy(), width=32, quality=60)
-    assert webp_uri(pixels, width=64, quality=60) == webp_uri(pixels, width=640, quality=60)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.sheet.curves import HEIGHT, KINDS, LINE, MOST_POINTS, WIDTH, draw_curves, nice_ticks, smooth
+from dashboards.sheet.curves import HEIGHT, KINDS, LINE, MOST_POINTS, WIDTH, draw_curves, smooth
 
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.none() | st.floats() | st.integers() | st.sampled_from([10**400, True, "1", [], 0.0, 1e-310])
@@ -94,12 +94,3 @@ def test_a_long_training_is_smoothed_and_thinned_to_its_ends() -> None:
     smoothed = smooth(tuple(enumerate(losses)))
     assert smoothed[0] == (399, pytest.approx(np.mean(losses[:400]))) and smoothed[-1][0] == 19_999
     assert np.std([value for _, value in smoothed]) < np.std(losses) / 10
-
-
-@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
-def test_ticks_are_round_few_and_span_the_values(least: float, width: float) -> None:
-    ticks = nice_ticks(least, least + width, about=5)
-    spacing = ticks[1] - ticks[0]
-    assert ticks[0] <= least + 1e-6 * spacing and ticks[-1] >= least + width - 1e-6 * spacing
-    assert 2 <= len(ticks) <= 8
-    assert f"{spacing:.0e}"[0] in "125"

@@ -4,19 +4,16 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from dashboards.browse import main
 from dashboards.edits import read_edits
-from dashboards.sheet.edit_cards import FINER, mask_outline
 from dashboards.sheet.edits_page import make_edits_sheet
 from pbe.editing.case import Case
 from pbe.editing.outputs import Outputs
 from pbe.editing.records import digest_inputs, write_record
-from pipeline.draws.raster import fill
 from pipeline.storage.folder import Folder
 from tests.pbe.editing.tiny_model import random_picture, write_pictures
 
@@ -81,17 +78,6 @@ def test_equal_folders_give_equal_pages_and_a_limit_a_seeded_choice(edits: Path)
     two = make_edits_sheet(found, limit=2)
     assert two.shown == 2 and b"<b>2</b> of 3 edits, a seeded random choice" in two.html
     assert str(edits.parent).encode() not in two.html.split(b"<article ")[0]
-
-
-def test_the_outline_of_a_mask_fills_to_the_mask() -> None:
-    mask = np.zeros((60, 90), bool)
-    mask[10:50, 20:80] = True
-    mask[20:30, 30:50] = False
-    path = mask_outline(mask, 90, 60)
-    rings = [np.array(ring.split(), float).reshape(-1, 2) for ring in re.findall(r"M([\d. ]+)Z", path)]
-    assert len(rings) == 2
-    shown = fill([(ring + 0.5 / FINER) / 90 for ring in rings], 90)[:60]
-    assert (shown != mask).mean() < 0.02
 
 
 def test_the_command_writes_the_page_of_a_folder_of_edits(

@@ -11,8 +11,9 @@ import pytest
 
 from dashboards.pictures import PictureReader
 from dashboards.rows import ChosenRows, choose_rows, open_rows
-from dashboards.sheet.page import DEFAULT_SAMPLES, Sheet, make_sheet, percent
+from dashboards.sheet.page import DEFAULT_SAMPLES, Sheet, make_sheet
 from pipeline.decoding.jpeg import encode_jpeg
+from pipeline.pages.rendering import percent
 from pipeline.shards.samples import Row
 from pipeline.storage.folder import Folder
 from schemas.shards import MANIFEST
