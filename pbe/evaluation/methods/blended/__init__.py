@@ -7,4 +7,7 @@ Files in the order of the flow:
     adm_names      diffusers' names of a UNet's tensors <-> those of OpenAI's guided-diffusion
     adm            a checkpoint of OpenAI's guided-diffusion -> an unconditional model of pixels
     schedule       how many steps to take -> what each of them needs of the noise schedule
+    views          a picture -> the same picture as seen from several sides
+    guidance       what is painted so far -> how far CLIP finds it from a text or an image
+    sampler        a source, its hole, a model of pixels and a guide -> the source with the hole painted
 """
