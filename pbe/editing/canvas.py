@@ -79,7 +79,7 @@ def blend(source: Planes, edited: Pixels, mask: Hole, crop: Crop, *, how: Blend)
             it, so that every pixel outside the mask stays as it is, bit for bit.
     """
     left, top, right, bottom = crop.box
-    shown = _scale_to(from_srgb(edited, source.space), right - left, bottom - top).astype(np.float32)
+    shown = scale_to(from_srgb(edited, source.space), right - left, bottom - top).astype(np.float32)
     under = source.pixels[top:bottom, left:right].astype(np.float32)
     over = seam(mask, crop, how=how)
     pixels = source.pixels.copy()
@@ -177,7 +177,8 @@ def _distance(inside: NDArray[np.uint8]) -> Share:
     return cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # type: ignore[return-value]
 
 
-def _scale_to(pixels: Pixels, width: int, height: int) -> Pixels:
+def scale_to(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Resize to [height, width, 3]: by area where it shrinks (antialiased), else bicubic."""
     if pixels.shape[:2] == (height, width):
         return pixels
     if width == height and width < len(pixels):

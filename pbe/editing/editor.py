@@ -261,7 +261,39 @@ def paint(
     at_once: int = AT_ONCE,
     on_pictures: Progress | None = None,
 ) -> list[Painted]:
-    """Make the tasks' pictures, batch by batch: sample, decode, blend into the sources, in the sources' own colours.
+    """Make the tasks' pictures: as `paint_crops`, and blend them into the sources, in the sources' own colours.
+
+    Returns:
+        By task, its pictures, or why there are none.
+    """
+    crops = paint_crops(
+        editor,
+        tasks,
+        guidance=guidance,
+        steps=steps,
+        scheduler=scheduler,
+        at_once=at_once,
+        on_pictures=on_pictures,
+    )
+    return [
+        made
+        if isinstance(made, NotFiniteError)
+        else [blend(task.source, crop, task.mask, task.crop, how=how) for crop in made]
+        for task, made in zip(tasks, crops, strict=True)
+    ]
+
+
+def paint_crops(
+    editor: Editor,
+    tasks: Sequence[Task],
+    *,
+    guidance: float,
+    steps: int,
+    scheduler: SchedulerName,
+    at_once: int = AT_ONCE,
+    on_pictures: Progress | None = None,
+) -> list[list[Pixels] | NotFiniteError]:
+    """Sample and decode, batch by batch.
 
     Args:
         tasks: whose latents have one size.
@@ -269,9 +301,9 @@ def paint(
         on_pictures: called after every step with the number of pictures that took it.
 
     Returns:
-        By task, its pictures, or why there are none.
+        By task, its crops [h, w, 3] uint8 sRGB, as large as the model's picture, or why there are none.
     """
-    made: list[list[Planes]] = [[] for _ in tasks]
+    made: list[list[Pixels]] = [[] for _ in tasks]
     faults: dict[int, NotFiniteError] = {}
     dtypes: dict[Part, torch.dtype] = {"UNet": editor.parts.model.unet.dtype, "VAE's decoder": editor.vae.dtype}
     slots = [(number, row) for number, task in enumerate(tasks) for row in range(len(task.noise))]
@@ -287,15 +319,14 @@ def paint(
         )
         decoded = decode(editor.vae, latents)
         finite = {"UNet": finite_rows(latents), "VAE's decoder": finite_rows(decoded)}
-        edited = (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        crops = (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         for slot, (number, _) in enumerate(batch):
             part = next((part for part in dtypes if not finite[part][slot]), None)
             if part:
                 faults.setdefault(number, NotFiniteError(part, dtypes[part], f"at guidance {guidance:g}"))
-                continue
-            task = tasks[number]
-            made[number].append(blend(task.source, edited[slot], task.mask, task.crop, how=how))
-    return [faults.get(number, pictures) for number, pictures in enumerate(made)]
+            else:
+                made[number].append(crops[slot])
+    return [faults.get(number, crops) for number, crops in enumerate(made)]
 
 
 def denoise(
