@@ -51,6 +51,7 @@ class Method(Protocol):
             other settings are not taken for its own.
         begin(bench): called once in each process before the first `edit`, with the whole `Bench`, for methods that edit
             a case by what the others are. Cheap: it opens no picture.
+        end(): called after the last `edit`: lets go of the weights, for which the next method needs the memory.
     """
 
     name: str

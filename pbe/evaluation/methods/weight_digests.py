@@ -8,6 +8,10 @@ from pathlib import Path
 from pipeline.shards.recipe import digest_of
 from pipeline.storage.folder import Folder
 from pipeline.storage.whole_files import sha256_of
+from pipeline.tensors.weight_files import FOLDER_SUFFIXES
+
+_READ = (".json", ".txt", *FOLDER_SUFFIXES)  # configs, a tokenizer's words, weights
+_UNUSED = "safety_checker"
 
 
 def digest_files(files: Sequence[Path], *, cache: str) -> str:
@@ -26,6 +30,23 @@ def digest_files(files: Sequence[Path], *, cache: str) -> str:
     if cache:
         Folder(cache).write_json(place, digest)
     return digest
+
+
+def digest_model(model: str, folder: Path | None, *, cache: str) -> str:
+    """Digest a model: what its file or its folder's parts hold, or its id and commit on the hub.
+
+    Args:
+        model: a file, a folder or a hub id.
+        folder: that holds its configs, in the hub's cache where it is an id; None: it is a file.
+        cache: see `digest_files`.
+    """
+    if folder is None:
+        return digest_files([Path(model)], cache=cache)
+    if not Path(model).exists():
+        commit = folder.parts[folder.parts.index("snapshots") + 1]
+        return f"{model}@{commit}"
+    files = [file for file in folder.glob("*/*") if file.suffix in _READ and file.parent.name != _UNUSED]
+    return digest_files(files, cache=cache)
 
 
 def _recall(cache: str, place: str) -> str:

@@ -1,0 +1,142 @@
+"""By example: a model of this project's kind and cases -> edited pictures, its crop blended in two ways.
+
+Paint by Example itself, published or trained here, and the checkpoints of its ablation. Torch is imported where the
+model is loaded.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pbe.editing.canvas import Blend, blend
+from pbe.evaluation.bench.cases import OpenedCase
+from pbe.evaluation.methods.once import Once
+from pbe.evaluation.methods.protocol import CaseError, Edited, MethodOptions
+from pbe.evaluation.methods.weight_digests import digest_model
+from pbe.weights.averages import check_choice
+from pbe.weights.hub import find_configs
+from pbe.weights.model_files import refuse_no_conditioner
+from pbe.weights.own_note import read_note
+from pipeline.errors import InputError
+from pipeline.tensors.weight_files import find_weights
+
+VARIANTS: tuple[Blend, ...] = ("crop", "hole")
+LEAST_STEPS = 1000  # of a training; fewer are said to have taught hardly anything
+ENCODERS = ("vae", "image_encoder")
+
+
+class ByExample:
+    """A model that paints by example, or a checkpoint of its ablation.
+
+    Args:
+        name: of the method.
+        model: a folder, a training's folder, a .ckpt of the original code or a hub id.
+    """
+
+    variants = VARIANTS
+    takes_guidance = True
+
+    def __init__(self, name: str, model: str, options: MethodOptions) -> None:
+        self.name = name
+        self._model, self._options = model, options
+        self._editor = Once(self._load)
+
+    def available(self) -> str:
+        """Look at the configs, here or on the hub, and for the files of weights; load none."""
+        try:
+            folder = self._folder
+            if folder is None:
+                return ""
+            read_note(folder)
+            refuse_no_conditioner(self._model, folder)
+            check_choice(self._model, folder, "auto")
+        except InputError as error:
+            return str(error)
+        return self._missing(folder) if Path(self._model).is_dir() else ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the export recorded: which weights, after how many steps."""
+        return () if self.available() else describe_note(read_note(self._folder) if self._folder else {})
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        if self.available():
+            return {}
+        options = self._options
+        return {
+            "weights": digest_model(self._model, self._folder, cache=options.cache),
+            **{name: getattr(options, name) for name in ("dtype", "steps", "scheduler")},
+        }
+
+    def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
+        """Sample once a case, and blend what was painted in each way."""
+        scales = sorted({case.guidance for case in cases})
+        made: dict[str, Edited] = {}
+        for scale in scales:
+            made |= self._edit_at(scale, [case for case in cases if case.guidance == scale])
+        return [made[case.name] for case in cases]
+
+    def end(self) -> None:
+        """Let go of the model."""
+        self._editor.drop()
+
+    @cached_property
+    def _folder(self) -> Path | None:
+        return find_configs(self.name, self._model)
+
+    def _missing(self, folder: Path) -> str:
+        parts = [part for part in ("unet", *ENCODERS) if not find_weights(folder / part)]
+        remedy = "export it again with its encoders, or add them with `python -m pbe.convert`"
+        return f"{self._model}: holds no weights of {', '.join(parts)}; {remedy}" if parts else ""
+
+    def _load(self) -> Any:
+        from pbe.editing.editor import load_editor
+
+        return load_editor(self._model, device=self._options.device, dtype=self._options.dtype)
+
+    def _edit_at(self, scale: float, cases: Sequence[OpenedCase]) -> dict[str, Edited]:
+        from pbe.editing.editor import paint_crops, prepare
+        from pbe.model.finite import NotFiniteError
+
+        editor, options = self._editor(), self._options
+        made: dict[str, Edited] = {}
+        tasks = {}
+        for case in cases:
+            try:
+                tasks[case.name] = prepare(editor, case.source, case.mask, case.exemplar, seeds=[case.seed])
+            except NotFiniteError as error:
+                made[case.name] = CaseError(str(error))
+        crops = paint_crops(
+            editor,
+            list(tasks.values()),
+            guidance=scale,
+            steps=options.steps,
+            scheduler=options.scheduler,  # type: ignore[arg-type]
+            at_once=len(cases),
+        )
+        for (name, task), painted in zip(tasks.items(), crops, strict=True):
+            if isinstance(painted, NotFiniteError):
+                made[name] = CaseError(str(painted))
+            else:
+                made[name] = {
+                    how: blend(task.source, painted[0], task.mask, task.crop, how=how).pixels for how in VARIANTS
+                }
+        return made
+
+
+def describe_note(note: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say what a model's own note (pbe.json) records of its training; empty: it has none, as published models."""
+    said = []
+    step, kind = note.get("step"), note.get("weights", "unknown")
+    if step == 0:
+        said.append("untrained weights")
+    elif step is not None:
+        hardly = "hardly trained: " if step < LEAST_STEPS else ""
+        said.append(f"{hardly}{'' if kind == 'unknown' else f'{kind} '}weights of step {step:,}")
+    elif kind != "unknown":
+        said.append(f"{kind} weights")
+    if note.get("bottleneck") is False:
+        said.append("all of the exemplar's CLIP tokens as context")
+    return tuple(said)

@@ -1,0 +1,34 @@
+"""Controls: methods whose result is known beforehand, between which the others lie. Imports no torch."""
+
+from collections.abc import Sequence
+
+from pbe.evaluation.bench.cases import OpenedCase
+from pbe.evaluation.methods.protocol import CaseError, Edited
+
+
+class Control:
+    """What needs no weights."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def available(self) -> str:
+        return ""
+
+
+class Identity(Control):
+    """Leaves the source as it is."""
+
+    notes = ("control: the source, unedited",)
+
+    def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
+        return [case.source for case in cases]
+
+
+class GroundTruth(Control):
+    """Shows what the hole held, or should hold."""
+
+    notes = ("control: the ground truth",)
+
+    def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
+        return [CaseError("has no ground truth") if case.ground_truth is None else case.ground_truth for case in cases]

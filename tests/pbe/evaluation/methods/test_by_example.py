@@ -1,0 +1,190 @@
+"""A model of ours takes part as a method, its crop blended in two ways."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pbe.edit import Editor, edit, load_editor
+from pbe.editing.case import Case
+from pbe.evaluation.bench.cases import Bench
+from pbe.evaluation.methods.attempts import edit_cases
+from pbe.evaluation.methods.by_example import describe_note
+from pbe.evaluation.methods.naming import open_methods
+from pbe.evaluation.methods.protocol import CaseError, Method, MethodOptions, facts_of
+from pbe.evaluation.methods.random_exemplar import swap_exemplars
+from pbe.weights.export import export_model
+from tests.pbe.conftest import diffusers_encoder, random_model, tiny_config
+from tests.pbe.editing.test_not_finite import NEAR_THE_MEAN, write_overflowing
+from tests.pbe.editing.tiny_model import write_model
+from tests.pbe.evaluation.methods.opened_cases import opened_case
+
+OPTIONS = MethodOptions(steps=2, scheduler="ddim")
+CASES = [opened_case(name, seed=seed) for seed, name in enumerate("abc")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("by_example") / "model", step=2000)
+
+
+@pytest.fixture(scope="module")
+def editor(folder: Path) -> Editor:
+    return load_editor(str(folder))
+
+
+def opened(spec: str, options: MethodOptions = OPTIONS) -> Any:
+    [method] = open_methods([spec], options)
+    return method
+
+
+@pytest.fixture(scope="module")
+def method(folder: Path) -> Any:
+    return opened(f"pbe={folder}")
+
+
+@pytest.fixture(scope="module")
+def attempts(method: Any) -> list[Any]:
+    return list(edit_cases(method, CASES))
+
+
+def test_both_blends_are_those_of_the_editor(attempts: list[Any], editor: Editor) -> None:
+    for case, pictures in zip(CASES, attempts, strict=True):
+        assert list(pictures) == ["crop", "hole"]
+        given: dict[str, Any] = {"seed": case.seed, "steps": 2, "scheduler": "ddim", "guidance": 5.0}
+        for how, picture in pictures.items():
+            [expected] = edit(editor, case.source, case.mask, case.exemplar, blend=how, **given)
+            assert np.abs(picture.astype(int) - expected).max() <= 1  # batches round differently
+
+
+def test_guidance_and_seed_of_each_case_count(method: Any, attempts: list[Any]) -> None:
+    case = CASES[0]
+    others = [replace(case, name="g", guidance=1.0), replace(case, name="s", seed=9), replace(case, name="e")]
+    at_one, seeded, equal = edit_cases(method, others)
+    assert isinstance(at_one, dict) and isinstance(seeded, dict) and isinstance(equal, dict)
+    assert (at_one["hole"] != attempts[0]["hole"]).any() and (seeded["hole"] != attempts[0]["hole"]).any()
+    assert np.abs(equal["hole"].astype(int) - attempts[0]["hole"]).max() <= 1
+
+
+def test_what_the_export_recorded_is_said(method: Method, folder: Path) -> None:
+    facts = facts_of(method)
+    assert (facts.variants, facts.takes_guidance, facts.notes) == (
+        ("crop", "hole"),
+        True,
+        ("raw weights of step 2,000",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("note", "said"),
+    [
+        ({}, ()),
+        ({"weights": "unknown", "step": None, "bottleneck": True}, ()),
+        ({"weights": "ema", "step": 300_000, "bottleneck": True}, ("ema weights of step 300,000",)),
+        ({"weights": "raw", "step": 30, "bottleneck": True}, ("hardly trained: raw weights of step 30",)),
+        ({"weights": "raw", "step": 0, "bottleneck": True}, ("untrained weights",)),
+        ({"weights": "ema", "step": None, "bottleneck": True}, ("ema weights",)),
+        (
+            {"weights": "unknown", "step": 2000, "bottleneck": False},
+            ("weights of step 2,000", "all of the exemplar's CLIP tokens as context"),
+        ),
+    ],
+)
+def test_hardly_trained_weights_are_called_so(note: dict[str, Any], said: tuple[str, ...]) -> None:
+    assert describe_note(note) == said
+
+
+def test_settings_change_with_weights_and_flags_and_not_with_the_place(
+    method: Any, folder: Path, tmp_path: Path
+) -> None:
+    same = write_model(tmp_path / "same", step=2000)
+    other = write_model(tmp_path / "other", seed=1, step=2000)
+    settings = facts_of(method).settings
+    assert settings and facts_of(opened(f"naive={same}")).settings == settings
+    assert facts_of(opened(f"pbe={other}")).settings != settings
+    assert facts_of(opened(f"pbe={folder}", replace(OPTIONS, steps=3))).settings != settings
+
+
+def test_a_checkpoint_without_the_bottleneck_edits(tmp_path: Path, editor: Editor) -> None:
+    model = random_model(tiny_config(bottleneck=False))
+    tower = diffusers_encoder().model
+    folder = tmp_path / "naive"
+    export_model(folder, model.state_dict(), model.config, vae=editor.vae, tower=tower, weights="raw", step=5)
+    method = opened(f"naive={folder}")
+    assert method.available() == "" and "all of the exemplar's CLIP tokens as context" in method.notes
+    [attempt] = edit_cases(method, CASES[:1])
+    assert isinstance(attempt, dict) and (attempt["hole"] != CASES[0].source).any()
+
+
+def test_a_case_whose_numbers_are_not_finite_fails_alone_and_names_the_part(editor: Editor, tmp_path: Path) -> None:
+    folder = write_overflowing(editor, "CLIP vision tower", tmp_path / "model", weight=6e4)
+    method = opened(f"pbe={folder}", replace(OPTIONS, dtype="float16"))
+    dull = np.full((8, 8, 3), NEAR_THE_MEAN, np.uint8)
+    made, failed = edit_cases(method, [replace(CASES[0], exemplar=dull), CASES[1]])
+    assert isinstance(made, dict) and isinstance(failed, CaseError)
+    assert str(failed).startswith("the CLIP vision tower gives numbers") and not failed.log
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda folder: folder / "nowhere", "no such folder or file"),
+        (lambda folder: (folder / "unet/diffusion_pytorch_model.safetensors").unlink(), "holds no weights of unet"),
+        (lambda folder: (folder / "vae/diffusion_pytorch_model.safetensors").unlink(), "holds no weights of vae"),
+        (lambda folder: (folder / "pbe.json").write_text("{"), "cannot be read as JSON"),
+        (lambda folder: (folder / "model_index.json").unlink(), "has no exemplar conditioner"),
+    ],
+)
+def test_a_model_that_cannot_edit_is_unavailable_and_says_why(change: Any, reason: str, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model")
+    place = change(folder)
+    method = opened(f"pbe={place if isinstance(place, Path) else folder}")
+    assert reason in method.available()
+    assert facts_of(method).notes == () and facts_of(method).settings == {}
+
+
+def test_weights_that_turn_out_damaged_fail_each_case_in_one_line(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model")
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"torn")
+    for attempt in edit_cases(opened(f"pbe={folder}"), CASES):
+        assert isinstance(attempt, CaseError) and "diffusion_pytorch_model.safetensors" in str(attempt)
+        assert "\n" not in str(attempt) and not attempt.log
+
+
+def bench_of(folder: Path) -> Bench:
+    """A bench of CASES, exemplars on disk."""
+    for case in CASES:
+        Image.fromarray(case.exemplar).save(folder / f"{case.name}.png")
+    cases = [Case(name=case.name, source="", exemplar=str(folder / f"{case.name}.png")) for case in CASES]
+    return Bench("b", "cases", tuple(cases))
+
+
+def test_random_exemplar_paints_each_case_by_another_ones_exemplar(
+    folder: Path, editor: Editor, tmp_path: Path
+) -> None:
+    bench = bench_of(tmp_path)
+    method = opened(f"random-exemplar={folder}")
+    assert "control: the exemplar of another case" in method.notes
+    method.begin(bench)
+    swapped = swap_exemplars(bench.cases)
+    [attempt] = edit_cases(method, CASES[:1])
+    other = next(case for case in CASES if case.name == swapped["a"].name)
+    [expected] = edit(editor, CASES[0].source, CASES[0].mask, other.exemplar, steps=2, scheduler="ddim", blend="crop")
+    assert isinstance(attempt, dict) and np.abs(attempt["crop"].astype(int) - expected).max() <= 1
+
+
+def test_a_lost_or_a_lone_exemplar_fails_its_case_alone(folder: Path, tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    swapped = swap_exemplars(bench.cases)
+    Path(swapped["a"].exemplar).unlink()
+    method = opened(f"random-exemplar={folder}")
+    method.begin(bench)
+    lost, *made = edit_cases(method, CASES)
+    assert isinstance(lost, CaseError) and f"exemplar of {swapped['a'].name}" in str(lost)
+    assert all(isinstance(attempt, dict) for attempt in made)
+    method.begin(replace(bench, cases=bench.cases[:1]))
+    [alone] = edit_cases(method, CASES[:1])
+    assert isinstance(alone, CaseError) and str(alone) == "no other case has another exemplar"
