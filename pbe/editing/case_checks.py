@@ -3,7 +3,7 @@
 Sources and exemplars are judged by their headers, masks in full: pixels that are damaged show when they are decoded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 
@@ -23,18 +23,22 @@ ReadSize = Callable[[str, str], Size | str]
 JudgeMask = Callable[[str, Size], str]
 
 
-def find_faults(cases: Sequence[Case], *, repaint: Repaint = "white", compat_factor: int | None = None) -> list[str]:
+def find_faults(
+    cases: Sequence[Case], *, repaint: Repaint = "white", compat_factor: int | None = None, evaluated: bool = False
+) -> list[str]:
     """List what is wrong with the pictures of cases, each fault once, with the cases of a table that have it.
 
     Args:
         repaint: what of a mask is repainted.
         compat_factor: px along a latent cell's side where sources must have sizes that diffusers takes, 0: not
             known; None: any size.
+        evaluated: look also at what only evaluation reads, ground truths and masks of exemplars.
     """
     # Many cases of a table may have a picture in common.
     read, judge = lru_cache(KEPT)(_read_size), lru_cache(KEPT)(partial(_judge_mask, repaint=repaint))
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(partial(_faults_of, read=read, judge=judge, compat_factor=compat_factor), cases)
+        look = partial(_faults_of, read=read, judge=judge, compat_factor=compat_factor, evaluated=evaluated)
+        found = pool.map(look, cases)
         named: dict[str, list[str]] = {}
         for case, faults in zip(cases, found, strict=True):
             for fault in faults:
@@ -59,7 +63,9 @@ def refuse_faults(faults: Sequence[str], *, place: str) -> None:
         raise InputError("\n  ".join(lines))
 
 
-def _faults_of(case: Case, *, read: ReadSize, judge: JudgeMask, compat_factor: int | None) -> list[str]:
+def _faults_of(
+    case: Case, *, read: ReadSize, judge: JudgeMask, compat_factor: int | None, evaluated: bool
+) -> list[str]:
     """Look at the pictures of a case: at each, and at what they are to each other."""
     faults, sizes = [], {}
     for what, path in case.inputs.items():
@@ -68,6 +74,8 @@ def _faults_of(case: Case, *, read: ReadSize, judge: JudgeMask, compat_factor: i
             faults.append(found)
         else:
             sizes[what] = found
+    if evaluated:
+        faults += _faults_of_evaluated(case, sizes, read=read, judge=judge)
     if "source" not in sizes:
         return faults
     width, height = sizes["source"]
@@ -80,6 +88,22 @@ def _faults_of(case: Case, *, read: ReadSize, judge: JudgeMask, compat_factor: i
             box_in(case.box, width, height)
     except InputError as error:
         faults.append(str(error))
+    return faults
+
+
+def _faults_of_evaluated(case: Case, sizes: Mapping[str, Size], *, read: ReadSize, judge: JudgeMask) -> list[str]:
+    """Look at what only evaluation reads; a ground truth that is the source's own file has been looked at."""
+    faults = []
+    truth, outline = (case.evaluated.get(what) for what in ("ground truth", "exemplar mask"))
+    if truth and truth != case.inputs["source"]:
+        found = read(truth, "ground truth")
+        if isinstance(found, str):
+            faults.append(found)
+        elif sizes.get("source", found) != found:
+            sides = " for a source of ".join(f"{width} x {height} px" for width, height in (found, sizes["source"]))
+            faults.append(f"ground truth {truth}: {sides}; make it at that size")
+    if outline and "exemplar" in sizes and (fault := judge(outline, sizes["exemplar"])):
+        faults.append(f"of the exemplar, {fault}")
     return faults
 
 
