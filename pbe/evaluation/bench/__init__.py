@@ -8,6 +8,6 @@ Files in the order of the flow:
     annotations  COCO's instances -> the labels of cases
     opening      --bench -> a bench
     preflight    a bench -> all that is wrong with it
-    digests      a bench -> 16 hex digits of it
     recorded     a bench as an evaluation's bench.parquet, and its pictures from there
+    digests      a bench -> the digests of its files, and its own
 """
