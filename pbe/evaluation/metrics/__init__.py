@@ -6,4 +6,6 @@ Files in the order of the flow:
     outside   source, result and mask -> what changed outside of the mask
     seam      picture and mask -> how visible the mask's edge is
     frechet   features of two sets -> the Fréchet distance between them
+    intervals    a value a case -> their mean and its interval
+    differences  one metric of several rows -> the difference of each pair, and whether it is chance
 """
