@@ -2,16 +2,17 @@
 
 Files and rooms in the order of the flow:
 
-    protocol         what every method is, a stranger's too
-    naming           NAME[@LABEL][=PATH] ... -> methods, each with a name of its own
-    strangers        module:object[=ARG] -> a method that somebody else wrote
-    checks           what a method returned -> a picture of its case, or why it is none
-    attempts         a method and a few cases -> pictures of each, or why there are none
-    weight_digests   files of weights -> a digest of their bytes, remembered by sizes and times
-    once             how to load weights -> the weights, loaded at the first call
-    controls         methods whose result is known beforehand
-    pictures         a folder of finished pictures -> those pictures
-    by_example       a model of this project's kind, or a checkpoint of its ablation -> edited pictures
-    random_exemplar  the same with the exemplar of another case
-    blended          Blended Diffusion, guided by text or by an image
+    protocol          what every method is, a stranger's too
+    naming            NAME[@LABEL][=PATH] ... -> methods, each with a name of its own
+    strangers         module:object[=ARG] -> a method that somebody else wrote
+    checks            what a method returned -> a picture of its case, or why it is none
+    attempts          a method and a few cases -> pictures of each, or why there are none
+    weight_digests    files of weights -> a digest of their bytes, remembered by sizes and times
+    once              how to load weights -> the weights, loaded at the first call
+    controls          methods whose result is known beforehand
+    pictures          a folder of finished pictures -> those pictures
+    by_example        a model of this project's kind, or a checkpoint of its ablation -> edited pictures
+    random_exemplar   the same with the exemplar of another case
+    stable_diffusion  Stable Diffusion inpainting: a label -> edited pictures
+    blended           Blended Diffusion, guided by text or by an image
 """

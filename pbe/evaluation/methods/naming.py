@@ -46,6 +46,7 @@ KNOWN: dict[str, Known] = {
     "+augmentation": _BY_EXAMPLE,
     "+bottleneck": _BY_EXAMPLE,
     "+guidance": _BY_EXAMPLE,
+    "sd-inpaint": Known("stable_diffusion", "StableDiffusionInpainting", MODEL),
     "identity": Known("controls", "Identity"),
     "ground-truth": Known("controls", "GroundTruth"),
     "random-exemplar": Known("random_exemplar", "RandomExemplar", MODEL),
