@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.encoders.building import described, fit_tower
 from pipeline.encoders.facts import CLIP_TYPES
-from pipeline.encoders.fingerprints import fingerprint_of
+from pipeline.encoders.fingerprints import fingerprint_of, lasting
 from pipeline.encoders.libraries import transformers
 from pipeline.encoders.names import UNTRAINED
 from pipeline.encoders.pixels import fit_to_encoder, unit_pixels
@@ -48,9 +48,7 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
         InputError: it cannot be loaded, or is not a CLIP.
     """
     model = untrained_clip() if name == UNTRAINED else _load_tower(name)
-    volatile = ("transformers_version", "architectures", "dtype", "torch_dtype")
-    facts = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k not in volatile}
-    fingerprint = fingerprint_of("CLIPVisionModel", facts, model, dtype)
+    fingerprint = fingerprint_of("CLIPVisionModel", lasting(model.config.to_dict()), model, dtype)
     model = model.to(device=device, dtype=getattr(torch, dtype)).eval().requires_grad_(False)
     return ClipEncoder(name, fingerprint, model.config.hidden_size, model)
 

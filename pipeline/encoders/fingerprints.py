@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 CPU_THREADS = 1  # another number gives other last bits
+_VOLATILE = ("transformers_version", "architectures", "dtype", "torch_dtype")
 
 
 def make_deterministic() -> None:
@@ -24,3 +25,8 @@ def fingerprint_of(class_name: str, config: Mapping[str, Any], model: torch.nn.M
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def lasting(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Take what a transformers config says of its model, without what says who saved it how."""
+    return {key: value for key, value in config.items() if not key.startswith("_") and key not in _VOLATILE}

@@ -1,5 +1,6 @@
 """Reading: what --vae and --clip name -> the tensors and config of an encoder; the same for every command."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def read_vae(name: str, *, flag: str = "--vae") -> EncoderWeights:
     Raises:
         InputError: it is missing, incomplete, or cannot be read safely.
     """
-    folder = _fetch(flag, name, "vae")
+    folder = encoder_folder(flag, name, "vae")
     return EncoderWeights(modern_vae(read_part(folder)), read_config(flag, name, folder / "config.json"), folder)
 
 
@@ -44,19 +45,27 @@ def read_tower(name: str, *, flag: str = "--clip") -> EncoderWeights:
     Args:
         name: also of a complete CLIP, or of Paint by Example's image encoder, which both hold a tower.
     """
-    folder = _fetch(flag, name, "image_encoder")
+    folder = encoder_folder(flag, name, "image_encoder")
     tensors = read_part(folder)
     inner = under(tensors, "model.") or tensors  # Paint by Example's encoder holds the tower beside the mapper
     return EncoderWeights(plain_tower(inner), read_config(flag, name, folder / "config.json"), folder)
 
 
-def _fetch(flag: str, name: str, part: str) -> Path:
-    """Return the local folder of an encoder, from the hub where the name is an id."""
+def encoder_folder(flag: str, name: str, part: str, *, extra: Sequence[str] = ()) -> Path:
+    """Return the local folder of an encoder, from the hub where the name is an id.
+
+    Args:
+        part: the folder that a complete pipeline keeps it in.
+        extra: patterns of further files to take from the hub.
+
+    Raises:
+        InputError: it is missing, or has no config or weights.
+    """
     root, subfolder = locate(flag, name, part)
     if Path(root).is_dir():
         return find_config(flag, name, part).parent
     hint = f"give a folder or hub id (`id:subfolder`) of the model, such as a pipeline's {part}/, or `untrained`"
-    folder = fetch(root, parts=[subfolder], what=f"{flag} {name}", hint=hint) / subfolder
+    folder = fetch(root, parts=[subfolder], extra=extra, what=f"{flag} {name}", hint=hint) / subfolder
     if not (folder / "config.json").is_file() or find_weights(folder) is None:
         raise InputError(f"{flag} {name}: the hub has no config.json with weights there; {hint}")
     return folder

@@ -25,9 +25,29 @@ def untrained_vae() -> Any:
 
 def untrained_clip() -> Any:
     """Make a CLIPVisionModel of 4 layers, likewise."""
-    config = transformers.CLIPVisionConfig(
+    return _seeded(transformers.CLIPVisionModel, _clip_config())
+
+
+def untrained_projecting_clip() -> Any:
+    """Make a CLIPVisionModelWithProjection of the same shape, likewise."""
+    return _seeded(transformers.CLIPVisionModelWithProjection, _clip_config())
+
+
+def untrained_vit() -> Any:
+    """Make a ViTModel of 2 layers, likewise."""
+    config = transformers.ViTConfig(
+        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, patch_size=32
+    )
+    return _seeded(transformers.ViTModel, config, add_pooling_layer=False)
+
+
+def _clip_config() -> Any:
+    return transformers.CLIPVisionConfig(
         hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4, projection_dim=64
     )
+
+
+def _seeded(kind: Any, config: Any, **further: Any) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
-        return transformers.CLIPVisionModel(config)
+        return kind(config, **further)

@@ -3,6 +3,7 @@
 Files in the order of the flow:
 
     measured  a number, or why there is none
+    encoders  pictures -> features
     outside   source, result and mask -> what changed outside of the mask
     seam      picture and mask -> how visible the mask's edge is
     frechet   features of two sets -> the Fréchet distance between them

