@@ -80,7 +80,7 @@ def config_name(spec: Spec, config: dict[str, Any]) -> str:
     tower: Any = config.get("vision_config") if kind == "clip" else config
     try:
         projection = config.get("projection_dim", CLIP_PROJECTION)
-        return vit_name(config, spec.label) if spec.kind == DINO else clip_name(dict(tower or ""), projection)
+        return vit_name(config, spec.label) if spec.kind == DINO else clip_name(dict(tower), projection)
     except (TypeError, ValueError) as error:  # lists and texts in the place of numbers
         raise InputError(f"{what}: its config.json does not describe a tower ({error}); copy it again") from error
 
