@@ -2,11 +2,14 @@
 
 Files in the order of the flow:
 
-    measured  a number, or why there is none
-    encoders  pictures -> features
-    outside   source, result and mask -> what changed outside of the mask
-    seam      picture and mask -> how visible the mask's edge is
-    frechet   features of two sets -> the Fréchet distance between them
+    measured     a number, or why there is none
+    encoders     pictures -> features
+    regions      result and mask -> the part that is compared with the exemplar
+    similarity   that part and the exemplar -> the cosine of their features, by any encoder
+    clip_score   the same by CLIP ViT-B/32, times 100, in the paper's form and without its fault
+    outside      source, result and mask -> what changed outside of the mask
+    seam         picture and mask -> how visible the mask's edge is
+    frechet      features of two sets -> the Fréchet distance between them
     intervals    a value a case -> their mean and its interval
     differences  one metric of several rows -> the difference of each pair, and whether it is chance
 """
