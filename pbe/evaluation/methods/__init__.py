@@ -14,5 +14,6 @@ Files and rooms in the order of the flow:
     by_example        a model of this project's kind, or a checkpoint of its ablation -> edited pictures
     random_exemplar   the same with the exemplar of another case
     stable_diffusion  Stable Diffusion inpainting: a label -> edited pictures
+    scripted          a file of TorchScript -> a network from a picture and its mask to a picture
     blended           Blended Diffusion, guided by text or by an image
 """
