@@ -47,6 +47,8 @@ KNOWN: dict[str, Known] = {
     "+bottleneck": _BY_EXAMPLE,
     "+guidance": _BY_EXAMPLE,
     "sd-inpaint": Known("stable_diffusion", "StableDiffusionInpainting", MODEL),
+    "blended-text": Known("blended.method", "blended_text", "ADM,CLIP"),
+    "blended-image": Known("blended.method", "blended_image", "ADM,CLIP"),
     "identity": Known("controls", "Identity"),
     "ground-truth": Known("controls", "GroundTruth"),
     "random-exemplar": Known("random_exemplar", "RandomExemplar", MODEL),
