@@ -10,5 +10,6 @@ Files in the order of the flow:
     shards      where each file of a dataset lies; the record of a finished unit
     validation  what a model in training lost on each validation sample
     scores      one row for each case and row of a comparison of methods
+    features    what a cache keeps of the pictures that an encoder has seen
     tagged      boxes that somebody tagged while looking, and may deny
 """

@@ -2,17 +2,18 @@
 
 Files in the order of the flow:
 
-    measured     a number, or why there is none
-    encoders     pictures -> features
-    regions      result and mask -> the part that is compared with the exemplar
-    similarity   that part and the exemplar -> the cosine of their features, by any encoder
-    clip_score   the same by CLIP ViT-B/32, times 100, in the paper's form and without its fault
-    outside      source, result and mask -> what changed outside of the mask
-    seam         picture and mask -> how visible the mask's edge is
-    npz          named arrays <-> a file of which nothing is executed
-    frechet      features of two sets -> the Fréchet distance between them
-    real_set     features or statistics of real pictures <-> a file
-    bias         a Fréchet distance -> the same with its floor and its extrapolation
-    intervals    a value a case -> their mean and its interval
-    differences  one metric of several rows -> the difference of each pair, and whether it is chance
+    measured       a number, or why there is none
+    encoders       pictures -> features
+    feature_cache  an encoder and a folder -> the same encoder, which encodes no picture twice
+    regions        result and mask -> the part that is compared with the exemplar
+    similarity     that part and the exemplar -> the cosine of their features, by any encoder
+    clip_score     the same by CLIP ViT-B/32, times 100, in the paper's form and without its fault
+    outside        source, result and mask -> what changed outside of the mask
+    seam           picture and mask -> how visible the mask's edge is
+    npz            named arrays <-> a file of which nothing is executed
+    frechet        features of two sets -> the Fréchet distance between them
+    real_set       features or statistics of real pictures <-> a file
+    bias           a Fréchet distance -> the same with its floor and its extrapolation
+    intervals      a value a case -> their mean and its interval
+    differences    one metric of several rows -> the difference of each pair, and whether it is chance
 """

@@ -68,10 +68,11 @@ def test_a_missing_package_is_named_with_the_extra(monkeypatch: pytest.MonkeyPat
         check_encoder("efficientnet-lite2")
 
 
-def test_checking_imports_neither_torch_nor_transformers(tmp_path: Path) -> None:
+def test_checking_and_scoring_import_neither_torch_nor_transformers(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "clip", {"model_type": "clip", "vision_config": {}})
     code = (
-        "import sys; from pbe.evaluation.metrics.encoders.specs import check_encoder; "
+        "import sys; from pbe.evaluation.metrics import clip_score, feature_cache, outside, seam, similarity; "
+        "from pbe.evaluation.metrics.encoders.specs import check_encoder; "
         f"print(check_encoder('clip={folder}'), sorted({{'torch', 'transformers', 'diffusers'}} & sys.modules.keys()))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
