@@ -11,5 +11,6 @@ Files in the order of the flow:
     validation  what a model in training lost on each validation sample
     scores      one row for each case and row of a comparison of methods
     features    what a cache keeps of the pictures that an encoder has seen
+    overlap     a row for each pair of photos that a training set shares with a bench
     tagged      boxes that somebody tagged while looking, and may deny
 """

@@ -35,6 +35,7 @@ FLAGS = (
     "pbe.train",
     "pbe.edit",
     "pbe.convert",
+    "pbe.leaks",
     "dashboards.browse",
 )
 INDEX_CPU_SECONDS = 1.2  # of a process, from its start on

@@ -37,6 +37,7 @@ VERBS = {
     "pbe/train.py": runpy.run_path,
     "pbe.edit": runpy.run_module,
     "pbe.convert": runpy.run_module,
+    "pbe.leaks": runpy.run_module,
     "pipeline.pairs": runpy.run_module,
     "dashboards/browse.py": runpy.run_path,
 }

@@ -51,6 +51,6 @@ def test_a_window_that_shows_nothing_is_flat() -> None:
     assert not hash_windows(grey)[1].any()
 
 
-def test_there_are_47_windows_inside_the_picture() -> None:
-    assert len(set(WINDOWS)) == len(WINDOWS) == 47
+def test_there_are_55_windows_inside_the_picture() -> None:
+    assert len(set(WINDOWS)) == len(WINDOWS) == 55
     assert all(0 <= low < high <= 1 + 1e-9 for window in WINDOWS for low, high in window)
