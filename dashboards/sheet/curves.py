@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.pages.svg import FONT, Axis, colour_of, dot, figure, line, nice_ticks, polyline, text
+from pipeline.pages.svg import FONT, Axis, bar, colour_of, dot, figure, line, nice_ticks, polyline, text
 
 WIDTH, HEIGHT = 560, 340  # of the axes with their labels; each run's line of the legend adds LINE
 LEFT, RIGHT, TOP, BOTTOM = 52, 28, 30, 40
@@ -156,9 +156,8 @@ def _draw_name(number: int, name: str, rows: Sequence[Mapping[str, Any]]) -> Mar
     lost = sum(_number(row.get("loss")) is None for row in rows)
     shown = name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
     note = f" ({lost:,} not finite)" if lost else ""
-    swatch = Markup('<rect x="{}" y="{:.1f}" width="24" height="4" fill="{}"/>')
     words = text(LEFT + 30, down + FONT / 3, shown + note, title=name)
-    return swatch.format(LEFT, down - 2, colour_of(number)) + words
+    return bar(LEFT, down - 2, 24, 4, colour_of(number)) + words
 
 
 def _thinned(points: Points) -> Points:

@@ -72,9 +72,17 @@ def line(x1: float, y1: float, x2: float, y2: float, *, opacity: float) -> Marku
     return shape.format(x1, y1, x2, y2, opacity)
 
 
-def dot(x: float, y: float, colour: str, *, radius: float = 2.5) -> Markup:
+def bar(x: float, y: float, width: float, height: float, colour: str) -> Markup:
+    """Draw a filled rectangle, px."""
+    shape = Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:g}" fill="{}"/>')
+    return shape.format(x, y, width, height, colour)
+
+
+def dot(x: float, y: float, colour: str, *, radius: float = 2.5, opacity: float = 1.0) -> Markup:
     """Draw a dot, px."""
-    return Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}" fill="{}"/>').format(x, y, radius, colour)
+    see_through = Markup(' fill-opacity="{}"').format(opacity) if opacity < 1 else ""
+    shape = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}" fill="{}"{}/>')
+    return shape.format(x, y, radius, colour, see_through)
 
 
 def text(x: float, y: float, words: str, *, anchor: str = "start", title: str = "") -> Markup:

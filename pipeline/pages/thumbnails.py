@@ -35,11 +35,11 @@ def webp_uri(pixels: Pixels, *, width: int, quality: int) -> str:
     return _uri("webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, quality])
 
 
-def show_picture(pixels: Pixels, width: int) -> ShownPicture:
+def show_picture(pixels: Pixels, width: int, *, quality: int = QUALITY) -> ShownPicture:
     """Shrink a picture [h, w, 3] uint8 RGB to a width at most."""
     shown = min(width, pixels.shape[1])
     height = max(1, round(pixels.shape[0] * shown / pixels.shape[1]))
-    return ShownPicture(webp_uri(pixels, width=width, quality=QUALITY), shown, height)
+    return ShownPicture(webp_uri(pixels, width=width, quality=quality), shown, height)
 
 
 def mask_outline(mask: Hole, width: int, height: int) -> str:

@@ -78,7 +78,11 @@ if (form) {
   form.addEventListener("input", () => { show(); remember(); });
   form.addEventListener("reset", () => setTimeout(() => { show(); remember(); }));
   form.addEventListener("submit", (event) => event.preventDefault());
-  addEventListener("hashchange", restore);
+  addEventListener("hashchange", () => {
+    const target = document.getElementById(location.hash.slice(1));
+    if (!target || target.hidden) restore(); // a link to a card that the controls hide
+    target?.scrollIntoView();
+  });
   list.classList.toggle("many", cards.length > 100);
   form.hidden = false;
   restore();
