@@ -1,10 +1,11 @@
 """CLIP files: a folder or hub id -> the files of a complete CLIP, or what of them is missing. Imports no torch."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pbe.evaluation.metrics.encoders.names import clip_name
+from pbe.evaluation.metrics.encoders.names import CLIP_PROJECTION, clip_name
 from pipeline.encoders.names import refuse_missing
 from pipeline.errors import InputError
 from pipeline.tensors.configs import read_config
@@ -17,7 +18,6 @@ TOKENIZERS = (("vocab.json", "merges.txt"), ("tokenizer.json",))
 _TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer*.json", "special_tokens_map.json")
 _REMEDY = "give a folder or hub id of a complete CLIP with its tokenizer, such as openai/clip-vit-base-patch16"
 PAPERS = "CLIP ViT-B/16"
-_PROJECTION = 512  # where a config is silent
 
 
 def find_clip(name: str) -> Path:
@@ -29,12 +29,18 @@ def find_clip(name: str) -> Path:
     refuse_missing(name, name, _REMEDY)
     folder = Path(name)
     if not folder.exists():
-        return fetch_files(name, [CONFIG, *_TOKENIZER_FILES], what=name, hint=_REMEDY)
+        return _fetched(name)
     weights = find_weights(folder)
     if not (folder / CONFIG).is_file() or weights is None:
         raise InputError(f"{name}: holds no {CONFIG} with weights beside it; {_REMEDY}")
     refuse_lost_shards(weights)
     return folder
+
+
+@cache
+def _fetched(name: str) -> Path:
+    """Ask the hub once for all but the weights."""
+    return fetch_files(name, [CONFIG, *_TOKENIZER_FILES], what=name, hint=_REMEDY)
 
 
 def read_clip_config(name: str) -> dict[str, Any]:
@@ -70,16 +76,17 @@ def weights_folder(name: str) -> Path:
     return folder if Path(name).exists() else fetch(name, parts=[""], extra=_TOKENIZER_FILES, what=name, hint=_REMEDY)
 
 
-def name_of(config: Mapping[str, Any]) -> str:
-    """Name a CLIP by its config; see `clip_name`.
+def name_of(name: str, config: Mapping[str, Any]) -> str:
+    """Tell by a CLIP's config which one it is; see `clip_name`.
 
     Raises:
-        InputError: the config holds something else than a tower's.
+        InputError: the config does not describe a tower.
     """
-    vision, projection = config.get("vision_config") or {}, config.get("projection_dim") or _PROJECTION
-    if not isinstance(vision, Mapping):
-        raise InputError(f"vision_config {vision!r} is not a tower's config; {_REMEDY}")
-    return clip_name(vision, projection)
+    projection = config.get("projection_dim", CLIP_PROJECTION)
+    try:
+        return clip_name(dict(config.get("vision_config") or {}), projection)
+    except (TypeError, ValueError) as error:  # lists and texts in the place of numbers
+        raise InputError(f"{name}: its {CONFIG} does not describe a tower ({error}); copy it again") from error
 
 
 def files_of(folder: Path) -> list[Path]:

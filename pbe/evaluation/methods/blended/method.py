@@ -94,7 +94,7 @@ class BlendedDiffusion:
             what = f"ends not in {', '.join(WEIGHT_SUFFIXES)}" if adm.is_file() else "no such file"
             return f"{self._adm}: {what}; give {_WHAT}"
         try:
-            read_clip_config(self._clip)
+            self._name_clip()
             if self._has_text:
                 refuse_no_tokenizer(self._clip)
         except InputError as error:
@@ -104,7 +104,7 @@ class BlendedDiffusion:
     @property
     def notes(self) -> tuple[str, ...]:
         general = ("paints at its ADM's size (OpenAI's: 256 px), upscaled", "one sample, not the best of several")
-        guide = PAPERS if self.available() else name_of(read_clip_config(self._clip))
+        guide = PAPERS if self.available() else self._name_clip()
         other = () if guide == PAPERS else (f"guided by {guide}; the paper's is {PAPERS}",)
         return (*general, *self._notes, *other)
 
@@ -116,7 +116,7 @@ class BlendedDiffusion:
         return {
             "adm": digest_files([Path(self._adm)], cache=cache),
             "clip": self._digest_clip(),
-            "steps": self.steps,
+            "steps": list(self.steps),
             "dtype": self._options.dtype,
         }
 
@@ -152,6 +152,9 @@ class BlendedDiffusion:
         clip = load_clip(self._clip, device=device, dtype=dtype)
         tokenizer = load_tokenizer(self._clip, clip) if self._has_text else None
         return Models(load_adm(self._adm, device=device, dtype=dtype), clip, tokenizer)
+
+    def _name_clip(self) -> str:
+        return name_of(self._clip, read_clip_config(self._clip))
 
     def _digest_clip(self) -> str:
         folder = find_clip(self._clip)

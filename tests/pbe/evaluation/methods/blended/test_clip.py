@@ -93,11 +93,11 @@ def test_weights_that_do_not_fit_their_config_are_refused(folder: Path, tmp_path
 
 def test_the_papers_clip_is_known_by_its_shape() -> None:
     config = {"model_type": "clip", "projection_dim": 512, "vision_config": {"patch_size": 16}}
-    assert name_of(config) == PAPERS
-    assert name_of({**config, "projection_dim": None}) == PAPERS
-    assert name_of({"model_type": "clip"}) == "CLIP ViT-B/32"  # what transformers takes where a config is silent
-    with pytest.raises(InputError, match="vision_config 3 is not a tower's config"):
-        name_of({**config, "vision_config": 3})
+    assert name_of("clip", config) == PAPERS
+    assert name_of("clip", {"model_type": "clip"}) == "CLIP ViT-B/32"  # what transformers takes of a silent config
+    for vision in (3, "small", {"hidden_size": []}):
+        with pytest.raises(InputError, match=r"clip: its config\.json does not describe a tower"):
+            name_of("clip", {**config, "vision_config": vision})
 
 
 def _similarity(clip: Clip, picture: torch.Tensor, target: torch.Tensor) -> float:

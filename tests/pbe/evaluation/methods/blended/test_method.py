@@ -149,6 +149,7 @@ def test_settings_change_with_any_byte_of_the_weights_and_not_with_their_place(
     open_short: Open, weights: tuple[Path, Path], tmp_path: Path
 ) -> None:
     known = open_short(blended_image).settings
+    assert blended_image("a", f"{weights[0]},{weights[1]}", MethodOptions()).settings == {**known, "steps": [100, 25]}
     adm, clip = Path(shutil.copy(weights[0], tmp_path)), Path(shutil.copytree(weights[1], tmp_path / "copy"))
     assert open_short(blended_image, adm=adm, clip=clip).settings == known
     assert open_short(blended_image, dtype="bfloat16").settings != known
