@@ -14,6 +14,7 @@ Files in the order of the flow:
     frechet        features of two sets -> the Fréchet distance between them
     real_set       features or statistics of real pictures <-> a file
     bias           a Fréchet distance -> the same with its floor and its extrapolation
+    mixture        features of real pictures -> a mixture, and what it says of the quality of others
     intervals      a value a case -> their mean and its interval
     differences    one metric of several rows -> the difference of each pair, and whether it is chance
 """
