@@ -7,8 +7,10 @@ from pbe.editing.case_table import read_case_table
 from pbe.evaluation.bench.annotations import label_cases
 from pbe.evaluation.bench.cases import GUIDANCE, Bench, seed_of_case
 from pbe.evaluation.bench.cocoee import list_cocoee
+from pbe.evaluation.bench.cut_note import TABLE, read_note
 from pbe.evaluation.bench.limits import choose, refuse_bad_limit
 from pipeline.errors import InputError
+from pipeline.storage.folder import Folder
 from pipeline.storage.urls import absolute
 
 FULL_COCOEE = 3500
@@ -60,4 +62,19 @@ def _open_table(path: str, *, seed: int) -> Bench:
     cases, faults = read_case_table(
         path, flag="--bench", guidance=GUIDANCE, seed_of=lambda name: seed_of_case(seed, name), n=1
     )
-    return Bench(PurePosixPath(absolute(path)).stem, "cases", tuple(cases), faults=tuple(faults))
+    bench = Bench(PurePosixPath(absolute(path)).stem, "cases", tuple(cases), faults=tuple(faults))
+    folder, _, name = absolute(path).rpartition("/")
+    note = read_note(Folder(folder)) if name == TABLE else None
+    if note is None:
+        return bench
+    if not note.finished:
+        raise InputError(f"--bench {path}: was not cut to its end; run the command that cuts it again")
+    return replace(
+        bench,
+        name=note.name,
+        kind="cut",
+        banners=note.banners,
+        notes=note.notes,
+        shares_exemplar=note.shares_exemplar,
+        subset_of=note.subset_of,
+    )
