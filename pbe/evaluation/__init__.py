@@ -6,6 +6,7 @@ Files and rooms in the order of the flow:
     bench         files or a dataset -> the cases that all methods edit
     methods       opened cases -> edited pictures
     metrics       pictures -> numbers
+    copying       an exemplar pasted into a hole, and how much of one was pasted
     summary       what a comparison found, as summary.json
     report        a summary -> report.html, table.md, table.tex
     overlap       two sets of photos -> the photos that are in both
