@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from pipeline.tensors.names import Tensors
+
 CPU_THREADS = 1  # another number gives other last bits
 _VOLATILE = ("transformers_version", "architectures", "dtype", "torch_dtype")
 
@@ -20,8 +22,13 @@ def make_deterministic() -> None:
 
 def fingerprint_of(class_name: str, config: Mapping[str, Any], model: torch.nn.Module, dtype: str) -> str:
     """Hash class, config, precision and every tensor by name."""
+    return fingerprint_tensors(class_name, config, model.state_dict(), dtype)
+
+
+def fingerprint_tensors(class_name: str, config: Mapping[str, Any], tensors: Tensors, dtype: str) -> str:
+    """Hash the same of a model that has not been built."""
     digest = hashlib.sha256(json.dumps([class_name, config, dtype], sort_keys=True, default=str).encode())
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

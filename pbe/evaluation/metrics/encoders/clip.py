@@ -11,7 +11,6 @@ from pbe.evaluation.metrics.encoders.specs import COMPLETE_CLIP, PART, Spec, con
 from pipeline.encoders.building import described, fit_tower, tower_prefix
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.facts import read_config
-from pipeline.encoders.fingerprints import lasting
 from pipeline.encoders.libraries import transformers
 from pipeline.encoders.names import UNTRAINED
 from pipeline.encoders.reading import encoder_folder
@@ -22,6 +21,7 @@ from pipeline.tensors.names import plain_tower, under
 from pipeline.tensors.reading import read_part
 
 PROJECTION = "visual_projection.weight"
+_DECISIVE = ("hidden_act", "image_size", "layer_norm_eps", "num_attention_heads", "patch_size")
 
 
 def open_clip(spec: Spec, *, device: str, dtype: str) -> NetworkEncoder:
@@ -32,11 +32,14 @@ def open_clip(spec: Spec, *, device: str, dtype: str) -> NetworkEncoder:
     """
     model = untrained_projecting_clip() if spec.place == UNTRAINED else _load(spec)
     config = model.config.to_dict()
+    state = model.state_dict()
     side, dimension = config["image_size"], config["projection_dim"]
     return encoder_of(
         model,
+        kind=spec.kind,
         name="CLIP" if spec.place == UNTRAINED else clip_name(config, dimension),
-        facts=lasting(config),
+        facts={key: config[key] for key in _DECISIVE},
+        weights={**plain_tower(under(state, "vision_model.")), PROJECTION: state[PROJECTION]},
         dimension=dimension,
         preparation=Preparation(side, side, CLIP_MEAN, CLIP_STD),
         features=lambda images: model(pixel_values=images).image_embeds,

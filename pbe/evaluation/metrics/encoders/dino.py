@@ -35,17 +35,23 @@ def open_dino(spec: Spec, *, device: str, dtype: str) -> NetworkEncoder:
     """
     what = f"{spec.kind} {spec.place}"
     if spec.place == UNTRAINED:
-        model, prepared = untrained_vit(), {}
+        model, prepared, content = untrained_vit(), {}, {}
+        weights = model.state_dict()
     else:
         folder = encoder_folder(spec.kind, spec.place, PART, extra=[PREPROCESSOR])
-        model, prepared = _load(spec, what, folder), _read_preprocessor(spec, folder)
+        content = read_config(spec.kind, spec.place, folder / "config.json")
+        config_name(spec, content)
+        weights = read_part(folder)
+        model, prepared = _build(weights, content, what), _read_preprocessor(spec, folder)
     config = model.config.to_dict()
     with described(f"{what}: {PREPROCESSOR}"):
         preparation = _preparation(prepared, config)
     return encoder_of(
         model,
+        kind=spec.kind,
         name="ViT" if spec.place == UNTRAINED else vit_name(config, spec.label),
-        facts=lasting(config),
+        facts=lasting(content),
+        weights=weights,
         dimension=config["hidden_size"],
         preparation=preparation,
         features=lambda images: model(pixel_values=images).last_hidden_state[:, 0],
@@ -54,11 +60,8 @@ def open_dino(spec: Spec, *, device: str, dtype: str) -> NetworkEncoder:
     )
 
 
-def _load(spec: Spec, what: str, folder: Path) -> Any:
-    """Load the transformer, without the heads that were trained on it."""
-    content = read_config(spec.kind, spec.place, folder / "config.json")
-    config_name(spec, content)
-    tensors = read_part(folder)
+def _build(tensors: dict[str, torch.Tensor], content: dict[str, Any], what: str) -> Any:
+    """Build the transformer, without the heads that were trained on it."""
     refuse_not_finite(tensors, what)
     further = {"add_pooling_layer": False} if content["model_type"] == _FIXED else {}
     with described(what):

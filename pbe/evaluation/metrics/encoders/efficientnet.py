@@ -60,8 +60,10 @@ def open_efficientnet(spec: Spec, *, device: str, dtype: str) -> NetworkEncoder:
     network, side = load_efficientnet(spec.kind), PUBLISHED[spec.kind].side
     return encoder_of(
         network,
+        kind=spec.kind,
         name=EFFICIENTNETS[spec.kind],
         facts={},
+        weights=network.state_dict(),
         dimension=_CHANNELS,
         preparation=Preparation(side, side + _BORDER_PX, _MEAN, _STD),
         features=lambda images: network.extract_features(images).mean((2, 3)),

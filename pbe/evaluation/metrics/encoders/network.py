@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from pbe.evaluation.metrics.encoders.preparation import Preparation
 from pbe.evaluation.metrics.encoders.protocol import Features, Picture
-from pipeline.encoders.fingerprints import fingerprint_of
+from pipeline.encoders.fingerprints import fingerprint_tensors
 from pipeline.encoders.names import UNTRAINED
+from pipeline.tensors.names import Tensors
 
 AT_ONCE_ON_GPU = 32
 _DIGITS = 16
@@ -54,7 +55,7 @@ class NetworkEncoder:
         return features
 
     def _features(self, squares: NDArray[np.float32]) -> Features:
-        images = torch.from_numpy(self.preparation.normalise(squares)).permute(0, 3, 1, 2)
+        images = torch.from_numpy(self.preparation.normalise(squares)).permute(0, 3, 1, 2).contiguous()
         encoded: Features = self.network(images.to(self.device, self.dtype)).float().cpu().numpy()
         return encoded
 
@@ -62,8 +63,10 @@ class NetworkEncoder:
 def encoder_of(
     model: Any,
     *,
+    kind: str,
     name: str,
     facts: Mapping[str, Any],
+    weights: Tensors,
     dimension: int,
     preparation: Preparation,
     features: Callable[[torch.Tensor], torch.Tensor],
@@ -73,14 +76,17 @@ def encoder_of(
     """Freeze a model on a device, and name it honestly.
 
     Args:
-        model: a torch module in the precision of its weights.
+        model: a torch module.
         name: by its config; `untrained` comes before it where it has learned nothing.
-        facts: what decides its features besides weights.
+        kind, facts, weights: what decides its features, as its files have it: its digest must not change with the
+            version of a library.
         features: calls the model.
     """
     decisive = {**facts, "preparation": asdict(preparation)}
-    digest = fingerprint_of(type(model).__name__, decisive, model, dtype)[:_DIGITS]
+    digest = fingerprint_tensors(kind, decisive, weights, dtype)[:_DIGITS]
     model.to(device=device, dtype=getattr(torch, dtype)).eval().requires_grad_(False)
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()  # out of its file: where numbers lie in memory decides last bits, too
     named = name if has_learned(model) else f"{UNTRAINED} {name}"
     return NetworkEncoder(named, digest, dimension, preparation, features, device, getattr(torch, dtype))
 

@@ -10,6 +10,7 @@ from skimage.data import chelsea, coffee
 
 from pbe.evaluation.metrics.encoders.names import PAPER_ENCODER
 from pbe.evaluation.metrics.encoders.opening import open_encoder
+from pipeline.encoders.libraries import transformers
 from pipeline.errors import InputError
 from tests.pbe.evaluation.metrics.encoders.tiny_towers import SIDE, save, tiny_clip
 
@@ -62,6 +63,16 @@ def test_the_digest_names_weights_and_precision(folder: Path, tmp_path: Path) ->
     assert open_encoder(f"clip={folder}", dtype="bfloat16").digest != digest
 
 
+def test_a_tower_saved_without_the_text_half_is_the_same_encoder(folder: Path, tmp_path: Path) -> None:
+    config = transformers.CLIPVisionConfig.from_pretrained(folder)
+    config.projection_dim = 16
+    half = transformers.CLIPVisionModelWithProjection(config)
+    half.load_state_dict(tiny_clip().state_dict(), strict=False)
+    whole, alone = open_encoder(f"clip={folder}"), open_encoder(f"clip={save(half, tmp_path)}")
+    assert (alone.name, alone.digest) == (whole.name, whole.digest)
+    assert np.array_equal(alone.encode([coffee()]), whole.encode([coffee()]))
+
+
 def test_a_tower_that_has_learned_nothing_says_so(tmp_path: Path) -> None:
     assert open_encoder(f"clip={save(tiny_clip(trained=False), tmp_path)}").name == f"untrained {NAME}"
     assert open_encoder("clip=untrained").name == "untrained CLIP"
@@ -83,6 +94,17 @@ def test_weights_that_do_not_fit_or_are_not_finite_are_refused(
     broken = changed(folder, tmp_path / "broken", visual_projection__weight=tensor)
     with pytest.raises(InputError, match=reason):
         open_encoder(f"clip={broken}")
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_features_of_the_cpu_whatever_stands_beside_a_picture(folder: Path) -> None:
+    cpu, gpu = (open_encoder(f"clip={folder}", device=device) for device in ("cpu", "cuda"))
+    pictures = [coffee()[row : row + 99] for row in range(40)]
+    features = gpu.encode(pictures)
+    assert gpu.digest == cpu.digest
+    assert np.allclose(features, cpu.encode(pictures), atol=1e-2)
+    assert np.array_equal(features[33:], gpu.encode(pictures[33:]))
+    assert np.array_equal(features[::-1], gpu.encode(pictures[::-1]))
 
 
 @pytest.mark.slow
