@@ -10,11 +10,7 @@ Files in the order of the flow:
     clip_score     the same by CLIP ViT-B/32, times 100, in the paper's form and without its fault
     outside        source, result and mask -> what changed outside of the mask
     seam           picture and mask -> how visible the mask's edge is
-    npz            named arrays <-> a file of which nothing is executed
-    frechet        features of two sets -> the Fréchet distance between them
-    real_set       features or statistics of real pictures <-> a file
-    bias           a Fréchet distance -> the same with its floor and its extrapolation
-    mixture        features of real pictures -> a mixture, and what it says of the quality of others
+    sets           features of many pictures -> how far they lie from real ones
     intervals      a value a case -> their mean and its interval
     differences    one metric of several rows -> the difference of each pair, and whether it is chance
 """

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pbe.evaluation.metrics.frechet import Features, Floats, canonical
-from pbe.evaluation.metrics.npz import (
+from pbe.evaluation.metrics.sets.frechet import Features, Floats, canonical
+from pbe.evaluation.metrics.sets.npz import (
     DIGEST,
     ENCODER,
     Array,

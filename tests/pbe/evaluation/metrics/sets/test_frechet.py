@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pbe.evaluation.metrics.frechet import accumulate, frechet_distance, statistics_of
+from pbe.evaluation.metrics.sets.frechet import accumulate, frechet_distance, statistics_of
 from pipeline.errors import InputError
-from tests.pbe.evaluation.metrics.feature_sets import PAIRS, features_of
+from tests.pbe.evaluation.metrics.sets.feature_sets import PAIRS, features_of
 
 Rows = NDArray[np.floating]
 FEW = settings(max_examples=30)
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 
 # By other_frechet.py, torch-fidelity 0.4.0 and clean-fid 0.1.35, which agree to the last digit here.
 THEIRS = {
@@ -63,7 +63,7 @@ def test_the_distance_is_the_one_that_torch_fidelity_and_clean_fid_compute(kind:
 def test_torch_fidelity_and_clean_fid_still_compute_these_distances(tmp_path: Path) -> None:
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path)]
     subprocess.run([*install, "torch-fidelity==0.4.0", "clean-fid==0.1.35"], check=True)
-    script = ROOT / "tests/pbe/evaluation/metrics/other_frechet.py"
+    script = ROOT / "tests/pbe/evaluation/metrics/sets/other_frechet.py"
     path = f"{ROOT}{os.pathsep}{tmp_path}"
     ran = subprocess.run(
         [sys.executable, script], env={**os.environ, "PYTHONPATH": path}, check=True, stdout=subprocess.PIPE

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pbe.evaluation.metrics.frechet import Features, Statistics, statistics_of
-from pbe.evaluation.metrics.npz import DIGEST, ENCODER, Array, floats, read_npz, refuse_other_encoder, write_npz
+from pbe.evaluation.metrics.sets.frechet import Features, Statistics, statistics_of
+from pbe.evaluation.metrics.sets.npz import DIGEST, ENCODER, Array, floats, read_npz, refuse_other_encoder, write_npz
 from pipeline.errors import InputError
 
 FEATURES, MEAN, COVARIANCE, COUNT = "features", "mean", "covariance", "n"

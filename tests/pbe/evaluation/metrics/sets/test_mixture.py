@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
-from pbe.evaluation.metrics.mixture import (
+from pbe.evaluation.metrics.sets.mixture import (
     LABEL,
     Fit,
     Mixture,

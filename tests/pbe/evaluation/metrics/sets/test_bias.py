@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pbe.evaluation.metrics.bias import distance_to, draw_statistics, extrapolate, floor_of
-from pbe.evaluation.metrics.frechet import Statistics, frechet_distance, statistics_of
-from pbe.evaluation.metrics.real_set import RealSet, real_set_of
+from pbe.evaluation.metrics.sets.bias import distance_to, draw_statistics, extrapolate, floor_of
+from pbe.evaluation.metrics.sets.frechet import Statistics, frechet_distance, statistics_of
+from pbe.evaluation.metrics.sets.real_set import RealSet, real_set_of
 from pipeline.errors import InputError
 
 Floats = NDArray[np.float64]

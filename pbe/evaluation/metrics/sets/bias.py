@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pbe.evaluation.metrics.frechet import (
+from pbe.evaluation.metrics.sets.frechet import (
     Features,
     Floats,
     Statistics,
@@ -20,7 +20,7 @@ from pbe.evaluation.metrics.frechet import (
     frechet_distance,
     statistics_of,
 )
-from pbe.evaluation.metrics.real_set import RealSet
+from pbe.evaluation.metrics.sets.real_set import RealSet
 from pbe.evaluation.summary import SetDistance
 from pipeline.errors import InputError
 from pipeline.rng import rng_for

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbe.evaluation.metrics.real_set import RealSet, read_real_set, real_set_of, write_real_set
+from pbe.evaluation.metrics.sets.real_set import RealSet, read_real_set, real_set_of, write_real_set
 from pipeline.errors import InputError
 
 ENCODER = {"encoder": "CLIP ViT-B/32", "digest": "0123456789abcdef"}

@@ -1,7 +1,7 @@
 """Others' Fréchet distances: prints what torch-fidelity and clean-fid compute on the sets of feature_sets, as JSON.
 
     pip install --no-deps --target FOLDER torch-fidelity clean-fid
-    PYTHONPATH=.:FOLDER python tests/pbe/evaluation/metrics/other_frechet.py
+    PYTHONPATH=.:FOLDER python tests/pbe/evaluation/metrics/sets/other_frechet.py
 
 It runs in a process of its own, because it puts an empty torchvision in place of the one that both import and neither
 needs for this.
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.pbe.evaluation.metrics.feature_sets import PAIRS, features_of
+from tests.pbe.evaluation.metrics.sets.feature_sets import PAIRS, features_of
 
 
 class _Anything(types.ModuleType):
