@@ -8,6 +8,7 @@ Files in the order of the flow:
     greys       a photo's bytes -> two grey pictures: one to hash, one to align
     windows     a small grey picture -> hashes of 55 windows, and of their flips and turns
     hash_index  many hashes -> those within a few bits of another one
+    patches     two windows with near hashes -> whether their details agree
     aligning    two grey pictures -> whether one affine map takes one to the other
     comparing   a photo and many known ones -> those that are the same
     blocks      two sides -> what came of comparing them, block by block, kept

@@ -41,6 +41,7 @@ class Block:
     matches: tuple[dict[str, Any], ...] = ()
     lost: tuple[tuple[str, str], ...] = ()
     hits: int = 0
+    aligned: int = 0
     plain: int = 0
 
 
@@ -71,7 +72,7 @@ class Search:
     def compare(self, side: Side, rows: list[Row], known: KnownPhotos) -> Block:
         """Compare some photos of the streaming side with those in memory."""
         matches, lost, seen = [], [], hashlib.sha256()
-        hits = plain = 0
+        hits = aligned = plain = 0
 
         def work(row: Row) -> tuple[str, Any]:
             sha256, photo = _read_row(side, row)
@@ -86,8 +87,9 @@ class Search:
             seen.update(f"{row['name']}\0{sha256}\n".encode())
             matches += [{"photo": row["name"], "sha256": sha256, **asdict(match)} for match in compared.matches]
             hits += compared.hits
+            aligned += compared.aligned
             plain += compared.plain
-        return Block(len(rows), seen.hexdigest(), tuple(matches), tuple(lost), hits, plain)
+        return Block(len(rows), seen.hexdigest(), tuple(matches), tuple(lost), hits, aligned, plain)
 
     def kept(self, what: str) -> Block | None:
         """Read a finished block; None: there is none."""

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pbe.evaluation.overlap.aligning import Alignable, align
 from pbe.evaluation.overlap.greys import Greys
 from pbe.evaluation.overlap.hash_index import HashIndex
-from pbe.evaluation.overlap.windows import TURNS, hash_windows, turn_hashes
+from pbe.evaluation.overlap.patches import agreement
+from pbe.evaluation.overlap.windows import TURNS, Hashes, hash_windows, turn_hashes
 
-RADIUS = 10  # bits of 63: hashes of windows that differ in more are not looked at
-_MIRRORED = np.array([number.bit_count() % 2 for number in range(len(TURNS))])
+RADIUS = 11  # bits of 63: hashes of windows that differ in more are not looked at
+LEAST_AGREEMENT = 0.45  # of the details of two windows: pairs with less in all NEAREST are not aligned
+NEAREST = 3
 _QUARTERS = ("", "turned by 90", "turned by 180", "turned by 270")
 
 
@@ -39,31 +42,45 @@ class Compared:
 
     Args:
         flat: it shows nothing that could be hashed.
-        hits: known photos with a hash near one of its own; all were compared by their pixels.
+        hits: known photos with a hash near one of its own.
+        aligned: of these, pairs whose details agree, too, so that they were compared in full.
         plain: of these, pairs in which one shows too little to be aligned: they may be the same or not.
     """
 
     matches: tuple[Match, ...] = ()
     flat: bool = False
     hits: int = 0
+    aligned: int = 0
     plain: int = 0
 
 
+@dataclass(frozen=True)
+class _Near:
+    """A window of a photo, and one of a known photo, turned, whose hashes differ in few bits."""
+
+    bits: int
+    window: int
+    known_window: int
+    turn: int
+
+
 class KnownPhotos:
-    """Photos that others are compared with. Memory: about 250 KB a photo."""
+    """Photos that others are compared with. Memory: about 260 KB a photo."""
 
     def __init__(self, names: Sequence[str], photos: Sequence[Greys]) -> None:
         self.names = list(names)
         self.flat: list[str] = []
+        self._smalls = [photo.small.astype(np.uint8) for photo in photos]
         self._alignables = [Alignable(photo.large) for photo in photos]
-        hashes, owners = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+        hashes, owners = [np.empty(0, np.uint64)], [np.empty((3, 0), np.int32)]
         for place, photo in enumerate(photos):
             windows, shown = hash_windows(photo.small)
             turned = turn_hashes(windows[shown])
+            numbers, turns = np.meshgrid(np.flatnonzero(shown), np.arange(len(TURNS)))
             hashes.append(turned.ravel())
-            owners.append(np.repeat(2 * place + _MIRRORED, shown.sum()))
+            owners.append(np.stack([np.full(turned.size, place), turns.ravel(), numbers.ravel()]).astype(np.int32))
             self.flat += [] if shown.any() else [self.names[place]]
-        self._owners = np.concatenate(owners)  # of a hash: twice the place of its photo, and 1 where that is mirrored
+        self._owners = np.concatenate(owners, axis=1)  # of a hash: photo, turn and window
         self._index = HashIndex(np.concatenate(hashes))
 
     def compare(self, photo: Greys) -> Compared:
@@ -71,30 +88,37 @@ class KnownPhotos:
         windows, shown = hash_windows(photo.small)
         if not shown.any():
             return Compared(flat=True)
-        near = self._near(windows[shown])
-        own = Alignable(photo.large)
+        near = self._near(windows[shown], np.flatnonzero(shown))
+        small, own = photo.small.astype(np.uint8), Alignable(photo.large)
+        agreeing = [pair for pair, hits in near.items() if self._agree(small, pair[0], hits)]
         matches: dict[int, Match] = {}
         plain = set()
-        for owner, bits in near:
-            place, mirrored = divmod(owner, 2)
+        for place, mirrored in agreeing:
             known = self._alignables[place]
             if own.plain or known.plain:
                 plain.add(place)
                 continue
             found = align(known.mirrored if mirrored else known, own)
             if found.same and (place not in matches or found.inliers > matches[place].inliers):
-                turn = name_turn(bool(mirrored), found.quarter_turns)
+                turn, bits = name_turn(mirrored, found.quarter_turns), near[place, mirrored][0].bits
                 matches[place] = Match(self.names[place], turn, bits, found.inliers, round(found.correlation, 4))
-        hits = len({owner // 2 for owner, _ in near})
-        return Compared(tuple(matches[place] for place in sorted(matches)), hits=hits, plain=len(plain))
+        hits, aligned = (len({place for place, _ in pairs}) for pairs in (near, agreeing))
+        return Compared(tuple(matches[place] for place in sorted(matches)), False, hits, aligned, len(plain))
 
-    def _near(self, hashes: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> list[tuple[int, int]]:
-        """List the owners of hashes near some others, each once, with the fewest bits that differ."""
-        _, places, bits = self._index.near(hashes, RADIUS)
-        fewest: dict[int, int] = {}
-        for owner, count in zip(self._owners[places].tolist(), bits.tolist(), strict=True):
-            fewest[owner] = min(count, fewest.get(owner, count))
-        return sorted(fewest.items())
+    def _near(self, hashes: Hashes, windows: NDArray[np.int64]) -> dict[tuple[int, bool], list[_Near]]:
+        """List the NEAREST hits of each known photo, plain and mirrored, the nearest first."""
+        queries, places, bits = self._index.near(hashes, RADIUS)
+        found: dict[tuple[int, bool], list[_Near]] = {}
+        for hit in np.lexsort((places, queries, bits)).tolist():
+            place, number, window = self._owners[:, places[hit]].tolist()
+            hits = found.setdefault((place, number.bit_count() % 2 == 1), [])
+            if len(hits) < NEAREST:
+                hits.append(_Near(int(bits[hit]), int(windows[queries[hit]]), window, number))
+        return dict(sorted(found.items()))
+
+    def _agree(self, small: NDArray[np.uint8], place: int, hits: Sequence[_Near]) -> bool:
+        known = self._smalls[place]
+        return any(agreement(small, hit.window, known, hit.known_window, hit.turn) >= LEAST_AGREEMENT for hit in hits)
 
 
 def name_turn(mirrored: bool, quarter_turns: int) -> str:

@@ -81,7 +81,8 @@ class OverlapFacts:
         shared: names of the bench's (or other dataset's) photos that are in the training set.
         elsewhere: those that are only in a split of the dataset that is not trained on.
         pairs: rows of overlap.parquet.
-        hits: pairs whose hashes were near; all were compared by their pixels.
+        hits: pairs whose hashes were near.
+        aligned: of these, pairs whose details agreed, too, so that they were compared in full.
         plain: of these, pairs in which one photo shows too little to be compared.
     """
 
@@ -92,6 +93,7 @@ class OverlapFacts:
     elsewhere: tuple[str, ...]
     pairs: int
     hits: int
+    aligned: int
     plain: int
     control: ControlFacts
 
@@ -136,7 +138,7 @@ def read_overlap(path: str) -> OverlapFacts:
 def _facts(given: dict[str, Any]) -> OverlapFacts:
     control = {name: given["control"][name] for name in ("pairs", "found")}
     names = tuple((str(one), str(other)) for one, other in given["control"]["names"])
-    counts = {name: int(given[name]) for name in ("pairs", "hits", "plain")}
+    counts = {name: int(given[name]) for name in ("pairs", "hits", "aligned", "plain")}
     return OverlapFacts(
         training=_side(given["training"]),
         other=_side(given["other"]),

@@ -81,6 +81,7 @@ def find_leaks(config: LeaksConfig) -> int:
         elsewhere=elsewhere,
         pairs=len(table),
         hits=sum(block.hits for block in streamed),
+        aligned=sum(block.aligned for block in streamed),
         plain=sum(block.plain for block in streamed),
         control=control,
     )
@@ -148,7 +149,9 @@ def end_lines(facts: OverlapFacts, out: str, *, seconds: float) -> list[str]:
             lines.append(ROW_OF.format(side=side.label, count=count, reason=reason, names=", ".join(names), more=more))
     if facts.plain:
         lines.append(f"{facts.plain:,} pairs have like hashes, but show too little to tell whether they are one photo")
-    lines.append(f"{facts.hits:,} pairs had like hashes and were compared by their pixels; {facts.control.describe()}")
+    lines.append(
+        f"{facts.hits:,} pairs have like hashes, of which {facts.aligned:,} were aligned; {facts.control.describe()}"
+    )
     if facts.elsewhere:
         lines.append(f"{len(facts.elsewhere):,} photos are only in a split that is not trained on")
     lines.append(f"LEAKED: {facts.banner()}" if facts.shared else facts.banner())

@@ -16,6 +16,7 @@ NONE = OverlapFacts(
     elsewhere=("9",),
     pairs=1,
     hits=7,
+    aligned=3,
     plain=0,
     control=ControlFacts(124_750, 0),
 )
