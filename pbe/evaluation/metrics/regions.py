@@ -23,8 +23,12 @@ def rectangle_of(mask: Hole) -> PixelBox:
 
 
 def fixed_view(result: Pixels, mask: Hole, side: int) -> Pixels:
-    """Cut the mask's rectangle out of a result and squash it to [side, side, 3] uint8, with antialias."""
-    left, top, right, bottom = rectangle_of(mask)
+    """Cut the mask's rectangle out of a result and squash it to [side, side, 3] uint8, with antialias.
+
+    Raises:
+        ValueError: the sizes differ, or the mask is empty.
+    """
+    left, top, right, bottom = _rectangle_in(result, mask)
     return squash(result[top:bottom, left:right], side)
 
 
@@ -37,11 +41,20 @@ def official_view(result: Pixels, mask: Hole) -> NDArray[np.float32] | None:
 
     Returns:
         None where nothing remains of a rectangle that is 1 px wide or high.
+
+    Raises:
+        ValueError: see `fixed_view`.
     """
-    left, top, right, bottom = rectangle_of(mask)
+    left, top, right, bottom = _rectangle_in(result, mask)
     part = result[top : bottom - 1, left : right - 1]
     if not part.size:
         return None
     resized = cv2.resize(part.astype(np.float32), (OFFICIAL_PX, OFFICIAL_PX), interpolation=cv2.INTER_LINEAR)
     view: NDArray[np.float32] = np.clip(resized / np.float32(255), 0, 1)
     return view
+
+
+def _rectangle_in(result: Pixels, mask: Hole) -> PixelBox:
+    if result.shape[:2] != mask.shape:
+        raise ValueError(f"result {result.shape} and mask {mask.shape} differ in size")
+    return rectangle_of(mask)

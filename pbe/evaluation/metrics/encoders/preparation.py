@@ -11,6 +11,7 @@ from pipeline.arrays import Pixels
 
 Three = tuple[float, float, float]
 BICUBIC = int(Image.Resampling.BICUBIC)
+_MOST_ASPECT = 32  # of what is resized: a strip of 1 x 30,000 px would take gigabytes
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,20 @@ class Preparation:
 
     def _cut(self, image: Image.Image) -> Pixels:
         shortest = min(image.size)
-        width, height = (self.shorter * length // shortest for length in image.size)
-        left, top = round((width - self.side) / 2), round((height - self.side) / 2)
-        resized = image.resize((width, height), self.resample)
-        return np.asarray(resized.crop((left, top, left + self.side, top + self.side)))
+        strip = _middle(image, *(min(length, _MOST_ASPECT * shortest) for length in image.size))
+        width, height = (self.shorter * length // shortest for length in strip.size)
+        return np.asarray(_middle(strip.resize((width, height), self.resample), self.side, self.side))
 
     def normalise(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
         """[n, side, side, 3] in 0..1 -> the same, by mean and standard deviation of the channels."""
         centred: NDArray[np.float32] = squares - np.array(self.mean, np.float32)
         normal: NDArray[np.float32] = np.divide(centred, self.std, dtype=np.float32)
         return normal
+
+
+def _middle(image: Image.Image, width: int, height: int) -> Image.Image:
+    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+    return image.crop((left, top, left + width, top + height))
 
 
 def squash(picture: Pixels, side: int) -> Pixels:

@@ -69,6 +69,12 @@ def test_the_fixed_view_averages_what_the_official_one_skips() -> None:
     assert fixed[:, 4:-4].std() / 255 < 0.1 < official.std()
 
 
+def test_a_mask_of_another_size_is_refused() -> None:
+    for view in (official_view, lambda result, mask: fixed_view(result, mask, 8)):
+        with pytest.raises(ValueError, match="differ in size"):
+            view(coffee(), np.ones((9, 9), bool))
+
+
 def test_one_pixel_makes_a_view() -> None:
     mask = np.zeros(coffee().shape[:2], bool)
     mask[5, 7] = True

@@ -18,6 +18,7 @@ KINDS = {
     "ViT": "ViT-32x2/8 (tower)",
     "Dinov2": "DINOv2 ViT-32x2/8",
     "Dinov2WithRegisters": "DINOv2 with registers ViT-32x2/8",
+    "DINOv3ViT": "DINOv3 ViT-32x2/8",
 }
 
 

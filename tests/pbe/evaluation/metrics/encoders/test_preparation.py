@@ -33,6 +33,12 @@ def test_the_tensor_is_that_of_transformers_own_clip_processor(photo: np.ndarray
     assert np.abs(ours - theirs).max() < 1e-5
 
 
+def test_a_strip_takes_no_more_memory_than_its_middle() -> None:
+    strip = np.zeros((1, 200_000, 3), np.uint8)
+    strip[:, 99_000:101_000] = 200
+    assert (CLIP_LIKE.square(strip) == np.float32(200) / np.float32(255)).all()
+
+
 def test_a_square_of_the_right_size_is_taken_as_it_is() -> None:
     wider = Preparation(24, 32, (0, 0, 0), (1, 1, 1))
     pixels = coffee()[:24, :24]
