@@ -22,7 +22,7 @@ class Bench:
         kind: cocoee, cases (a table) or cut (from a dataset).
         cases: in their order; each has one seed, and names differ also where a disk ignores case.
         banners: what a report says loudly, such as that the cases were seen in training.
-        shares_exemplar: each exemplar is cut out of the ground truth, so that a copy is no fault.
+        shares_exemplar: exemplars are cut out of the ground truth, so that a copy is no fault.
         subset_of: how many cases there were before --limit; 0: these are all.
         notes: what was left out or passed over, with counts and reasons.
         faults: what is wrong with the list of its cases itself; see `check_bench`.
@@ -74,7 +74,9 @@ def open_case(case: Case) -> OpenedCase:
     given = read_case(case)
     source = on_backdrop(given.source)
     truth, outline = (case.evaluated.get(what) for what in ("ground truth", "exemplar mask"))
-    ground_truth = source if truth == case.inputs["source"] else read_picture(truth, "ground truth") if truth else None
+    ground_truth = (
+        source.copy() if truth == case.inputs["source"] else read_picture(truth, "ground truth") if truth else None
+    )
     if ground_truth is not None and ground_truth.shape != source.shape:
         sides = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (ground_truth, source)]
         raise InputError(f"ground truth {truth}: {sides[0]} px for a source of {sides[1]}; make it at that size")

@@ -1,6 +1,8 @@
 """Split rows: a finished dataset and a split -> its samples, by few columns, and any of them in full."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ from pipeline.storage.folder import Folder
 from schemas.samples import INDEX
 from schemas.shards import SPLITS, index_path
 
+READERS = 8
 COLUMNS = ["key", "draw", "label", "box", "photo_width", "photo_height", "photo_phash"]
 
 
@@ -25,18 +28,31 @@ class SplitRows:
 
     Args:
         digest: of the dataset's recipe and its shards.
-        table: COLUMNS.
         shards: those that hold them, in the same order.
     """
 
     folder: Folder
     recipe: Json
     digest: str
-    table: pa.Table
     shards: tuple[ShardRow, ...]
 
+    @cached_property
+    def table(self) -> pa.Table:
+        """COLUMNS of all samples, read when they are first asked for.
+
+        Raises:
+            InputError: an index is missing or damaged.
+        """
+        with ThreadPoolExecutor(READERS) as pool:
+            parts = list(pool.map(lambda shard: _read_index(self.folder, shard, COLUMNS), self.shards))
+        return pa.concat_tables(parts).combine_chunks()
+
     def full(self, numbers: list[int]) -> dict[int, Row]:
-        """Read the complete index rows of some samples, by their places in the table."""
+        """Read the complete index rows of some samples, by their places in the table.
+
+        Raises:
+            InputError: an index is missing or damaged.
+        """
         ends = np.cumsum([shard["samples"] for shard in self.shards])
         by_shard: dict[int, list[int]] = {}
         for number in numbers:
@@ -51,10 +67,10 @@ class SplitRows:
 
 
 def read_split(url: str, split: str) -> SplitRows:
-    """Read the samples of a split.
+    """Find the shards of a split.
 
     Raises:
-        InputError: the dataset is not finished or damaged, or holds no sample of that split.
+        InputError: the dataset is not finished, or holds no sample of that split.
     """
     if split not in SPLITS:
         raise InputError(f"--split {split}: give one of {', '.join(SPLITS)}")
@@ -66,8 +82,7 @@ def read_split(url: str, split: str) -> SplitRows:
         counts = {name: sum(row["samples"] for row in contents.rows if row["split"] == name) for name in SPLITS}
         there = ", ".join(f"{name} ({count:,} samples)" for name, count in counts.items() if count) or "none at all"
         raise InputError(f"--split {split}: {url} holds no sample of it; there are: {there}")
-    table = pa.concat_tables([_read_index(folder, shard, COLUMNS) for shard in shards]).combine_chunks()
-    return SplitRows(folder, manifest["recipe"], contents.digest, table, shards)
+    return SplitRows(folder, manifest["recipe"], contents.digest, shards)
 
 
 def _read_index(folder: Folder, shard: ShardRow, columns: list[str]) -> pa.Table:

@@ -22,7 +22,9 @@ def test_a_case_is_its_ground_truth_reference_and_mask(tmp_path: Path, inside: s
     assert (bench.name, bench.kind, bench.notes, bench.shares_exemplar) == ("bench", "cocoee", (), False)
     opened = open_case(bench.cases[0])
     np.testing.assert_array_equal(opened.source, picture(1))
-    assert opened.ground_truth is opened.source
+    np.testing.assert_array_equal(opened.ground_truth, opened.source)
+    opened.source[:] = 0  # as a method may
+    np.testing.assert_array_equal(opened.ground_truth, picture(1))
     np.testing.assert_array_equal(opened.exemplar, picture(1001, 10, 14))
     np.testing.assert_array_equal(opened.mask, box_mask(4, 6, 16, 18) > 0)
     assert opened.exemplar_mask is None and opened.label == ""

@@ -22,6 +22,8 @@ from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.samples import Row, read_sample
 from pipeline.storage.folder import Folder
+from tests.pipeline.pairing.own_pairs import make as make_pairs
+from tests.pipeline.pairing.own_pairs import write_pairs
 
 Make = Callable[..., PreparedJob]
 QUIET: dict[str, Any] = {"say": lambda line: None}
@@ -79,7 +81,8 @@ def test_each_case_is_a_box_of_draw_0_with_another_photos_object_of_its_class(
         row, opened = rows[case.name], open_case(case)
         assert (row["split"], row["draw"], row["label_name"]) == ("validation", 0, case.label)
         np.testing.assert_array_equal(opened.mask, mask_of(row, 64))
-        assert opened.ground_truth is opened.source and opened.source.shape == (64, 64, 3)
+        np.testing.assert_array_equal(opened.ground_truth, opened.source)
+        assert opened.source.shape == (64, 64, 3)
         assert opened.seed == seed_of_case(0, case.name)
         [partner] = {rows[key]["image_id"] for key, exemplar in stored.items() if exemplar == opened.exemplar.tobytes()}
         assert partner != row["image_id"]
@@ -221,3 +224,28 @@ def test_an_exemplar_gets_the_shape_of_its_box_back() -> None:
     assert unsquash(square, (0, 0, 3, 300)).shape == (224 * 8, 224, 3)
     assert unsquash(square, (0, 0, 0, 0)) is square  # a picture of its own
     np.testing.assert_array_equal(unsquash(square, (0, 0, 50, 50)), square)
+
+
+@pytest.mark.slow
+def test_an_exemplar_that_is_a_picture_of_its_own_is_no_part_of_the_ground_truth(
+    jpeg: Callable[..., bytes], tmp_path: Path
+) -> None:
+    pairs = write_pairs(tmp_path / "own", jpeg, ("a", "b"))
+    (pairs / "exemplars").mkdir()
+    (pairs / "exemplars/a.jpg").write_bytes(jpeg((90, 60)))
+    assert make_pairs(pairs, tmp_path / "set") == 0
+    with pytest.raises(InputError, match=r"no case is left of its 2 boxes: 2 of 2 boxes .* they have no class"):
+        cut_bench(str(tmp_path / "set"), str(tmp_path / "other"), split="train", **QUIET)
+    bench = cut_bench(str(tmp_path / "set"), str(tmp_path), split="train", exemplar="own", **QUIET)
+    assert "the exemplars of 1 of 2 cases are cut out of the ground truth" in bench.banners[1]
+    assert {case.name: case.label for case in bench.cases} == {"a-0-0": "", "b-0-0": ""} and bench.shares_exemplar
+    assert check_bench(bench) == []
+    assert open_case(bench.cases[0]).exemplar.shape[0] >= 224
+
+
+def test_a_damaged_index_is_refused_with_the_command_that_verifies_it(dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "set")
+    index = next((tmp_path / "set/index/validation").iterdir())
+    index.write_bytes(index.read_bytes()[:-9])
+    with pytest.raises(InputError, match=rf"{index.name}: .*; run `python -m ray_jobs.verify_shards .*`"):
+        cut_bench(str(tmp_path / "set"), str(tmp_path), **QUIET)
