@@ -6,7 +6,7 @@ Files in the order of the flow:
     sides       a dataset and its photos, or photos alone -> the photos of one side
     flickr      tables of addresses -> the Flickr id of each photo
     greys       a photo's bytes -> two grey pictures: one to hash, one to align
-    windows     a small grey picture -> hashes of 55 windows, and of their flips and turns
+    windows     a small grey picture -> hashes of 52 windows, and of their flips and turns
     hash_index  many hashes -> those within a few bits of another one
     patches     two windows with near hashes -> whether their details agree
     aligning    two grey pictures -> whether one affine map takes one to the other

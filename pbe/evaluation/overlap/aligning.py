@@ -71,6 +71,12 @@ class Alignable:
     def mirrored(self) -> "Alignable":
         return Alignable(self._large[:, ::-1])  # the same pixels in memory
 
+    @property
+    def square(self) -> "Alignable":
+        """The same, both sides as long as the longer one; made anew each time."""
+        side = max(self._large.shape)
+        return Alignable(np.asarray(cv2.resize(self._pixels, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8))
+
     def details(self) -> NDArray[np.float32]:
         """What is neither noise nor shading, [h/2, w/2] float32; few pictures are ever asked for it."""
         half = cv2.resize(self._pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.float32)

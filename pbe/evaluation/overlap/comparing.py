@@ -10,7 +10,7 @@ from pbe.evaluation.overlap.aligning import Alignable, align
 from pbe.evaluation.overlap.greys import Greys
 from pbe.evaluation.overlap.hash_index import HashIndex
 from pbe.evaluation.overlap.patches import agreement
-from pbe.evaluation.overlap.windows import TURNS, Hashes, hash_windows, turn_hashes
+from pbe.evaluation.overlap.windows import TURNS, Hashes, hash_windows, turn_hashes, windows_of
 
 RADIUS = 11  # bits of 63: hashes of windows that differ in more are not looked at
 LEAST_AGREEMENT = 0.45  # of the details of two windows: pairs with less in all NEAREST are not aligned
@@ -74,21 +74,21 @@ class KnownPhotos:
         self._alignables = [Alignable(photo.large) for photo in photos]
         hashes, owners = [np.empty(0, np.uint64)], [np.empty((3, 0), np.int32)]
         for place, photo in enumerate(photos):
-            windows, shown = hash_windows(photo.small)
-            turned = turn_hashes(windows[shown])
-            numbers, turns = np.meshgrid(np.flatnonzero(shown), np.arange(len(TURNS)))
+            hashed, windows = _hash(photo)
+            turned = turn_hashes(hashed)
+            numbers, turns = np.meshgrid(windows, np.arange(len(TURNS)))
             hashes.append(turned.ravel())
             owners.append(np.stack([np.full(turned.size, place), turns.ravel(), numbers.ravel()]).astype(np.int32))
-            self.flat += [] if shown.any() else [self.names[place]]
+            self.flat += [] if len(windows) else [self.names[place]]
         self._owners = np.concatenate(owners, axis=1)  # of a hash: photo, turn and window
         self._index = HashIndex(np.concatenate(hashes))
 
     def compare(self, photo: Greys) -> Compared:
         """Find the known photos that are the same as another one."""
-        windows, shown = hash_windows(photo.small)
-        if not shown.any():
+        hashed, windows = _hash(photo)
+        if not len(windows):
             return Compared(flat=True)
-        near = self._near(windows[shown], np.flatnonzero(shown))
+        near = self._near(hashed, windows)
         small, own = photo.small.astype(np.uint8), Alignable(photo.large)
         agreeing = [pair for pair, hits in near.items() if self._agree(small, pair[0], hits)]
         matches: dict[int, Match] = {}
@@ -98,7 +98,9 @@ class KnownPhotos:
             if own.plain or known.plain:
                 plain.add(place)
                 continue
-            found = align(known.mirrored if mirrored else known, own)
+            known = known.mirrored if mirrored else known
+            found = align(known, own)
+            found = found if found.same else align(known.square, own.square)  # one may have been squashed
             if found.same and (place not in matches or found.inliers > matches[place].inliers):
                 turn, bits = name_turn(mirrored, found.quarter_turns), near[place, mirrored][0].bits
                 matches[place] = Match(self.names[place], turn, bits, found.inliers, round(found.correlation, 4))
@@ -119,6 +121,15 @@ class KnownPhotos:
     def _agree(self, small: NDArray[np.uint8], place: int, hits: Sequence[_Near]) -> bool:
         known = self._smalls[place]
         return any(agreement(small, hit.window, known, hit.known_window, hit.turn) >= LEAST_AGREEMENT for hit in hits)
+
+
+def _hash(photo: Greys) -> tuple[Hashes, NDArray[np.int64]]:
+    """Hash the windows of a photo that show something, and give their places in WINDOWS."""
+    hashes, shown = hash_windows(photo.small)
+    height, width = photo.large.shape
+    windows = windows_of(width, height)
+    windows = windows[shown[windows]]
+    return hashes[windows], windows
 
 
 def name_turn(mirrored: bool, quarter_turns: int) -> str:

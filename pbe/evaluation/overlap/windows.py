@@ -1,4 +1,4 @@
-"""Windows: a small grey picture -> a 63-bit hash of each of 55 windows in it, and of their flips and turns.
+"""Windows: a small grey picture -> a 63-bit hash of each of 52 windows in it, and of their flips and turns.
 
 A hash is the signs of a window's lowest DCT frequencies, in x and in y below 8, without the mean. It does not change
 with size, contrast or brightness, and little with colour and recompression. A flip negates the odd frequencies and a
@@ -16,9 +16,9 @@ SMALL_PX = 160  # along both sides of a small grey picture
 SAMPLES = 32  # along both sides of a window
 FREQUENCIES = 8
 FLAT = 1.5  # grey levels: a window whose frequencies have a smaller standard deviation shows nothing but noise
-# Of a side: the whole; 3 x 3 windows of .9; 5 x 5 of .8; the squares of photos of 4:3 and 3:2, either way, 5 of each.
+# Of both sides: the whole; 3 x 3 windows of .9; 5 x 5 of .8. Of the longer one: the squares of 4:3, 3:2 and 16:9.
 GRIDS = ((1.0, 1), (0.9, 3), (0.8, 5))
-STRIPS = ((0.75, 5), (2 / 3, 5))
+STRIPS = ((0.75, 5), (2 / 3, 5), (9 / 16, 7))
 
 # What is done to a picture, by number: bit 2 transposes it, then bit 1 turns it upside down, then bit 0 mirrors it.
 TURNS = (
@@ -71,11 +71,20 @@ def _frequencies_of(interval: Interval) -> NDArray[np.float32]:
 
 
 WINDOWS = _windows()
+"""Those of a wide and of a tall photo; see `windows_of`."""
 _INTERVALS = sorted({interval for window in WINDOWS for interval in window})
 _X = np.array([_INTERVALS.index(x) for x, _ in WINDOWS])
 _Y = np.array([_INTERVALS.index(y) for _, y in WINDOWS])
 _MATRIX = np.concatenate([_frequencies_of(interval) for interval in _INTERVALS])
 _ODD = np.arange(FREQUENCIES) % 2 == 1
+
+
+def windows_of(width: int, height: int) -> NDArray[np.int64]:
+    """Choose the windows of a photo of some size: their places in WINDOWS, 52 of them."""
+    whole = (0.0, 1.0)
+    across = [window[0] == whole or window[1] != whole for window in WINDOWS]
+    along = [window[1] == whole or window[0] != whole for window in WINDOWS]
+    return np.flatnonzero(along if width >= height else across)
 
 
 def hash_windows(grey: Grey) -> tuple[Hashes, NDArray[np.bool_]]:

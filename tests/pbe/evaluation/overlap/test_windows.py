@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pbe.evaluation.overlap.windows import SMALL_PX, TURNS, WINDOWS, hash_windows, turn, turn_hashes
+from pbe.evaluation.overlap.windows import SMALL_PX, TURNS, WINDOWS, hash_windows, turn, turn_hashes, windows_of
 from pipeline.rng import rng_for
 
 
@@ -51,6 +51,9 @@ def test_a_window_that_shows_nothing_is_flat() -> None:
     assert not hash_windows(grey)[1].any()
 
 
-def test_there_are_55_windows_inside_the_picture() -> None:
-    assert len(set(WINDOWS)) == len(WINDOWS) == 55
+def test_each_photo_has_52_windows_inside_of_it() -> None:
+    assert len(set(WINDOWS)) == len(WINDOWS) == 69
     assert all(0 <= low < high <= 1 + 1e-9 for window in WINDOWS for low, high in window)
+    wide, tall = windows_of(640, 480).tolist(), windows_of(480, 640).tolist()
+    assert len(wide) == len(tall) == 52
+    assert {WINDOWS[place] for place in wide} == {WINDOWS[place][::-1] for place in tall}
