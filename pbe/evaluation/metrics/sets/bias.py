@@ -19,6 +19,7 @@ from pbe.evaluation.metrics.sets.frechet import (
     canonical,
     frechet_distance,
     statistics_of,
+    without,
 )
 from pbe.evaluation.metrics.sets.real_set import RealSet
 from pbe.evaluation.summary import SetDistance
@@ -57,7 +58,10 @@ def floor_of(real: RealSet, n: int, *, seed: int) -> float:
     as many as the real set has are drawn from a normal distribution with its mean and covariance. Both hold the bias
     of the real set's own number, too, which no number of evaluated pictures takes away.
     """
-    pairs = _real_pairs(real.features, n, seed) if _is_large(real.features, n) else _normal_pairs(real, n, seed)
+    if real.features is not None and len(real.features) >= 2 * n:
+        pairs = _real_pairs(real.statistics, canonical(real.features, "real pictures"), n, seed)
+    else:
+        pairs = _normal_pairs(real.statistics, n, seed)
     return float(np.mean([frechet_distance(first, second) for first, second in pairs]))
 
 
@@ -86,23 +90,19 @@ def extrapolate(real: Statistics, features: Features, value: float, *, name: str
     return max(value - slope / len(rows), 0.0)
 
 
-def _is_large(features: Features | None, n: int) -> bool:
-    return features is not None and len(features) >= 2 * n
-
-
-def _real_pairs(features: Features | None, n: int, seed: int) -> Iterator[tuple[Statistics, Statistics]]:
+def _real_pairs(real: Statistics, rows: Floats, n: int, seed: int) -> Iterator[tuple[Statistics, Statistics]]:
     """Split real pictures into n and the others."""
-    rows = canonical(features, "real pictures")  # type: ignore[arg-type]
     for draw in range(FLOOR_DRAWS):
-        order = rng_for(seed, "floor", draw, n).permutation(len(rows))
-        yield accumulate([rows[order[:n]]], "drawn"), accumulate([rows[order[n:]]], "others")
+        drawn = rng_for(seed, "floor", draw, n).choice(len(rows), n, replace=False)
+        part = accumulate([rows[drawn]], "real pictures")
+        yield part, without(real, part)
 
 
-def _normal_pairs(real: RealSet, n: int, seed: int) -> Iterator[tuple[Statistics, Statistics]]:
+def _normal_pairs(real: Statistics, n: int, seed: int) -> Iterator[tuple[Statistics, Statistics]]:
     """Draw n pictures, and as many as the real set has, from a normal distribution like it."""
     for draw in range(FLOOR_DRAWS):
         rng = rng_for(seed, "normal floor", draw, n)
-        yield draw_statistics(real.statistics, n, rng), draw_statistics(real.statistics, real.statistics.n, rng)
+        yield draw_statistics(real, n, rng), draw_statistics(real, real.n, rng)
 
 
 def draw_statistics(real: Statistics, n: int, rng: np.random.Generator) -> Statistics:

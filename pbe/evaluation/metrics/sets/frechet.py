@@ -110,6 +110,16 @@ def accumulate(blocks: Iterable[Features], name: str) -> Statistics:
     return Statistics(mean, covariance, n)
 
 
+def without(whole: Statistics, part: Statistics) -> Statistics:
+    """Undo the merging of a part, which holds at most half of the whole: what the other pictures measure."""
+    n = whole.n - part.n
+    mean = (whole.n * whole.mean - part.n * part.mean) / n
+    step = part.mean - mean
+    between = np.outer(step, step) * (n * part.n / whole.n)
+    scatter = whole.covariance * (whole.n - 1) - part.covariance * (part.n - 1) - between
+    return Statistics(mean, scatter / (n - 1), n)
+
+
 def frechet_distance(first: Statistics, second: Statistics) -> float:
     """Compute |m1 - m2|² + Tr(S1 + S2 - 2 (S1 S2)^½) (Dowson and Landau, 1982, Eq. 4; FID: Heusel et al., 2017, Eq. 6).
 

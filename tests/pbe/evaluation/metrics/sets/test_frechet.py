@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pbe.evaluation.metrics.sets.frechet import accumulate, frechet_distance, statistics_of
+from pbe.evaluation.metrics.sets.frechet import accumulate, frechet_distance, statistics_of, without
 from pipeline.errors import InputError
 from tests.pbe.evaluation.metrics.sets.feature_sets import PAIRS, features_of
 
@@ -139,6 +139,17 @@ def test_blocks_of_any_size_in_any_order_make_the_same_statistics(given_sets: li
     np.testing.assert_allclose(streamed.mean, whole.mean, rtol=1e-9)
     np.testing.assert_allclose(streamed.covariance, np.cov(features, rowvar=False).reshape(whole.covariance.shape))
     assert frechet_distance(streamed, whole) <= 1e-9 * np.trace(whole.covariance)
+
+
+@FEW
+@given(sets())
+def test_a_set_without_a_part_is_the_other_part(given_sets: list[Rows]) -> None:
+    part, others = sorted(given_sets, key=len)
+    whole = statistics_of(np.concatenate([part, others]), "whole")
+    left, expected = without(whole, statistics_of(part, "part")), statistics_of(others, "others")
+    assert left.n == expected.n
+    np.testing.assert_allclose(left.mean, expected.mean, atol=1e-12 * np.abs(others).max())
+    np.testing.assert_allclose(left.covariance, expected.covariance, atol=1e-12 * np.abs(others).max() ** 2)
 
 
 @pytest.mark.parametrize(
