@@ -7,7 +7,7 @@ import torch
 from pbe.evaluation.metrics.encoders.names import clip_name
 from pbe.evaluation.metrics.encoders.network import NetworkEncoder, encoder_of
 from pbe.evaluation.metrics.encoders.preparation import Preparation
-from pbe.evaluation.metrics.encoders.specs import COMPLETE_CLIP, PART, Spec, config_name
+from pbe.evaluation.metrics.encoders.specs import PART, PROJECTION, Spec, config_name, refuse_no_projection
 from pipeline.encoders.building import described, fit_tower, tower_prefix
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.facts import read_config
@@ -15,12 +15,10 @@ from pipeline.encoders.libraries import transformers
 from pipeline.encoders.names import UNTRAINED
 from pipeline.encoders.reading import encoder_folder
 from pipeline.encoders.untrained import untrained_projecting_clip
-from pipeline.errors import InputError
 from pipeline.tensors.fitting import refuse_differences
 from pipeline.tensors.names import plain_tower, under
 from pipeline.tensors.reading import read_part
 
-PROJECTION = "visual_projection.weight"
 _DECISIVE = ("hidden_act", "image_size", "layer_norm_eps", "num_attention_heads", "patch_size")
 
 
@@ -53,9 +51,7 @@ def _load(spec: Spec) -> Any:
     content = read_config(spec.kind, spec.place, folder / "config.json")
     config_name(spec, content)
     tensors, what = read_part(folder), f"{spec.kind} {spec.place}"
-    projection = tensors.get(PROJECTION)
-    if projection is None:
-        raise InputError(f"{what}: has no {PROJECTION}, without which its vectors are not CLIP's; {COMPLETE_CLIP}")
+    refuse_no_projection(what, tensors)
     with described(what):
         config = transformers.CLIPVisionConfig.from_pretrained(folder)
         config.projection_dim = int(content.get("projection_dim", config.projection_dim))
@@ -64,7 +60,7 @@ def _load(spec: Spec) -> Any:
         sketch = transformers.CLIPVisionModelWithProjection(config)
     plain = under(tower, "vision_model.") or tower
     prefix = tower_prefix(sketch)
-    state = {f"{prefix}{key}": tensor for key, tensor in plain.items()} | {PROJECTION: projection}
+    state = {f"{prefix}{key}": tensor for key, tensor in plain.items()} | {PROJECTION: tensors[PROJECTION]}
     refuse_differences(sketch, state, what)
     return transformers.CLIPVisionModelWithProjection.from_pretrained(
         None, config=config, state_dict=state, dtype=torch.float32

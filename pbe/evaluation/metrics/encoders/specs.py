@@ -1,16 +1,21 @@
 """Specs: clip=DIR, dino=DIR, efficientnet-lite0 ... -> what each is, or why it cannot be opened. Imports no torch."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import safetensors
+
 from pbe.evaluation.metrics.encoders.names import CLIP_PROJECTION, VIT_FAMILIES, clip_name, vit_name
 from pipeline.encoders.facts import CLIP_TYPES, find_config, read_config
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
+from pipeline.tensors.weight_files import INDEX_SUFFIX, SAFE, find_weights, read_index
 
 CLIP, DINO = "clip", "dino"
+PROJECTION = "visual_projection.weight"
 EFFICIENTNETS = {"efficientnet-lite0": "EfficientNet-Lite0", "efficientnet-lite2": "EfficientNet-Lite2"}
 _FORMS = f"{CLIP}=DIR, {DINO}=DIR (or a hub id for DIR), {', '.join(EFFICIENTNETS)}"
 COMPLETE_CLIP = "give a complete CLIP, such as openai/clip-vit-base-patch32"
@@ -62,8 +67,12 @@ def check_encoder(spec: str) -> str:
         return EFFICIENTNETS[read.kind]
     if read.place == UNTRAINED:
         return f"{UNTRAINED} {'CLIP' if read.kind == CLIP else 'ViT'}"
-    config = read_config(read.kind, read.place, find_config(read.kind, read.place, PART))
-    return config_name(read, config)
+    path = find_config(read.kind, read.place, PART)
+    name = config_name(read, read_config(read.kind, read.place, path))
+    weights = find_weights(path.parent)
+    if read.kind == CLIP and weights is not None:  # those of a hub may not be here yet
+        refuse_no_projection(spec, _tensor_names(weights))
+    return name
 
 
 def config_name(spec: Spec, config: dict[str, Any]) -> str:
@@ -83,6 +92,31 @@ def config_name(spec: Spec, config: dict[str, Any]) -> str:
         return vit_name(config, spec.label) if spec.kind == DINO else clip_name(dict(tower), projection)
     except (TypeError, ValueError) as error:  # lists and texts in the place of numbers
         raise InputError(f"{what}: its config.json does not describe a tower ({error}); copy it again") from error
+
+
+def refuse_no_projection(spec: str, names: Collection[str] | None) -> None:
+    """Refuse a CLIP tower without its projection.
+
+    Args:
+        names: of its tensors; None: only reading the file would tell.
+
+    Raises:
+        InputError: it has none.
+    """
+    if names is not None and PROJECTION not in names:
+        raise InputError(f"{spec}: has no {PROJECTION}, without which its vectors are not CLIP's; {COMPLETE_CLIP}")
+
+
+def _tensor_names(weights: Path) -> Collection[str] | None:
+    if weights.suffix == INDEX_SUFFIX:
+        return read_index(weights)
+    if weights.suffix != SAFE:
+        return None
+    try:
+        with safetensors.safe_open(weights, framework="np") as file:
+            return set(file.keys())
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{weights}: is not a complete safetensors file ({error}); copy it again") from error
 
 
 def refuse_missing_packages(kind: str) -> None:

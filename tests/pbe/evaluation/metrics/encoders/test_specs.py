@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from pbe.evaluation.metrics.encoders import specs
 from pbe.evaluation.metrics.encoders.specs import check_encoder
@@ -18,8 +20,18 @@ def folder_of(path: Path, config: dict[str, Any] | None, *, weights: bool = True
     if config is not None:
         (path / "config.json").write_text(json.dumps(config))
     if weights:
-        (path / "model.safetensors").write_bytes(b"")
+        save_file({"visual_projection.weight": np.zeros(1)}, path / "model.safetensors")
     return path
+
+
+def test_a_clip_without_projection_and_a_torn_file_are_refused_before_torch(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "clip", {"model_type": "clip_vision_model"})
+    save_file({"vision_model.post_layernorm.weight": np.zeros(1)}, folder / "model.safetensors")
+    with pytest.raises(InputError, match=r"no visual_projection.weight.*give a complete CLIP"):
+        check_encoder(f"clip={folder}")
+    (folder / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(InputError, match="not a complete safetensors file"):
+        check_encoder(f"clip={folder}")
 
 
 @pytest.mark.parametrize("spec", ["", "clip", "clip=", "dino", "lpips=x", "efficientnet-lite0=x", "efficientnet-lite7"])
