@@ -44,6 +44,10 @@ class ByExample:
 
     def available(self) -> str:
         """Look at the configs, here or on the hub, and for the files of weights; load none."""
+        return self._reason
+
+    @cached_property
+    def _reason(self) -> str:  # once: a hub that does not answer takes its time
         try:
             folder = self._folder
             if folder is None:
@@ -58,11 +62,11 @@ class ByExample:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the export recorded: which weights, after how many steps."""
-        return () if self.available() else describe_note(read_note(self._folder) if self._folder else {})
+        return () if self._reason else describe_note(read_note(self._folder) if self._folder else {})
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        if self.available():
+        if self._reason:
             return {}
         options = self._options
         return {

@@ -42,13 +42,17 @@ class StableDiffusionInpainting:
 
     def available(self) -> str:
         """Look at the configs, here or on the hub, and for the files of weights; load none."""
+        return self._reason
+
+    @cached_property
+    def _reason(self) -> str:  # once: a hub that does not answer takes its time
         try:
             folder = self._folder
             if folder is None:
                 return f"{self._model}: is a file; {FORM}"
             channels = read_json(folder / "unet" / "config.json").get("in_channels")
         except InputError as error:
-            return str(error)
+            return f"{str(error).partition('; ')[0]}; {FORM}"
         if channels != INPAINTING_CHANNELS:
             return (
                 f"{self._model}: its UNet takes {channels} channels, not {INPAINTING_CHANNELS}: no inpainting; {FORM}"
@@ -61,7 +65,7 @@ class StableDiffusionInpainting:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        if self.available():
+        if self._reason:
             return {}
         options = self._options
         weights = digest_model(self._model, self._folder, cache=options.cache)
