@@ -15,5 +15,7 @@ Files and rooms in the order of the flow:
     random_exemplar   the same with the exemplar of another case
     stable_diffusion  Stable Diffusion inpainting: a label -> edited pictures
     scripted          a file of TorchScript -> a network from a picture and its mask to a picture
+    cutting_out       an exemplar -> its object, by rembg or GrabCut
+    lama              LaMa, paste, harmonise: an exemplar's object pasted into a filled hole
     blended           Blended Diffusion, guided by text or by an image
 """

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pbe.evaluation.bench.cases import OpenedCase
+from pbe.evaluation.copying.pasting import paste_exemplar
 from pbe.evaluation.methods.protocol import CaseError, Edited
 
 
@@ -32,3 +33,12 @@ class GroundTruth(Control):
 
     def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
         return [CaseError("has no ground truth") if case.ground_truth is None else case.ground_truth for case in cases]
+
+
+class CopyPaste(Control):
+    """Pastes the whole exemplar over the mask's rectangle; nothing outside the mask changes."""
+
+    notes = ("control: the exemplar, stretched over the mask's rectangle",)
+
+    def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
+        return [paste_exemplar(case.source, case.mask, case.exemplar) for case in cases]

@@ -49,6 +49,8 @@ KNOWN: dict[str, Known] = {
     "sd-inpaint": Known("stable_diffusion", "StableDiffusionInpainting", MODEL),
     "blended-text": Known("blended.method", "blended_text", "ADM,CLIP"),
     "blended-image": Known("blended.method", "blended_image", "ADM,CLIP"),
+    "lama-paste-harmonize": Known("lama", "LamaPasteHarmonise", "LAMA[,DCCF]"),
+    "copy-paste": Known("controls", "CopyPaste"),
     "identity": Known("controls", "Identity"),
     "ground-truth": Known("controls", "GroundTruth"),
     "random-exemplar": Known("random_exemplar", "RandomExemplar", MODEL),

@@ -1,5 +1,6 @@
 """A model of ours takes part as a method, its crop blended in two ways."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,9 @@ def test_hardly_trained_weights_are_called_so(note: dict[str, Any], said: tuple[
 def test_settings_change_with_weights_and_flags_and_not_with_the_place(
     method: Any, folder: Path, tmp_path: Path
 ) -> None:
-    same = write_model(tmp_path / "same", step=2000)
-    other = write_model(tmp_path / "other", seed=1, step=2000)
+    same, other = (shutil.copytree(folder, tmp_path / name) for name in ("same", "other"))
+    weights = other / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     settings = facts_of(method).settings
     assert settings and facts_of(opened(f"naive={same}")).settings == settings
     assert facts_of(opened(f"pbe={other}")).settings != settings
@@ -138,18 +140,20 @@ def test_a_case_whose_numbers_are_not_finite_fails_alone_and_names_the_part(edit
         (lambda folder: (folder / "model_index.json").unlink(), "has no exemplar conditioner"),
     ],
 )
-def test_a_model_that_cannot_edit_is_unavailable_and_says_why(change: Any, reason: str, tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "model")
-    place = change(folder)
-    method = opened(f"pbe={place if isinstance(place, Path) else folder}")
+def test_a_model_that_cannot_edit_is_unavailable_and_says_why(
+    change: Any, reason: str, folder: Path, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(folder, tmp_path / "model")
+    place = change(copied)
+    method = opened(f"pbe={place if isinstance(place, Path) else copied}")
     assert reason in method.available()
     assert facts_of(method).notes == () and facts_of(method).settings == {}
 
 
-def test_weights_that_turn_out_damaged_fail_each_case_in_one_line(tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "model")
-    (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"torn")
-    for attempt in edit_cases(opened(f"pbe={folder}"), CASES):
+def test_weights_that_turn_out_damaged_fail_each_case_in_one_line(folder: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(folder, tmp_path / "model")
+    (copied / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"torn")
+    for attempt in edit_cases(opened(f"pbe={copied}"), CASES):
         assert isinstance(attempt, CaseError) and "diffusion_pytorch_model.safetensors" in str(attempt)
         assert "\n" not in str(attempt) and not attempt.log
 
@@ -162,11 +166,15 @@ def bench_of(folder: Path) -> Bench:
     return Bench("b", "cases", tuple(cases))
 
 
+@pytest.fixture(scope="module")
+def swapping(folder: Path) -> Any:
+    return opened(f"random-exemplar={folder}")
+
+
 def test_random_exemplar_paints_each_case_by_another_ones_exemplar(
-    folder: Path, editor: Editor, tmp_path: Path
+    swapping: Any, editor: Editor, tmp_path: Path
 ) -> None:
-    bench = bench_of(tmp_path)
-    method = opened(f"random-exemplar={folder}")
+    bench, method = bench_of(tmp_path), swapping
     assert "control: the exemplar of another case" in method.notes
     method.begin(bench)
     swapped = swap_exemplars(bench.cases)
@@ -176,11 +184,10 @@ def test_random_exemplar_paints_each_case_by_another_ones_exemplar(
     assert isinstance(attempt, dict) and np.abs(attempt["crop"].astype(int) - expected).max() <= 1
 
 
-def test_a_lost_or_a_lone_exemplar_fails_its_case_alone(folder: Path, tmp_path: Path) -> None:
-    bench = bench_of(tmp_path)
+def test_a_lost_or_a_lone_exemplar_fails_its_case_alone(swapping: Any, tmp_path: Path) -> None:
+    bench, method = bench_of(tmp_path), swapping
     swapped = swap_exemplars(bench.cases)
     Path(swapped["a"].exemplar).unlink()
-    method = opened(f"random-exemplar={folder}")
     method.begin(bench)
     lost, *made = edit_cases(method, CASES)
     assert isinstance(lost, CaseError) and f"exemplar of {swapped['a'].name}" in str(lost)

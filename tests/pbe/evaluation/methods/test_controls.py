@@ -1,5 +1,6 @@
 import numpy as np
 
+from pbe.evaluation.copying.pasting import paste_exemplar
 from pbe.evaluation.methods.attempts import edit_cases
 from pbe.evaluation.methods.naming import open_methods
 from pbe.evaluation.methods.protocol import CaseError, MethodOptions
@@ -23,3 +24,10 @@ def test_ground_truth_gives_what_was_there_and_fails_where_nobody_knows() -> Non
     known, unknown = attempts_of("ground-truth")
     assert isinstance(known, dict) and np.array_equal(known[""], WITH_TRUTH.ground_truth)
     assert isinstance(unknown, CaseError) and str(unknown) == "has no ground truth"
+
+
+def test_copy_paste_stretches_the_exemplar_over_the_masks_rectangle_and_leaves_the_rest() -> None:
+    for case, attempt in zip((WITH_TRUTH, WITHOUT), attempts_of("copy-paste"), strict=True):
+        assert isinstance(attempt, dict)
+        assert np.array_equal(attempt[""], paste_exemplar(case.source, case.mask, case.exemplar))
+        assert np.array_equal(attempt[""][~case.mask], case.source[~case.mask])
