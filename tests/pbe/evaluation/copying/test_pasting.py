@@ -59,7 +59,7 @@ def test_segment_is_never_empty_and_always_the_same(size: tuple[int, int]) -> No
     for exemplar in (texture("any", *size), np.full((*size, 3), 90, np.uint8)):
         found = segment_exemplar(exemplar)
         assert found.shape == size
-        assert found.any()
+        assert found.mean() >= 0.15
         assert np.array_equal(found, segment_exemplar(exemplar))
 
 

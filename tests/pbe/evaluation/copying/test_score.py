@@ -14,6 +14,7 @@ from tests.pbe.evaluation.copying.pictures import hole, sample_photos, texture
 SOURCE = texture("source", 300, 320)
 HOLE = hole(300, 320, (60, 50, 240, 210))
 EXEMPLAR = texture("exemplar", 160, 140)
+PHOTO = np.ascontiguousarray(sample_photos()["chelsea"][60:220, 100:240])
 
 
 def test_exact_copy_scores_one() -> None:
@@ -27,12 +28,13 @@ def test_another_texture_scores_low() -> None:
 @settings(max_examples=8, deadline=None)
 @given(scale=st.floats(0.75, 1.2), down=st.floats(-0.12, 0.12), across=st.floats(-0.12, 0.12), flip=st.booleans())
 def test_copy_is_found_scaled_shifted_and_flipped(scale: float, down: float, across: float, flip: bool) -> None:
-    matrix = np.array([[scale * 180 / 140, 0, 60 + 180 * across], [0, scale, 50 + 160 * down]])
-    exemplar = np.ascontiguousarray(EXEMPLAR[:, ::-1]) if flip else EXEMPLAR
+    left, top = 60 + 180 * (across + (1 - scale) / 2), 50 + 160 * (down + (1 - scale) / 2)  # scaled about the middle
+    matrix = np.array([[scale * 180 / 140, 0, left], [0, scale, top]])
+    exemplar = np.ascontiguousarray(PHOTO[:, ::-1]) if flip else PHOTO
     moved = cv2.warpAffine(exemplar, matrix, (320, 300), flags=cv2.INTER_AREA)
-    drawn = cv2.warpAffine(np.ones(EXEMPLAR.shape[:2], np.uint8), matrix, (320, 300)) > 0
+    drawn = cv2.warpAffine(np.ones(PHOTO.shape[:2], np.uint8), matrix, (320, 300)) > 0
     result = np.where((HOLE & drawn)[..., None], moved, SOURCE)
-    assert copy_paste_score(result, HOLE, EXEMPLAR).value > 0.75
+    assert copy_paste_score(result, HOLE, PHOTO).value > 0.75
 
 
 def test_only_the_hole_counts() -> None:
