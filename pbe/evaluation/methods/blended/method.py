@@ -87,17 +87,9 @@ class BlendedDiffusion:
 
     def available(self) -> str:
         """Look for the files of both models, and at the CLIP's config; load none."""
-        if not (self._adm and self._clip):
-            return f"{self._adm or self._clip or 'nothing'}: is not both of {_WHAT}"
-        adm = Path(self._adm)
-        if not adm.is_file() or adm.suffix not in WEIGHT_SUFFIXES:
-            what = f"ends not in {', '.join(WEIGHT_SUFFIXES)}" if adm.is_file() else "no such file"
-            return f"{self._adm}: {what}; give {_WHAT}"
         try:
-            self._name_clip()
-            if self._has_text:
-                refuse_no_tokenizer(self._clip)
-        except InputError as error:
+            self._refuse_missing()
+        except (InputError, OSError) as error:
             return str(error)
         return ""
 
@@ -127,6 +119,25 @@ class BlendedDiffusion:
     def end(self) -> None:
         """Let go of both models."""
         self._models.drop()
+
+    def _refuse_missing(self) -> None:
+        """Refuse weights that are not there.
+
+        Raises:
+            InputError: naming what is missing.
+            OSError: the system cannot open the file.
+        """
+        if not (self._adm and self._clip):
+            raise InputError(f"{self._adm or self._clip or 'nothing'}: is not both of {_WHAT}")
+        adm = Path(self._adm)
+        if not adm.is_file():
+            raise InputError(f"{adm}: no such file; give {_WHAT}")
+        if adm.suffix not in WEIGHT_SUFFIXES:
+            raise InputError(f"{adm}: ends not in {', '.join(WEIGHT_SUFFIXES)}; give {_WHAT}")
+        adm.open("rb").close()
+        self._name_clip()
+        if self._has_text:
+            refuse_no_tokenizer(self._clip)
 
     def _edit(self, case: OpenedCase) -> Edited:
         from pbe.evaluation.methods.blended.guidance import ClipGuide
