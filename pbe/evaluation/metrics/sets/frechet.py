@@ -121,7 +121,7 @@ def without(whole: Statistics, part: Statistics) -> Statistics:
 
 
 def frechet_distance(first: Statistics, second: Statistics) -> float:
-    """Compute |m1 - m2|² + Tr(S1 + S2 - 2 (S1 S2)^½) (Dowson and Landau, 1982, Eq. 4; FID: Heusel et al., 2017, Eq. 6).
+    """Compute |m1 - m2|² + Tr(S1 + S2 - 2 (S1 S2)^½) (Dowson and Landau, 1982; FID: Heusel et al., 2017, Eq. 6).
 
     The last trace is the sum of the roots of the eigenvalues of S1^½ S2 S1^½, which are the singular values of F2 F1.T.
     Taken as such they are exact to rounding also where covariances lack ranks; the roots of eigenvalues that are

@@ -1,6 +1,6 @@
 """Mixture: features of real pictures -> a Gaussian mixture -> the log likelihood of others -> QS, the quality score.
 
-GIQA (Gu et al., ECCV 2020, 3.1) scores a picture by its likelihood under a mixture of real features; the paper scales
+GIQA (Gu et al., ECCV 2020) scores a picture by its likelihood under a mixture of real features; the paper scales
 it, see `quality_of`. The pictures and the code that the paper's own mixture was fitted with are not published, and no
 digest of it is known here: every mixture is one's own, not comparable with the paper's, and LABEL says so beside its
 numbers. Fit one on some 100,000 real pictures.
@@ -121,7 +121,7 @@ def log_likelihoods(mixture: Mixture, features: Features) -> Floats:
     log sum_k w_k N(x; m_k, S_k), where (x - m_k)' S_k^-1 (x - m_k) = |(x - m_k) U_k|² and |S_k|^-1/2 = prod diag U_k.
 
     Raises:
-        InputError: features have another dimension, or are not finite.
+        InputError: features have another dimension, are not finite, or so large that a likelihood is not.
     """
     d = mixture.means.shape[1]
     if features.ndim != 2 or features.shape[1] != d:
@@ -129,7 +129,10 @@ def log_likelihoods(mixture: Mixture, features: Features) -> Floats:
     if not np.isfinite(features).all():
         raise InputError("features are not finite, so that they have no likelihood; check their encoder")
     blocks = (features[first : first + _BLOCK] for first in range(0, len(features), _BLOCK))
-    return np.concatenate([np.zeros(0), *(_log_densities(mixture, block.astype(np.float64)) for block in blocks)])
+    found = np.concatenate([np.zeros(0), *(_log_densities(mixture, block.astype(np.float64)) for block in blocks)])
+    if not np.isfinite(found).all():
+        raise InputError("features are so large that their likelihood overflows; check their encoder")
+    return found
 
 
 def quality_of(log_likelihood: Floats) -> Floats:

@@ -143,11 +143,14 @@ def test_a_file_cut_short_is_refused(mixture: Mixture, tmp_path: Path) -> None:
         read_mixture(str(path), **ENCODER)
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value)")
 def test_features_that_have_no_likelihood_are_refused(mixture: Mixture) -> None:
     with pytest.raises(InputError, match=r"features are \[2, 5\], the mixture's have 6 dimensions"):
         log_likelihoods(mixture, np.ones((2, 5)))
     with pytest.raises(InputError, match="features are not finite"):
         log_likelihoods(mixture, np.full((2, 6), np.nan))
+    with pytest.raises(InputError, match="so large that their likelihood overflows"):
+        log_likelihoods(mixture, np.full((2, 6), 1e200))
 
 
 def test_features_that_have_no_mixture_are_refused() -> None:
