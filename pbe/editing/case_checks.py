@@ -23,27 +23,43 @@ ReadSize = Callable[[str, str], Size | str]
 JudgeMask = Callable[[str, Size], str]
 
 
-def find_faults(
-    cases: Sequence[Case], *, repaint: Repaint = "white", compat_factor: int | None = None, evaluated: bool = False
-) -> list[str]:
+def find_faults(cases: Sequence[Case], *, repaint: Repaint = "white", compat_factor: int | None = None) -> list[str]:
     """List what is wrong with the pictures of cases, each fault once, with the cases of a table that have it.
 
     Args:
         repaint: what of a mask is repainted.
         compat_factor: px along a latent cell's side where sources must have sizes that diffusers takes, 0: not
             known; None: any size.
+    """
+    return name_cases(cases_by_fault(cases, repaint=repaint, compat_factor=compat_factor))
+
+
+def cases_by_fault(
+    cases: Sequence[Case], *, repaint: Repaint = "white", compat_factor: int | None = None, evaluated: bool = False
+) -> dict[str, list[Case]]:
+    """Find what is wrong with the pictures of cases; see `find_faults`.
+
+    Args:
         evaluated: look also at what only evaluation reads, ground truths and masks of exemplars.
+
+    Returns:
+        By fault, the cases that have it.
     """
     # Many cases of a table may have a picture in common.
     read, judge = lru_cache(KEPT)(_read_size), lru_cache(KEPT)(partial(_judge_mask, repaint=repaint))
     with ThreadPoolExecutor(THREADS) as pool:
         look = partial(_faults_of, read=read, judge=judge, compat_factor=compat_factor, evaluated=evaluated)
         found = pool.map(look, cases)
-        named: dict[str, list[str]] = {}
+        faulty: dict[str, list[Case]] = {}
         for case, faults in zip(cases, found, strict=True):
             for fault in faults:
-                named.setdefault(fault, []).append(case.name if case.table else "")
-    return [f"{fault}{_cases(names)}" for fault, names in named.items()]
+                faulty.setdefault(fault, []).append(case)
+    return faulty
+
+
+def name_cases(faulty: Mapping[str, Sequence[Case]]) -> list[str]:
+    """Write each fault as one line, with the cases of a table that have it."""
+    return [f"{fault}{_cases([case.name for case in cases if case.table])}" for fault, cases in faulty.items()]
 
 
 def refuse_faults(faults: Sequence[str], *, place: str) -> None:
@@ -127,7 +143,7 @@ def _read_size(path: str, what: str) -> Size | str:
 
 def _cases(names: Sequence[str]) -> str:
     """Name the cases of a fault, the first few; nothing where the case has no name of its own."""
-    if not any(names):
+    if not names:
         return ""
     more = f" and {len(names) - NAMED_CASES:,} more" if len(names) > NAMED_CASES else ""
     return f" (case{'s' if len(names) > 1 else ''} {', '.join(names[:NAMED_CASES])}{more})"

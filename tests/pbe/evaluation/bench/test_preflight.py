@@ -40,6 +40,20 @@ def test_each_fault_of_a_folder_is_named_with_its_case(tmp_path: Path) -> None:
         refuse_faults(faults, place="--bench")
 
 
+def test_pictures_that_are_cut_short_are_named_although_their_headers_are_whole(tmp_path: Path) -> None:
+    write_cocoee(tmp_path, range(1, 5))
+    cut = ["GT_3500/000000000001_GT.png", "Ref_3500/000000000002_ref.png", "Mask_bbox_3500/000000000003_mask.png"]
+    for name in cut:
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[:-40])
+    opened: list[int] = []
+    faults = sorted(check_bench(open_bench(str(tmp_path)), progress=opened.append), key=lambda fault: fault[-3:])
+    for fault, name in zip(faults, cut, strict=True):
+        assert f"{name}: cannot be read as a picture (truncated" in fault
+        assert f"(case {name.split('/')[1].split('_')[0]})" in fault
+    assert opened == [1, 2, 3]  # the mask was judged before
+
+
 def test_each_fault_of_a_table_is_named(tmp_path: Path) -> None:
     rows = [
         "a,source.png,mask.png,exemplar.png,gone.png,,",
