@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Browse: a dataset, trainings, or a folder of edits -> something to look at.
+"""Browse: a dataset, trainings, an evaluation, or a folder of edits -> something to look at.
 
     python dashboards/browse.py DATASET|RUN                                  # in FiftyOne, until Ctrl-C
     python dashboards/browse.py DATASET|RUN --sheet page.html
@@ -23,6 +23,7 @@ from pipeline.command import guard, stop_on_sigterm
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import absolute
+from schemas.scores import REPORT
 
 
 def main(arguments: list[str]) -> int:
@@ -52,6 +53,8 @@ def _write_sheet(kinds: Sequence[Kind], folders: Sequence[Folder], config: Brows
     if len(folders) > 1 and set(kinds) != {Kind.TRAINING}:
         given = ", ".join(f"{folder.url} ({kind.value})" for folder, kind in zip(folders, kinds, strict=True))
         raise InputError(f"{given}: several go into one page only where all are trainings; give one folder")
+    if kinds[0] is Kind.COMPARISON:
+        raise InputError(f"--sheet: {folders[0].url} has a page of its own, {REPORT}; open it, or leave --sheet out")
     from dashboards.sheet.writing import sheet_of_dataset, sheet_of_edits, sheet_of_trainings
 
     if kinds[0] is Kind.TRAINING:
@@ -63,8 +66,10 @@ def _show(kind: Kind, folder: Folder, config: BrowseConfig) -> int:
     from dashboards.views.session import refuse_no_fiftyone, show
 
     refuse_no_fiftyone()
-    from dashboards.loading import load_dataset, load_edits, load_training
+    from dashboards.loading import load_comparison, load_dataset, load_edits, load_training
 
+    if kind is Kind.COMPARISON:
+        return show(folder, load_comparison(folder, config), config)
     if kind is Kind.DATASET:
         return show(folder, load_dataset(folder, config), config)
     if kind is Kind.TRAINING:

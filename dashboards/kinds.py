@@ -1,4 +1,4 @@
-"""Kinds: a folder -> what it holds: a dataset, a training, or edits."""
+"""Kinds: a folder -> what it holds: a dataset, a training, an evaluation, or edits."""
 
 from enum import Enum
 from pathlib import Path
@@ -8,6 +8,7 @@ from pbe.training.run_folder import RECORD
 from pipeline.errors import InputError
 from pipeline.shards.manifest import RECIPE
 from pipeline.storage.folder import Folder
+from schemas.scores import EVALUATION
 
 
 class Kind(Enum):
@@ -15,6 +16,7 @@ class Kind(Enum):
 
     DATASET = "dataset"
     TRAINING = "training"
+    COMPARISON = "evaluation"
     EDITS = "edits"
 
 
@@ -32,9 +34,11 @@ def find_kind(folder: Folder) -> Kind:
     names = folder.names("")
     if RECORD in names and folder.local:
         return Kind.TRAINING
+    if EVALUATION in names:
+        return Kind.COMPARISON
     if any(name.endswith((".json", ".png", ".jpg", ".jpeg", ".webp")) for name in names):
         return Kind.EDITS
     raise InputError(
         f"{folder.url}: nothing to look at; give the folder of a dataset (with {RECIPE} or manifest.json in it), of a "
-        f"training (with {RECORD}), or of edits (`python -m pbe.edit --out FOLDER`)"
+        f"training (with {RECORD}), of an evaluation (with {EVALUATION}), or of edits (`pbe.edit --out FOLDER`)"
     )

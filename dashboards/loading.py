@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dashboards.box_rows import read_box_rows, read_rotations
+from dashboards.comparison import Comparison, read_comparison
 from dashboards.conditions import parse_condition
 from dashboards.config import MOST_TSNE, BrowseConfig
 from dashboards.console import progress, say
@@ -76,7 +77,7 @@ class LoadedTraining:
     notes: tuple[str, ...] = ()
 
 
-Loaded = LoadedDataset | LoadedTraining | Edits
+Loaded = LoadedDataset | LoadedTraining | Edits | Comparison
 
 
 def load_dataset(folder: Folder, config: BrowseConfig) -> LoadedDataset:
@@ -163,6 +164,22 @@ def load_edits(folder: Folder, config: BrowseConfig) -> Edits:
     for line in edits.notes:
         say(f"left out: {line}")
     return edits
+
+
+def load_comparison(folder: Folder, config: BrowseConfig) -> Comparison:
+    """Load an evaluation.
+
+    Raises:
+        InputError: it has not ended, is damaged, or a flag is of samples.
+    """
+    _refuse_flags("an evaluation", {"--where": config.where, "--extract": config.extract})
+    comparison = read_comparison(folder)
+    for line in (*comparison.summary.banners, *(f"left out: {note}" for note in comparison.notes)):
+        say(line)
+    limit = config.limit or DEFAULT_SAMPLES
+    if limit < len(comparison.cases):
+        say(f"the worst {limit:,} of {len(comparison.cases):,} cases; --limit takes more")
+    return replace(comparison, cases=comparison.cases[:limit])
 
 
 def _open_data(run: TrainingRun) -> OpenedDataset:

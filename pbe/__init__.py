@@ -5,6 +5,7 @@ Files in the order of the flow:
     train        the verb: flags -> a trained model
     edit         the verb, and edit() for Python: source, mask, exemplar -> pictures
     convert      the verb: any form of a model -> another
+    evaluate     the verb: methods and a bench -> pictures, scores, a report
     leaks        the verb: training photos and a bench -> the photos that are in both
     demo         runs/demo of another version -> the same folder without it
     batch        samples with the randomness of one step: the one type that crosses rooms

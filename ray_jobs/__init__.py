@@ -10,6 +10,9 @@ Files in the order of the flow:
     verify_shards        the verify job
     verifying            its steps, in order
     verification_on_ray  units -> what is wrong with them, in parallel
+    evaluate_methods     the evaluation job, to submit or run
+    evaluating           its steps: those of pbe.evaluate, with parts made on a cluster
+    evaluation_on_ray    parts -> pictures and scores, by a pool of actors
 """
 
 import os

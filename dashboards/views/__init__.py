@@ -14,6 +14,8 @@ Files in the order of the flow:
     photo_media    a name -> a photo, upright, or why it was lost
     edited         a folder of edits -> documents: inputs beside what the model made of them
     edit_media     a name -> a source, exemplar, mask or edited picture of a case
+    compared       an evaluation -> documents: inputs beside every row's picture, the worst first
+    compared_media a name -> a source, exemplar, ground truth, mask, or a row's picture of a case
     training       a training -> documents: sample grids by step, validation losses by sample
     tagged         tags given in the App -> a CSV of boxes
 """

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from dashboards.comparison import Comparison
 from dashboards.config import BrowseConfig
 from dashboards.console import progress, say
 from dashboards.edits import Edits
 from dashboards.loading import Loaded, LoadedDataset, LoadedFates, LoadedSamples, LoadedTraining
 from dashboards.pictures import ORIGINS, SampleError
+from dashboards.views.compared import build_compared
+from dashboards.views.compared_media import ComparedMedia
 from dashboards.views.dropped import build_dropped
 from dashboards.views.edit_media import EditMedia
 from dashboards.views.edited import build_edited
@@ -36,6 +39,10 @@ def build(name: str, loaded: Loaded, config: BrowseConfig) -> Shown:
             _build_dropped(name + DROPPED, loaded.dropped, shown)
     elif isinstance(loaded, LoadedTraining):
         _build_training(name, loaded, shown)
+    elif isinstance(loaded, Comparison):
+        media = ComparedMedia(name, loaded)
+        build_compared(name, loaded, media)
+        shown.add(name, media, f"{len(loaded.cases):,} cases, {len(loaded.rows):,} rows beside their inputs")
     else:
         _build_edits(name, loaded, shown)
     return shown

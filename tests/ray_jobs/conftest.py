@@ -27,13 +27,18 @@ from pipeline.shards.totals import count_totals
 from pipeline.storage.folder import Folder
 from pipeline.units.maker import UnitMaker
 from ray_jobs.command import parse_shard_config
+from ray_jobs.evaluating import evaluate_methods
 from ray_jobs.sharding import shard_openimages
 from ray_jobs.verifying import verify_shards
 from tests.ray_jobs.head import ROOT, Head, running_head
 
 MakeHere = Callable[[list[str]], list[str]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
-JOBS = {"shard_openimages.py": shard_openimages, "verify_shards.py": verify_shards}
+JOBS = {
+    "shard_openimages.py": shard_openimages,
+    "verify_shards.py": verify_shards,
+    "evaluate_methods.py": evaluate_methods,
+}
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbe.editing.case import Case
-from pbe.editing.inputs import box_mask, read_mask, read_picture
+from pbe.editing.case_table import SAFE_NAME
+from pbe.editing.inputs import box_mask, read_file, read_mask, read_picture, read_size
 from pbe.editing.records import digest_input
 from pbe.evaluation.bench.cases import Bench
 from pipeline.arrays import Hole, Pixels
@@ -93,6 +94,8 @@ def read_recorded(content: bytes, place: str) -> list[RecordedCase]:
         rows = pq.read_table(io.BytesIO(content)).select(BENCH_CASES.names).cast(BENCH_CASES).to_pylist()
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{place}: is not the {BENCH} of an evaluation ({error}); run pbe.evaluate again") from error
+    if odd := [row["case"] for row in rows if not SAFE_NAME.fullmatch(row["case"] or "")]:
+        raise InputError(f"{place}: case {odd[0]!r} has a name that no bench gives; run pbe.evaluate again")
     return [RecordedCase(_case(row), dict(row["digests"])) for row in rows]
 
 
@@ -136,6 +139,18 @@ def open_recorded(recorded: RecordedCase) -> CaseInputs:
     exemplar = read("exemplar", lambda path: read_picture(path, "exemplar"))
     ground_truth = read("ground truth", lambda path: read_picture(path, "ground truth"))
     return CaseInputs(source, mask, exemplar, ground_truth, absent)
+
+
+def sizes_of(recorded: RecordedCase) -> dict[str, tuple[int, int]]:
+    """Read width and height in px of a case's pictures from their headers: of those that `open_recorded` would open."""
+    sizes = {}
+    for what, path in files_of(recorded.case).items():
+        try:
+            _refuse_changed(what, path, recorded.digests.get(what, ""))
+            sizes[what] = read_size(read_file(path, what), f"{what} {path}")
+        except InputError:  # said where the picture is asked for
+            continue
+    return sizes
 
 
 def _refuse_changed(what: str, path: str, digest: str) -> None:

@@ -59,6 +59,10 @@ class CachedEncoder:
         found = [self._known[key] if key in self._known else new[key] for key in keys]
         return np.array(found, np.float32).reshape(len(keys), self.dimension)
 
+    def find(self, key: bytes) -> Features | None:
+        """Look up the features [d] of a picture by its key; None: they are not kept."""
+        return self._known.get(key)
+
     def flush(self) -> None:
         """Write what is new as a block: also when the encoder is left as a context manager."""
         if not self._unwritten:

@@ -12,6 +12,7 @@ from schemas.scores import SIMILARITY, score_of
 MOST_CASES = 200
 EXTREMES = 3  # worst, best and failed cases of a row
 OTHERS = 4  # at least one case in so many is a seeded one
+WITHOUT_PLACE = ("copied", "outside_exact", "frechet")  # of a set, or told by another score
 RANKING = ("clip_score_official", "clip_score_fixed", SIMILARITY, "quality")
 """What tells the worst cases from the best, the first that there is."""
 
@@ -48,7 +49,7 @@ def ranking_metric(summary: Summary) -> Metric | None:
     measured = [
         metric
         for metric in summary.metrics
-        if metric.key != "frechet"
+        if metric.key not in WITHOUT_PLACE
         and metric.better != "neither"
         and any(has_value(row, metric.key) for row in summary.rows)
     ]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pbe.evaluation.bench.recorded import RecordedCase, read_recorded
 from pbe.evaluation.report.cards import make_cards
-from pbe.evaluation.report.choosing import Scores, choose_cases, ranking_metric
+from pbe.evaluation.report.choosing import WITHOUT_PLACE, Scores, choose_cases, ranking_metric
 from pbe.evaluation.report.page import make_page
 from pbe.evaluation.report.tables import has_value
 from pbe.evaluation.report.text_tables import write_latex, write_markdown
@@ -18,8 +18,6 @@ from pbe.evaluation.summary import Metric, Summary, read_summary
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from schemas.scores import BENCH, REPORT, SCORES, SCORES_TABLE, SUMMARY, TABLE_MD, TABLE_TEX
-
-WITHOUT_PLACE = ("copied", "outside_exact", "frechet")  # of a set, or told by another score
 
 
 @dataclass(frozen=True)

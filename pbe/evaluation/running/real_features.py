@@ -1,0 +1,111 @@
+"""Real features: a folder of real pictures, or a file -> what a Fréchet distance and a mixture are measured by."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import PurePosixPath
+
+import numpy as np
+from tqdm import tqdm
+
+from pbe.editing.inputs import read_picture
+from pbe.evaluation.config import MixtureConfig
+from pbe.evaluation.metrics.encoders.opening import open_encoder
+from pbe.evaluation.metrics.encoders.protocol import Features
+from pbe.evaluation.metrics.feature_cache import CachedEncoder
+from pbe.evaluation.metrics.mixture import fit_mixture, write_mixture
+from pbe.evaluation.metrics.real_set import RealSet, read_real_set, real_set_of
+from pipeline.ahead import work_ahead
+from pipeline.arrays import Pixels
+from pipeline.decoding.resize import cut
+from pipeline.errors import InputError
+from pipeline.storage.folder import Folder
+from pipeline.storage.urls import absolute
+
+SIDE_PX = 512  # the paper's real pictures: the shorter side resized, the middle cut out
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+FILE = ".npz"
+THREADS = 4
+AHEAD = 16
+
+
+def open_real(real: str, encoder: CachedEncoder) -> tuple[RealSet, list[str]]:
+    """Read, or compute, the features of real pictures.
+
+    Returns:
+        The set, and what of it could not be read, one line each.
+
+    Raises:
+        InputError: there are none, or the file is of another encoder.
+    """
+    if real.endswith(FILE):
+        return read_real_set(absolute(real), encoder=encoder.name, digest=encoder.digest), []
+    features, faults = features_of_folder(real, encoder)
+    return real_set_of(features, encoder=encoder.name, digest=encoder.digest, name=f"--real {real}"), faults
+
+
+def features_of_folder(real: str, encoder: CachedEncoder) -> tuple[Features, list[str]]:
+    """Encode all pictures of a folder, each cut to a square of SIDE_PX.
+
+    Returns:
+        Features [n, d], and what could not be read.
+
+    Raises:
+        InputError: there is no picture.
+    """
+    folder = Folder(absolute(real))
+    names = sorted(name for name in folder.names("") if PurePosixPath(name).suffix.lower() in SUFFIXES)
+    if not names:
+        raise InputError(
+            f"--real {real}: holds no pictures ({', '.join(SUFFIXES)}); give a folder of real ones, or .npz"
+        )
+    blocks, faults = [], []
+    with ThreadPoolExecutor(THREADS) as pool, tqdm(total=len(names), desc="real pictures", unit="picture") as bar:
+        for read in work_ahead(pool, partial(_read_square, folder), names, ahead=AHEAD):
+            bar.update()
+            if isinstance(read, str):
+                faults.append(read)
+            else:
+                blocks.append(encoder.encode([read]))
+    encoder.flush()
+    if not blocks:
+        raise InputError(f"--real {real}: none of its {len(names)} pictures can be read; the first: {faults[0]}")
+    return np.concatenate(blocks), faults
+
+
+def fit_real_mixture(config: MixtureConfig) -> int:
+    """Fit a mixture as the command line says; return the exit code."""
+    if not config.out.endswith(FILE):
+        raise InputError(f"--out {config.out}: give a file name that ends with {FILE}")
+    kept = Folder(f"{absolute(config.out).removesuffix(FILE)}-features")
+    encoder = CachedEncoder(open_encoder(config.features, device=config.device or "cpu"), kept)
+    if config.real.endswith(FILE):
+        features = read_real_set(absolute(config.real), encoder=encoder.name, digest=encoder.digest).features
+        if features is None:
+            raise InputError(f"--real {config.real}: holds statistics alone; a mixture needs features, or a folder")
+    else:
+        features, faults = features_of_folder(config.real, encoder)
+        for fault in faults[:10]:
+            print(f"left out: {fault}")
+    mixture = fit_mixture(
+        features,
+        encoder=encoder.name,
+        digest=encoder.digest,
+        components=config.components,
+        seed=config.seed,
+        name=f"--real {config.real}",
+    )
+    write_mixture(absolute(config.out), mixture)
+    print(f"mixture of {config.components} Gaussians, {len(features):,} pictures, {encoder.name}: {config.out}")
+    return 0
+
+
+def _read_square(folder: Folder, name: str) -> Pixels | str:
+    """Read a picture's middle square at SIDE_PX; text: why it cannot be read."""
+    try:
+        pixels = read_picture(f"{folder.url}/{name}", "real picture")
+    except InputError as error:
+        return str(error)
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    return cut(pixels, (left, top, left + side, top + side), SIDE_PX)

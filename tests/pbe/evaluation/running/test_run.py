@@ -1,0 +1,169 @@
+"""An evaluation from its command line: what it writes, goes on with, and refuses."""
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pbe.evaluate import main
+from pbe.evaluation.summary import Summary, read_summary
+from schemas.scores import BENCH, SCORES, SCORES_TABLE, SUMMARY, picture_path
+from tests.pbe.evaluation.running.small_bench import write_bench, write_stranger
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a bench and a stranger's module, from which commands run."""
+    write_bench(tmp_path / "bench")
+    write_stranger(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("stranger", None)
+
+
+def evaluate(*arguments: str, out: str = "run", bench: str = "bench/cases.csv") -> int:
+    return main([*arguments, "--bench", bench, "--out", out, "--batch", "2"])
+
+
+def scores_of(out: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    table = pq.read_table(io.BytesIO((out / SCORES_TABLE).read_bytes()))
+    assert table.schema.equals(SCORES)
+    return {(score["row"], score["case"]): score for score in table.to_pylist()}
+
+
+def summary_of(out: Path) -> Summary:
+    return read_summary((out / SUMMARY).read_bytes(), "here")
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def kept(out: Path) -> dict[str, bytes]:
+    return {name: content for name, content in contents(out).items() if not name.startswith("run/")}
+
+
+def test_a_strangers_method_takes_part_beside_the_controls(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate("stranger:Grey", "identity", "copy-paste", "stranger:Absent", "pbe") == 0
+    said = capsys.readouterr().out
+    assert "unavailable: absent: its weights are on the moon" in said and "unavailable: pbe: no weights" in said
+    scores, summary = scores_of(place / "run"), summary_of(place / "run")
+    assert len(scores) == 3 * 5 and not any(score["failed"] for score in scores.values())
+    rows = {row.name: row for row in summary.rows}
+    assert rows["absent"].unavailable == "its weights are on the moon" and not rows["absent"].means
+    assert rows["identity"].means["outside_exact"].value == rows["grey"].means["outside_exact"].value == 1
+    assert (
+        rows["copy-paste"].means["copy_paste"].value
+        > rows["grey"].means.get("copy_paste", rows["identity"].means["copy_paste"]).value
+    )
+    assert all((place / "run" / score["picture"]).exists() for score in scores.values())
+    for name in ("report.html", "table.md", "table.tex", BENCH):
+        assert (place / "run" / name).stat().st_size > 100
+    assert "report: run/report.html" in said
+
+
+def test_a_case_that_fails_is_named_with_its_reason_and_the_others_go_on(place: Path) -> None:
+    assert evaluate("stranger:Odd") == 0
+    scores = {case: score for (_, case), score in scores_of(place / "run").items()}
+    assert {case for case, score in scores.items() if score["failed"]} == {"c01", "c02", "c03"}
+    assert scores["c01"]["failed"] == "RuntimeError: no idea"
+    assert "not finite" in scores["c02"]["failed"] and "96 x 71" in scores["c03"]["failed"]
+    assert "Traceback" in (place / "run/run/methods.log").read_text()
+    [row] = summary_of(place / "run").rows
+    assert (row.cases, row.failed) == (5, 3)
+
+
+def test_an_evaluation_of_which_every_case_failed_is_no_success(place: Path) -> None:
+    write_bench(place / "two", cases=2)
+    (place / "worse.py").write_text(
+        "from stranger import Grey\n\n\nclass No(Grey):\n    def edit(self, cases):\n        return 1 / 0\n"
+    )
+    assert evaluate("worse:No", bench="two/cases.csv") == 1
+    sys.modules.pop("worse")
+
+
+def test_finished_parts_are_not_made_again_and_what_is_lost_is_with_the_same_bytes(place: Path) -> None:
+    assert evaluate("stranger:Grey", "identity") == 0
+    whole = kept(place / "run")
+    calls = sys.modules["stranger"].CALLS
+    assert calls == [["c00", "c01"], ["c02", "c03"], ["c04"]]
+    assert evaluate("stranger:Grey", "identity") == 0
+    assert kept(place / "run") == whole and len(calls) == 3
+    (place / "run" / picture_path("grey", "c02")).unlink()
+    (place / "run/parts/grey/00002.json").write_bytes(b"{")
+    (place / "run/parts/identity/00000.parquet").unlink()
+    (place / "run" / SUMMARY).unlink()
+    assert evaluate("stranger:Grey", "identity") == 0
+    assert kept(place / "run") == whole and calls[3:] == [["c02", "c03"], ["c04"]]
+
+
+def test_more_methods_and_another_order_of_files_change_no_score(place: Path) -> None:
+    assert evaluate("stranger:Grey") == 0
+    assert evaluate("identity", "stranger:Grey") == 0
+    shutil.copytree(place / "bench", place / "elsewhere")
+    table = (place / "elsewhere/cases.csv").read_text().splitlines()
+    (place / "elsewhere/cases.csv").write_text("\n".join([table[0], *reversed(table[1:])]) + "\n")
+    assert evaluate("stranger:Grey", "identity", out="other", bench="elsewhere/cases.csv") == 0
+    assert scores_of(place / "run") == scores_of(place / "other")
+
+
+def test_an_output_of_another_bench_or_of_other_settings_is_refused_by_name(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate("stranger:Grey") == 0
+    whole = contents(place / "run")
+    write_bench(place / "small", cases=3)
+    assert evaluate("stranger:Grey", bench="small/cases.csv") == 2
+    assert "another bench (cases, 5 cases)" in capsys.readouterr().err
+    (place / "stranger.py").write_text((place / "stranger.py").read_text().replace("128}", "129}"))
+    sys.modules.pop("stranger")
+    assert evaluate("stranger:Grey") == 2
+    assert "method.level 128 -> 129" in capsys.readouterr().err
+    assert {name: content for name, content in contents(place / "run").items() if not name.startswith("run/")} == {
+        name: content for name, content in whole.items() if not name.startswith("run/")
+    }
+    assert evaluate("stranger:Grey", "--overwrite") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing"], "no method is called nothing"),
+        (["identity", "--limit", "-1"], "--limit -1"),
+        (["identity", "--guidance", "0"], "--guidance 0"),
+        (["identity", "--features", "clip=nowhere/at/all"], "nowhere/at/all"),
+        (["identity", "--real", "photos"], "--features"),
+        (["identity", "--split", "test"], "--split: belongs to --bench-from"),
+        (["identity", "identity"], "identity, identity: would have one name"),
+    ],
+)
+def test_a_mistake_is_refused_by_name_and_leaves_no_folder(
+    place: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(*arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not (place / "run").exists()
+
+
+def test_everything_that_is_wrong_with_a_bench_is_said_at_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "bench/c00-exemplar.png").unlink()
+    (place / "bench/c01-mask.png").write_bytes((place / "bench/c01-source.png").read_bytes())
+    (place / "bench/c02-source.png").write_bytes(b"no picture")
+    assert evaluate("identity") == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("c00-exemplar.png", "c01-mask.png", "c02-source.png"))
+    assert not (place / "run").exists()
+
+
+def test_the_summary_reads_back_as_it_was_written(place: Path) -> None:
+    assert evaluate("identity", "copy-paste") == 0
+    content = (place / "run" / SUMMARY).read_bytes()
+    assert read_summary(content, "here").to_json() == content
+    assert json.loads(content)["bench"]["cases"] == 5
