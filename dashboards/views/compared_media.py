@@ -7,6 +7,7 @@ import cachetools
 from dashboards.comparison import Comparison
 from dashboards.views.kept_pictures import KeptPictures, Media
 from dashboards.views.sample_media import JPEG, PNG, encode_mask, explain, open_picture, shrink
+from pbe.editing.case_table import SAFE_NAME
 from pbe.evaluation.bench.recorded import CaseInputs, open_recorded, sizes_of
 from pipeline.decoding.jpeg import encode_jpeg
 from schemas.scores import picture_path
@@ -63,7 +64,7 @@ class ComparedMedia:
             return encode_jpeg(shrink(pixels, LONGEST_PX)), JPEG
         case = self._comparison.cases[rank]
         score = case.scores.get(slice_name)
-        if score is None or not score["picture"]:
+        if score is None or not score["picture"] or not SAFE_NAME.fullmatch(case.name):
             return explain(f"{case.name}: {score['failed'] if score else 'has no picture by this row'}")
         place = picture_path(slice_name, case.name)
         return open_picture(place, lambda: self._comparison.folder.read(place))[0]

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbe.editing.case import Case
-from pbe.editing.case_table import SAFE_NAME
 from pbe.editing.inputs import box_mask, read_file, read_mask, read_picture, read_size
 from pbe.editing.records import digest_input
 from pbe.evaluation.bench.cases import Bench
@@ -94,8 +93,6 @@ def read_recorded(content: bytes, place: str) -> list[RecordedCase]:
         rows = pq.read_table(io.BytesIO(content)).select(BENCH_CASES.names).cast(BENCH_CASES).to_pylist()
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{place}: is not the {BENCH} of an evaluation ({error}); run pbe.evaluate again") from error
-    if odd := [row["case"] for row in rows if not SAFE_NAME.fullmatch(row["case"] or "")]:
-        raise InputError(f"{place}: case {odd[0]!r} has a name that no bench gives; run pbe.evaluate again")
     return [RecordedCase(_case(row), dict(row["digests"])) for row in rows]
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pbe.evaluation.metrics.bias import distance_to
 from pbe.evaluation.metrics.encoders.protocol import Features
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
-from pbe.evaluation.metrics.real_set import RealSet
+from pbe.evaluation.metrics.sets.bias import distance_to
+from pbe.evaluation.metrics.sets.real_set import RealSet
 from pbe.evaluation.running.comparison import Comparison, Part
 from pbe.evaluation.running.editing import read_made
 from pbe.evaluation.running.records import PartRecord

@@ -12,8 +12,8 @@ from pbe.evaluation.config import MixtureConfig
 from pbe.evaluation.metrics.encoders.opening import open_encoder
 from pbe.evaluation.metrics.encoders.protocol import Features
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
-from pbe.evaluation.metrics.mixture import fit_mixture, write_mixture
-from pbe.evaluation.metrics.real_set import RealSet, read_real_set, real_set_of
+from pbe.evaluation.metrics.sets.mixture import fit_mixture, write_mixture
+from pbe.evaluation.metrics.sets.real_set import RealSet, read_real_set, real_set_of
 from pipeline.ahead import work_ahead
 from pipeline.arrays import Pixels
 from pipeline.decoding.resize import cut

@@ -16,9 +16,9 @@ from pbe.evaluation.metrics.encoders.names import PAPER_ENCODER
 from pbe.evaluation.metrics.encoders.protocol import Features
 from pbe.evaluation.metrics.encoders.specs import check_encoder
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
-from pbe.evaluation.metrics.mixture import Mixture, log_likelihoods, quality_of, read_mixture
 from pbe.evaluation.metrics.outside import compare_outside
 from pbe.evaluation.metrics.seam import seam_ratio
+from pbe.evaluation.metrics.sets.mixture import Mixture, log_likelihoods, quality_of, read_mixture
 from pbe.evaluation.metrics.similarity import exemplar_similarities
 from pbe.evaluation.running.comparison import Comparison
 from pbe.evaluation.running.editing import MadePart
