@@ -115,6 +115,27 @@ def test_photos_with_one_flickr_id_are_shared_whatever_they_show(tmp_path: Path)
     assert read_overlap(str(tmp_path / "out")).training.flickr_ids == 1
 
 
+def test_a_table_of_cases_is_searched_by_sources_and_ground_truths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("photos", "cases"):
+        (tmp_path / folder).mkdir()
+    for number in (1, 2):
+        (tmp_path / "photos" / f"train{number}.jpg").write_bytes(encode(made_photo(number)))
+    for name, number in (("a", 5), ("b", 6), ("truth", 2)):
+        (tmp_path / "cases" / f"{name}.jpg").write_bytes(plant(made_photo(number), "mirrored"))
+    table = tmp_path / "cases" / "cases.csv"
+    table.write_text(
+        'name,source,exemplar,box,ground_truth\none,a.jpg,a.jpg,"0,0,9,9",\ntwo,b.jpg,a.jpg,"0,0,9,9",truth.jpg\n'
+    )
+    flags = ("--photos", str(tmp_path / "photos"), "--bench", str(table))
+    assert run(tmp_path / "out", *flags) == 0
+    facts = read_overlap(str(tmp_path / "out"))
+    assert facts.shared == ("two (ground truth)",) and facts.other.photos == 3
+    table.write_text("name,source,exemplar,box\none,a.jpg,a.jpg,wrong\n")
+    assert run(tmp_path / "out", *flags) == 2 and "--bench" in capsys.readouterr().err
+
+
 def test_two_datasets_of_the_same_photos_share_all(dataset: Path, sample_folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "copy"
     other.symlink_to(dataset)

@@ -23,7 +23,8 @@ class LeaksConfig:
     """Where the training's photos are, as the shard job's --images: folders, or tar files (quoted glob). With
     --against, where the other dataset's are, too."""
     bench: str = ""
-    """The bench: a folder like COCOEE's (the pictures in GT_3500), or any folder or tar files of photos."""
+    """The bench: a folder like COCOEE's (the pictures in GT_3500), the CSV of a table of cases (sources and ground
+    truths), or any folder or tar files of photos."""
     against: str = ""
     """Instead of --bench: another dataset."""
     image_info: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ import hashlib
 import io
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ from pbe.evaluation.overlap.facts import OverlapFacts, SideFacts
 from pbe.evaluation.overlap.flickr import flickr_ids, join
 from pbe.evaluation.overlap.pairs import shared_names, tabulate
 from pbe.evaluation.overlap.sheet import draw_sheet
-from pbe.evaluation.overlap.sides import Side, list_bench, list_dataset, list_photos
+from pbe.evaluation.overlap.sides import Side, list_bench, list_dataset, list_named, list_photos
 from pipeline.errors import InputError
 from pipeline.hints import short_path
 from pipeline.photos.store import PhotoStore
@@ -37,6 +37,8 @@ from pipeline.storage.redaction import redact
 from pipeline.storage.urls import absolute_output
 from schemas.overlap import BLOCKS, OVERLAP_FACTS, OVERLAP_SHEET, OVERLAP_TABLE
 
+ListTable = Callable[[str], Mapping[str, str]]
+"""The CSV of a table of cases -> its pictures: name -> path or URL."""
 NAMES_KEPT = 100  # of photos lost for one reason
 NAMES_SHOWN = 5
 ROW_OF = "{side}: {count:,} photos not compared: {reason} ({names}{more})"
@@ -55,11 +57,15 @@ class _Sides:
     other_ids: dict[str, int]
 
 
-def find_leaks(config: LeaksConfig) -> int:
-    """Search, write what was found and say it; return the exit code, 0 also where photos are shared."""
+def find_leaks(config: LeaksConfig, *, list_table: ListTable) -> int:
+    """Search, write what was found and say it; return the exit code, 0 also where photos are shared.
+
+    Args:
+        list_table: gives the pictures of a bench that is a table of cases.
+    """
     began = time.monotonic()
     out = Folder(absolute_output("--out", config.out))
-    sides = _list_sides(config)
+    sides = _list_sides(config, list_table)
     cv2.setNumThreads(1)  # photos are worked on side by side
     total = count_parts(sides.other, PART_PHOTOS) * len(sides.training.photos)
     total += sum(min(MOST_PHOTOS, len(side.photos)) for side in (sides.training, sides.other))
@@ -91,13 +97,15 @@ def find_leaks(config: LeaksConfig) -> int:
     return 0
 
 
-def _list_sides(config: LeaksConfig) -> _Sides:
+def _list_sides(config: LeaksConfig, list_table: ListTable) -> _Sides:
     """List both sides, and read what is known of their Flickr ids."""
     say("listing the photos")
     store = _open_store("--photos", config.photos, anonymous=config.anonymous)
     training = list_dataset(config.dataset, store) if config.dataset else list_photos("--photos", store)
     if config.against:
         other = list_dataset(config.against, store)
+    elif config.bench.lower().endswith(".csv"):
+        other = list_named(config.bench, list_table(config.bench), anonymous=config.anonymous)
     else:
         other = list_bench(config.bench, lambda place: _open_store("--bench", (place,), anonymous=config.anonymous))
     ids = []

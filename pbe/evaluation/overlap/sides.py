@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipeline.photos.id_forms import IdForms, forms_of
 from pipeline.photos.store import PhotoStore
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
+from pipeline.storage.urls import absolute
 from schemas.plan import PLACES
 from schemas.shards import index_path
 
@@ -83,8 +84,8 @@ class Side:
 
     def _read(self, row: Row) -> bytes:
         if row["archive"] and row["archive_offset"] is None:
-            path = Path(row["archive"])
-            return read_picture(Folder(str(path.parent)), path.name)
+            folder, _, name = row["archive"].rpartition("/")
+            return read_picture(Folder(folder or "/"), name)
         archived = {"archive": row["archive"], "offset": row["archive_offset"] or 0, "size": row["archive_size"] or 0}
         return self.store.fetch(row["name"], **archived)
 
@@ -138,22 +139,22 @@ def list_photos(label: str, store: PhotoStore) -> Side:
     return Side(label, pa.Table.from_pylist(rows, schema=SIDE).sort_by("name"), store)
 
 
+def list_named(label: str, pictures: Mapping[str, str], *, anonymous: bool) -> Side:
+    """List pictures that have names and paths or URLs of their own, as those of a table have."""
+    rows = [{"name": name, "split": "", "sha256": "", "archive": absolute(path)} for name, path in pictures.items()]
+    table = pa.Table.from_pylist(rows, schema=SIDE).sort_by("name")
+    return Side(label, table, PhotoStore((), anonymous=anonymous))
+
+
 def list_bench(bench: str, open_store: Callable[[str], PhotoStore]) -> Side:
     """List a bench's photos: the ground truths of a folder like COCOEE's, else all photos of a folder or tars."""
-    folder = Path(bench)
-    inside = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    truths = [name for name in inside if GROUND_TRUTHS.fullmatch(name)]
-    side = list_photos(bench, open_store(str(folder / truths[0]) if truths else bench))
+    folder = Path(bench).expanduser()
+    truths = _ground_truths(folder) or _ground_truths(folder / "test_bench")
+    side = list_photos(bench, open_store(str(truths) if truths else bench))
     if not truths:
         return side
     names = [name.removesuffix("_GT") for name in side.photos["name"].to_pylist()]
     return Side(bench, side.photos.set_column(0, "name", pa.array(names, pa.string())), side.store)
-
-
-def sample_rows(side: Side, chosen: Iterable[int]) -> list[Row]:
-    """Take the rows at some places."""
-    rows: list[Row] = side.photos.take(pa.array(sorted(chosen), pa.int64())).to_pylist()
-    return rows
 
 
 def _read_index(folder: Folder, name: str) -> pa.Table:
@@ -161,6 +162,12 @@ def _read_index(folder: Folder, name: str) -> pa.Table:
         return pq.ParquetFile(pa.BufferReader(folder.read(name))).read(list(_NAMED))
     except (FileNotFoundError, pa.ArrowException) as error:
         raise InputError(f"{folder.url}/{name}: missing or damaged ({error}); run verify_shards on it") from error
+
+
+def _ground_truths(folder: Path) -> Path | None:
+    """Find the folder of ground truths; None: it has none."""
+    inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return next((path for path in inside if GROUND_TRUTHS.fullmatch(path.name)), None)
 
 
 def _path_of(row: Row) -> str:
