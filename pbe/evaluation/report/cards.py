@@ -19,11 +19,10 @@ from pipeline.storage.folder import Folder
 from schemas.scores import score_of
 
 READERS = 4
-LEVELS = ((208, 60), (160, 55), (128, 50), (96, 45), (64, 40))
-"""Width, px, and quality of the pictures: the page takes the first with which it is small enough."""
-
-Sized = tuple[ShownPicture, ...]
-"""A picture at each of LEVELS."""
+GIVEN = ("source", "exemplar", "ground truth")
+LEVELS = ((208, 60), (208, 40), (160, 40), (160, 25), (128, 25), (96, 25), (64, 25))
+"""Width, px, and quality of pictures: each takes the first with which it is small enough."""
+LEAST_BYTES = 0.1  # of a picture's data URI, by its width's square: hardly one takes less
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Shown:
         problem: why the page cannot show the one that it has.
     """
 
-    picture: Sized
+    picture: ShownPicture | None
     scores: tuple[str, ...]
     failed: str = ""
     problem: str = ""
@@ -46,7 +45,7 @@ class CaseCard:
     """A case as the page shows it.
 
     Args:
-        outline: the hole as an SVG path, in px of the source at the first of LEVELS; empty: not known.
+        outline: the hole as an SVG path, in px of the shown source; empty: not known.
         given: pictures by what they are: source, exemplar, ground truth.
         rows: by name.
         problems: why inputs are not shown.
@@ -56,7 +55,7 @@ class CaseCard:
     label: str
     reasons: tuple[str, ...]
     outline: str
-    given: Mapping[str, Sized]
+    given: Mapping[str, ShownPicture]
     rows: Mapping[str, Shown]
     problems: tuple[str, ...] = field(default=())
 
@@ -67,18 +66,27 @@ class CaseCard:
 
 
 def make_cards(
-    folder: Folder, choice: Choice, bench: Mapping[str, RecordedCase], scores: Scores, metrics: Sequence[Metric]
+    folder: Folder,
+    choice: Choice,
+    bench: Mapping[str, RecordedCase],
+    scores: Scores,
+    *,
+    metrics: Sequence[Metric],
+    most_bytes: int,
 ) -> Iterator[CaseCard]:
     """Read the chosen cases on threads and make their cards, in order.
 
     Args:
         metrics: whose scores stand below each picture.
+        most_bytes: of all pictures together; only the smallest and poorest of LEVELS may exceed it.
     """
+
+    budget = most_bytes // max(1, len(choice.cases) * (len(scores) + len(GIVEN)))
 
     def make(case: str) -> CaseCard:
         rows = {name: cases[case] for name, cases in scores.items() if case in cases}
-        outline, given, problems = _read_inputs(bench.get(case))
-        shown = {name: _show(folder, row, metrics) for name, row in rows.items()}
+        outline, given, problems = _read_inputs(bench.get(case), budget)
+        shown = {name: _show(folder, row, metrics, budget) for name, row in rows.items()}
         label = next((str(row["label"]) for row in rows.values() if row["label"]), "")
         return CaseCard(case, label, choice.reasons.get(case, ()), outline, given, shown, problems)
 
@@ -93,15 +101,15 @@ def score_text(row: Mapping[str, Any], key: str) -> str:
     return value_text(key, score_of(dict(row), key))
 
 
-def _read_inputs(recorded: RecordedCase | None) -> tuple[str, dict[str, Sized], tuple[str, ...]]:
+def _read_inputs(recorded: RecordedCase | None, budget: int) -> tuple[str, dict[str, ShownPicture], tuple[str, ...]]:
     """Read what a case was made from: the hole's outline, pictures, and why some are not there."""
     if recorded is None:
         return "", {}, ("its source, exemplar and mask are not recorded",)
     inputs = open_recorded(recorded)
-    found = {"source": inputs.source, "exemplar": inputs.exemplar, "ground truth": inputs.ground_truth}
-    given = {what: _shrink(pixels) for what, pixels in found.items() if pixels is not None}
+    found = dict(zip(GIVEN, (inputs.source, inputs.exemplar, inputs.ground_truth), strict=True))
+    given = {what: shrink(pixels, budget) for what, pixels in found.items() if pixels is not None}
     missing = {what: why for what, why in inputs.absent.items() if what != "ground truth" or recorded.case.ground_truth}
-    outline = _outline(inputs.mask, given["source"][0]) if inputs.mask is not None and "source" in given else ""
+    outline = _outline(inputs.mask, given["source"]) if inputs.mask is not None and "source" in given else ""
     return outline, given, tuple(dict.fromkeys(missing.values()))
 
 
@@ -109,18 +117,23 @@ def _outline(mask: Hole, source: ShownPicture) -> str:
     return mask_outline(mask, source.width, source.height)
 
 
-def _show(folder: Folder, row: Mapping[str, Any], metrics: Sequence[Metric]) -> Shown:
+def _show(folder: Folder, row: Mapping[str, Any], metrics: Sequence[Metric], budget: int) -> Shown:
     """Read a row's picture of a case."""
     scores = tuple(score_text(row, metric.key) for metric in metrics)
     if row["failed"]:
-        return Shown((), scores, failed=str(row["failed"]))
+        return Shown(None, scores, failed=str(row["failed"]))
     try:
         folder.path(row["picture"])  # refuses one that would leave the evaluation
         picture = read_picture(f"{folder.url.rstrip('/')}/{row['picture']}", "picture")
     except (InputError, ValueError) as error:
-        return Shown((), scores, problem=str(error))
-    return Shown(_shrink(picture), scores)
+        return Shown(None, scores, problem=str(error))
+    return Shown(shrink(picture, budget), scores)
 
 
-def _shrink(pixels: Pixels) -> Sized:
-    return tuple(show_picture(pixels, width, quality=quality) for width, quality in LEVELS)
+def shrink(pixels: Pixels, budget: int) -> ShownPicture:
+    """Make a picture as large as a budget of bytes allows; the smallest of LEVELS where none does."""
+    for width, quality in [level for level in LEVELS if level[0] ** 2 * LEAST_BYTES <= budget] or LEVELS[-1:]:
+        shown = show_picture(pixels, width, quality=quality)
+        if len(shown.uri) <= budget:
+            break
+    return shown

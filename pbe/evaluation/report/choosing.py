@@ -10,6 +10,7 @@ from pipeline.rng import rng_for
 from schemas.scores import SIMILARITY, score_of
 
 MOST_CASES = 200
+MOST_PICTURES = 2000  # with many rows, fewer cases: their pictures can still be made out
 EXTREMES = 3  # worst, best and failed cases of a row
 OTHERS = 4  # at least one case in so many is a seeded one
 WITHOUT_PLACE = ("copied", "outside_exact", "frechet")  # of a set, or told by another score
@@ -75,7 +76,7 @@ def find_extremes(cases: Mapping[str, Mapping[str, Any]], metric: Metric | None)
     return Extremes(tuple(worst[:few]), tuple(best[:few]), failed)
 
 
-def choose_cases(order: Sequence[str], scores: Scores, metric: Metric | None, *, most: int = MOST_CASES) -> Choice:
+def choose_cases(order: Sequence[str], scores: Scores, metric: Metric | None, *, most: int) -> Choice:
     """Choose at most `most` cases; equal scores give an equal choice.
 
     Args:

@@ -7,6 +7,7 @@ from pbe.evaluation.report.numbers import interval_text, signed_text
 from pbe.evaluation.summary import Better, Difference, Mean, Summary
 
 SIGNIFICANT = 0.05  # of the corrected p
+MOST_ROWS = 30  # of a matrix: more could not be read
 BETTER, WORSE = "better", "worse"
 
 
@@ -26,10 +27,16 @@ class Compared:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A metric's differences, line - column; None: not compared, as a row with itself."""
+    """A metric's differences, line - column; None: not compared, as a row with itself.
+
+    Args:
+        names: of the first MOST_ROWS rows.
+        rows: how many have been compared.
+    """
 
     title: str
     names: tuple[str, ...]
+    rows: int
     lines: tuple[tuple[Compared | None, ...], ...]
 
 
@@ -39,10 +46,10 @@ def tabulate_differences(summary: Summary) -> list[Matrix]:
     for metric in summary.metrics:
         found = {(each.first, each.second): each for each in summary.differences if each.metric == metric.key}
         named = {name for pair in found for name in pair}
-        names = tuple(row.name for row in summary.rows if row.name in named)
+        names = tuple(row.name for row in summary.rows if row.name in named)[:MOST_ROWS]
         if found:
             lines = tuple(tuple(_compare(found, metric.better, line, other) for other in names) for line in names)
-            matrices.append(Matrix(metric.title, names, lines))
+            matrices.append(Matrix(metric.title, names, len(named), lines))
     return matrices
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pbe.evaluation.report.cards import LEVELS, CaseCard
+from pbe.evaluation.report.cards import CaseCard
 from pbe.evaluation.report.charts import draw_bars, draw_copying, draw_guidance
 from pbe.evaluation.report.choosing import Choice, Extremes, Scores
-from pbe.evaluation.report.differences import SIGNIFICANT, tabulate_differences
+from pbe.evaluation.report.differences import MOST_ROWS, SIGNIFICANT, tabulate_differences
 from pbe.evaluation.report.numbers import heading
 from pbe.evaluation.report.reported import COLUMNS, tabulate_reported
 from pbe.evaluation.report.tables import tabulate
@@ -17,15 +17,15 @@ from pipeline.pages.rendering import render
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_BYTES = 8 * 2**20
+PICTURES_SHARE = 0.75  # of the page
 
 
 @dataclass(frozen=True)
 class Page:
-    """A finished page, how many of the bench's cases it shows, and how many pictures it should have but has not."""
+    """A finished page, and how many of the bench's cases it shows."""
 
     html: bytes
     shown: int
-    missing: int
 
 
 def make_page(
@@ -39,7 +39,7 @@ def make_page(
     notes: Sequence[str],
     most_bytes: int = MOST_BYTES,
 ) -> Page:
-    """Make the page, with pictures as large as `most_bytes` allows; where even the smallest are too many, fewer cases.
+    """Make the page, with fewer cases where it would have more than `most_bytes`.
 
     Args:
         metrics: whose scores the cards have, in this order.
@@ -54,6 +54,7 @@ def make_page(
         "papers": tuple(COLUMNS.values()),
         "bars": draw_bars(summary),
         "matrices": tabulate_differences(summary),
+        "compared": MOST_ROWS,
         "significant": SIGNIFICANT,
         "guidance": draw_guidance(summary),
         "copying": draw_copying(summary),
@@ -63,15 +64,12 @@ def make_page(
         "ranked": ranked,
         "notes": notes,
     }
-    shown, level = list(cards), 0
+    shown = list(cards)
     while True:
-        html = render(TEMPLATES, "report.html.jinja", {**values, **_of_cards(choice, shown, level)}, filters={})
+        html = render(TEMPLATES, "report.html.jinja", {**values, **_of_cards(choice, shown)}, filters={})
         if len(html) <= most_bytes or not shown:
-            return Page(html, len(shown), _missing(shown))
-        if level < len(LEVELS) - 1:
-            level += 1
-        else:
-            shown = _fewer(shown)
+            return Page(html, len(shown))
+        shown = _fewer(shown)
 
 
 def _fewer(cards: Sequence[CaseCard]) -> list[CaseCard]:
@@ -81,14 +79,13 @@ def _fewer(cards: Sequence[CaseCard]) -> list[CaseCard]:
     return [card for card in cards if card.name not in dropped]
 
 
-def _of_cards(choice: Choice, cards: Sequence[CaseCard], level: int) -> dict[str, Any]:
+def _of_cards(choice: Choice, cards: Sequence[CaseCard]) -> dict[str, Any]:
     """Gather what the page says of its cards."""
     numbers = {card.name: number for number, card in enumerate(cards, start=1)}
     labels = sorted({card.label for card in cards if card.label})
     extremes = {name: _shown_extremes(found, numbers) for name, found in choice.extremes.items()}
     return {
         "cards": cards,
-        "level": level,
         "numbers": numbers,
         "by_name": {card.name: card for card in cards},
         "labels": [(label, sum(card.label == label for card in cards)) for label in labels],

@@ -9,9 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbe.evaluation.bench.recorded import RecordedCase, read_recorded
-from pbe.evaluation.report.cards import make_cards
-from pbe.evaluation.report.choosing import WITHOUT_PLACE, Scores, choose_cases, ranking_metric
-from pbe.evaluation.report.page import make_page
+from pbe.evaluation.report.cards import GIVEN, make_cards
+from pbe.evaluation.report.choosing import (
+    MOST_CASES,
+    MOST_PICTURES,
+    WITHOUT_PLACE,
+    Scores,
+    choose_cases,
+    ranking_metric,
+)
+from pbe.evaluation.report.page import MOST_BYTES, PICTURES_SHARE, make_page
 from pbe.evaluation.report.tables import has_value
 from pbe.evaluation.report.text_tables import write_latex, write_markdown
 from pbe.evaluation.summary import Metric, Summary, read_summary
@@ -51,9 +58,11 @@ def write_report(folder: Folder, *, progress: Callable[[int], Any] = lambda case
     bench, notes = _read_bench(folder)
     order = list(bench) or list(dict.fromkeys(case for cases in scores.values() for case in cases))
     ranked, metrics = ranking_metric(summary), shown_metrics(summary)
-    choice = choose_cases(order, scores, ranked)
+    most = max(1, min(MOST_CASES, MOST_PICTURES // (len(scores) + len(GIVEN))))
+    choice = choose_cases(order, scores, ranked, most=most)
+    budget = int(PICTURES_SHARE * MOST_BYTES)
     cards = []
-    for card in make_cards(folder, choice, bench, scores, metrics):
+    for card in make_cards(folder, choice, bench, scores, metrics=metrics, most_bytes=budget):
         cards.append(card)
         progress(len(cards))
     page = make_page(summary, scores, choice, cards, metrics=metrics, ranked=ranked, notes=notes)

@@ -3,13 +3,14 @@
 import re
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pbe.evaluation.report.cards import make_cards
+from pbe.evaluation.report.cards import LEVELS, make_cards, shrink
 from pbe.evaluation.report.choosing import choose_cases
 from pbe.evaluation.report.page import make_page
 from pbe.evaluation.report.writing import read_scores, write_report
@@ -17,7 +18,7 @@ from pbe.evaluation.summary import read_summary
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from schemas.scores import BENCH, REPORT, SCORES, SCORES_TABLE, SUMMARY, TABLE_MD, TABLE_TEX
-from tests.pbe.evaluation.report.fake_evaluation import NAMES, RAISED, change_summary, write_evaluation
+from tests.pbe.evaluation.report.fake_evaluation import NAMES, RAISED, ROWS, change_summary, photos, write_evaluation
 
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"alert(1)\">\"'&{{ 7*7 }}"
 
@@ -119,16 +120,33 @@ def test_an_evaluation_in_which_nothing_ran_still_has_a_report(folder: Path) -> 
     assert html.count("unavailable: no weights") == len(rows) and len(cards_of(html)) == 8
 
 
-def test_a_page_that_would_be_too_large_has_smaller_pictures_then_fewer_cases(written: Path) -> None:
+def test_pictures_take_the_largest_size_that_their_budget_allows() -> None:
+    photo = photos(256)[0]
+    sizes = [shrink(photo, budget) for budget in (100_000, 6_000, 3_000, 10)]
+    assert all(one.width >= other.width and len(one.uri) > len(other.uri) for one, other in pairwise(sizes))
+    assert sizes[0].width == LEVELS[0][0] and sizes[-1].width == LEVELS[-1][0]
+    assert len(sizes[1].uri) <= 6_000 and len(sizes[2].uri) <= 3_000
+
+
+def test_a_page_that_would_be_too_large_shows_fewer_cases_and_says_so(written: Path) -> None:
     summary = read_summary((written / SUMMARY).read_bytes(), SUMMARY)
     scores = read_scores((written / SCORES_TABLE).read_bytes(), SCORES_TABLE)
-    choice = choose_cases(list(scores["identity"]), scores, summary.metrics[2])
-    cards = list(make_cards(Folder(str(written)), choice, {}, scores, summary.metrics[2:]))
-    shown = {"metrics": summary.metrics[2:], "ranked": summary.metrics[2], "notes": ()}
-    full = make_page(summary, scores, choice, cards, **shown)
-    smaller = make_page(summary, scores, choice, cards, **shown, most_bytes=len(full.html) - 1)
-    bare = len(make_page(summary, scores, choice, [], **shown).html)
-    limit = bare + (len(full.html) - bare) // 4
-    fewer = make_page(summary, scores, choice, cards, **shown, most_bytes=limit)
-    assert (full.shown, smaller.shown) == (8, 8) and len(smaller.html) < len(full.html)
-    assert 0 < fewer.shown < 8 and len(fewer.html) <= limit
+    shown = {"metrics": summary.metrics[2:], "ranked": summary.metrics[2]}
+    choice = choose_cases(list(scores["identity"]), scores, shown["ranked"], most=8)
+    read = make_cards(Folder(str(written)), choice, {}, scores, metrics=shown["metrics"], most_bytes=1 << 20)
+    cards = list(read)
+    full = make_page(summary, scores, choice, cards, **shown, notes=())
+    bare = len(make_page(summary, scores, choice, [], **shown, notes=()).html)
+    limit = bare + (len(full.html) - bare) // 3
+    fewer = make_page(summary, scores, choice, cards, **shown, notes=(), most_bytes=limit)
+    assert full.shown == 8 and 0 < fewer.shown < 8 and len(fewer.html) <= limit
+    assert f"{fewer.shown} of 8: the worst and the best of each row".encode() in fewer.html
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cases", "rows"), [(700, 10), (60, 60)])
+def test_many_cases_and_many_rows_stay_within_eight_mebibytes(tmp_path: Path, cases: int, rows: int) -> None:
+    many = [replace(ROWS[2], name=f"row-{number}", method=f"m{number % 12}") for number in range(rows)]
+    write_evaluation(tmp_path / "run", cases=cases, rows=many, size=256)
+    found = write_report(Folder(str(tmp_path / "run")))
+    assert found.html_bytes <= 8 * 2**20 and found.shown == min(200, 2000 // (rows + 3))
