@@ -6,5 +6,6 @@ import transformers
 __all__ = ["diffusers", "transformers"]
 
 diffusers.utils.logging.set_verbosity_error()
+diffusers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
