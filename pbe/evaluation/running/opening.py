@@ -58,8 +58,22 @@ def open_checked_bench(config: EvaluateConfig) -> tuple[Bench, Digests]:
         InputError: naming everything that is wrong with it.
     """
     bench = open_bench(config.bench, annotations=config.annotations, limit=config.limit, seed=config.seed)
-    refuse_faults(check_bench(bench), place=f"--bench {config.bench}")
+    refuse_faults(bench.faults, place=f"--bench {config.bench}")
+    if _was_checked(config, bench):
+        return bench, digest_files(bench)
+    with tqdm(total=len(bench.cases), desc="looking at the cases", unit="case", mininterval=1, leave=False) as bar:
+        faults = check_bench(bench, progress=lambda cases: bar.update(cases - bar.n))
+    refuse_faults(faults, place=f"--bench {config.bench}")
     return bench, digest_files(bench)
+
+
+def _was_checked(config: EvaluateConfig, bench: Bench) -> bool:
+    """Whether the output says that this very bench, file by file, has been looked at."""
+    content = Folder(config.out).read_if_there(EVALUATION)
+    try:
+        return bool(content) and json.loads(content or b"")["bench"]["digest"] == digest_of_bench(bench)
+    except (ValueError, KeyError, TypeError, InputError):
+        return False
 
 
 def check_methods(config: EvaluateConfig) -> None:

@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from pbe.editing.inputs import read_picture
 from pbe.evaluation.config import MixtureConfig
-from pbe.evaluation.metrics.encoders.opening import open_encoder
 from pbe.evaluation.metrics.encoders.protocol import Features
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
 from pbe.evaluation.metrics.sets.mixture import fit_mixture, write_mixture
@@ -76,6 +75,8 @@ def fit_real_mixture(config: MixtureConfig) -> int:
     """Fit a mixture as the command line says; return the exit code."""
     if not config.out.endswith(FILE):
         raise InputError(f"--out {config.out}: give a file name that ends with {FILE}")
+    from pbe.evaluation.metrics.encoders.opening import open_encoder  # torch takes seconds
+
     kept = Folder(f"{absolute(config.out).removesuffix(FILE)}-features")
     encoder = CachedEncoder(open_encoder(config.features, device=config.device or "cpu"), kept)
     if config.real.endswith(FILE):
