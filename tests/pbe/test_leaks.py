@@ -74,7 +74,9 @@ def test_copies_in_the_bench_are_found_said_and_written_and_a_second_run_changes
     names = ("overlap.parquet", "overlap.json", "overlap.jpg")
     before = [(tmp_path / "out" / name).read_bytes() for name in names]
     [block] = (tmp_path / "out" / "blocks").glob("*/0000-000000.json")
-    block.unlink()  # as a kill leaves it
+    block.write_text('{"photos": 7, "dig')
+    [control] = (tmp_path / "out" / "blocks").glob("*/control-1.json")
+    control.unlink()  # as a kill leaves it
     assert run(tmp_path / "out", *flags) == 0
     assert [(tmp_path / "out" / name).read_bytes() for name in names] == before
 
@@ -161,6 +163,8 @@ def test_mistakes_are_refused_at_once(tmp_path: Path) -> None:
         "no such dataset": (["x", *both, "--out", "o"], ["DATASET x: no such file or folder"]),
         "itself": (["bench", "--photos", "photos", "--against", "bench", "--out", "o"], ["is the dataset itself"]),
         "a file in the way": ([*both, "--out", "file"], ["--out file", "is a file"]),
+        "out in the bench": ([*both, "--out", "bench/o"], ["--out bench/o: lies in --bench bench"]),
+        "no such table": ([*both, "--out", "o", "--bench-info", "x.json"], ["--bench-info x.json: no such file"]),
         "empty photos": ([*both, "--out", "o"], ["--photos", "no photo"]),
         "no dataset": (["bench", *both, "--out", "o"], ["no photo"]),
     }

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -92,12 +93,12 @@ class Search:
         return Block(len(rows), seen.hexdigest(), tuple(matches), tuple(lost), hits, aligned, plain)
 
     def kept(self, what: str) -> Block | None:
-        """Read a finished block; None: there is none."""
+        """Read a finished block; None: there is none, or it was damaged since, and is made anew."""
         content = self.out.read_if_there(self._place(what))
-        if content is None:
-            return None
-        block = json.loads(content)
-        return Block(**{**block, "matches": tuple(block["matches"]), "lost": tuple(map(tuple, block["lost"]))})
+        with suppress(ValueError, KeyError, TypeError):
+            block = json.loads(content or b"")
+            return Block(**{**block, "matches": tuple(block["matches"]), "lost": tuple(map(tuple, block["lost"]))})
+        return None
 
     def keep(self, what: str, block: Block) -> Block:
         """Keep a finished block."""

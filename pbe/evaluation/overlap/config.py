@@ -33,7 +33,7 @@ class LeaksConfig:
     """The same of the bench's, or the other dataset's, such as COCO's instances_val2017.json."""
     out: str = ""
     """The folder to write: overlap.parquet, overlap.json, overlap.jpg, and blocks that let it go on after a stop."""
-    workers: int = len(os.sched_getaffinity(0))
+    workers: int = os.cpu_count() or 1
     """Photos that are decoded and compared at once."""
     anonymous: bool = False
     """Read tables and photos in public buckets without credentials."""
@@ -56,11 +56,30 @@ class LeaksConfig:
             raise InputError(f"--workers {self.workers}: give at least 1")
         if self.dataset and self.dataset == self.against:
             raise InputError(f"--against {self.against}: is the dataset itself; give another one")
-        for flag, url in (("DATASET", self.dataset), ("--against", self.against), ("--bench", self.bench)):
-            pattern = flag == "--bench" and any(mark in url for mark in "*?[")
-            if url and not pattern and is_local(url) and not Path(url).expanduser().exists():
-                raise InputError(f"{flag} {url}: no such file or folder; check the path")
         out = absolute_output("--out", self.out)
         if not is_local(out):
             raise InputError(f"--out {self.out}: give a folder on a local disk")
+        for flag, url in self._places():
+            _refuse_missing(flag, url)
+            if flag in ("--photos", "--bench") and is_local(url) and _lies_in(Path(out), Path(url).expanduser()):
+                raise InputError(
+                    f"--out {self.out}: lies in {flag} {url}, whose photo its sheet would become; give another"
+                )
         refuse_unwritable(f"--out {self.out}", Path(out))
+
+    def _places(self) -> list[tuple[str, str]]:
+        """List what is read, with its flag."""
+        several = (("--photos", self.photos), ("--image-info", self.image_info), ("--bench-info", self.bench_info))
+        places = [("DATASET", self.dataset), ("--against", self.against), ("--bench", self.bench)]
+        places += [(flag, url) for flag, urls in several for url in urls]
+        return [(flag, url) for flag, url in places if url]
+
+
+def _refuse_missing(flag: str, url: str) -> None:
+    """Refuse a local path that leads nowhere; patterns and URLs are tried later."""
+    if is_local(url) and not any(mark in url for mark in "*?[") and not Path(url).expanduser().exists():
+        raise InputError(f"{flag} {url}: no such file or folder; check the path")
+
+
+def _lies_in(place: Path, folder: Path) -> bool:
+    return folder.is_dir() and place.resolve().is_relative_to(folder.resolve())
