@@ -6,6 +6,7 @@ Imports no torch.
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 from pbe.editing.canvas import scale_to
 from pbe.editing.inputs import MAX_PIXELS
@@ -16,6 +17,7 @@ from pipeline.decoding.colour import on_backdrop
 from pipeline.decoding.decode import decode_picture
 from pipeline.draws.mask_pictures import has_shape_of
 from pipeline.errors import InputError, PhotoError
+from pipeline.shards.recipe import digest_of
 from pipeline.storage.folder import Folder
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -38,6 +40,11 @@ class FinishedPictures:
     def available(self) -> str:
         return "" if self._files else f"{self._url}: holds no pictures ({', '.join(SUFFIXES)})"
 
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Which pictures these are: names, sizes and times of the files."""
+        return {"files": digest_of(self._stamps())}
+
     def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
         return [self._picture_of(case) for case in cases]
 
@@ -50,6 +57,20 @@ class FinishedPictures:
             if f"{dot}{suffix}".lower() in SUFFIXES:
                 files[stem].append(name)
         return dict(files)
+
+    def _stamps(self) -> list[list[str]]:
+        if not self._files:
+            return []
+        entries = self._folder.fs.ls(self._folder.path(""), detail=True)
+        versions = ("ETag", "mtime", "LastModified", "created")  # as filesystems of fsspec call a file's version
+        return sorted(
+            [
+                self._folder.name_of(entry["name"]),
+                str(entry["size"]),
+                str(next((entry[key] for key in versions if key in entry), "")),
+            ]
+            for entry in entries
+        )
 
     def _picture_of(self, case: OpenedCase) -> Pixels | CaseError:
         named = [case.name, *([f"{int(case.name):0{COCOEE_DIGITS}d}"] if case.name.isdecimal() else [])]
