@@ -62,6 +62,7 @@ def make_page(
         "titles": [metric.title for metric in metrics],
         "headings": [heading(metric) for metric in metrics],
         "ranked": ranked,
+        "ranked_place": next((place for place, metric in enumerate(metrics) if metric == ranked), 0),
         "notes": notes,
     }
     shown = list(cards)

@@ -60,7 +60,7 @@ def test_every_case_has_its_card_with_inputs_and_every_rows_picture_and_scores(w
     for number, card in enumerate(cards):
         failed = number % 5 == 1
         assert card.count("data:image/webp") == 3 + len(NAMES) - failed
-        assert card.count('<th scope="col">') == len(NAMES) and card.count("data-line=") == 5
+        assert card.count('<th scope="col" title=') == len(NAMES) and card.count("data-line=") == 5
         assert (RAISED in card) == failed == ("data-failures" in card)
         assert card.count("<path ") == 1
 
