@@ -78,6 +78,8 @@ def tabulate_reported(summary: Summary) -> ReportedTable:
         lines += [_own_line(row, own) for row in summary.rows if any(_value(row, key) is not None for key in own)]
     missing = [title for key, title in COLUMNS.items() if key not in own]
     notes = [reason] if reason else [f"Ours has no {title} as the paper defines it." for title in missing]
+    if not reason and "frechet" in own:
+        notes.append("The paper's real pictures are COCO test2017, resized and cropped to 512 px; ours are of --real.")
     return ReportedTable(tuple(lines), tuple(notes))
 
 
@@ -85,7 +87,8 @@ def _is_papers(metric: Metric) -> bool:
     """Whether a metric is the paper's: the column of CLIP scores holds nothing else, of the others the title tells."""
     if metric.unavailable or metric.key not in COLUMNS:
         return False
-    return metric.key == "clip_score_official" or metric.title == COLUMNS[metric.key]
+    named = metric.title.partition(" (")[0] if metric.key == "frechet" else metric.title  # FID (encoder)
+    return metric.key == "clip_score_official" or named == COLUMNS[metric.key]
 
 
 def _other_bench(summary: Summary) -> str:

@@ -1,11 +1,13 @@
 """Numbers of papers: beside ours only where bench, number of cases and metric are theirs."""
 
+from dataclasses import replace
+
 from pbe.evaluation.report.numbers import NOTHING
 from pbe.evaluation.report.reported import REPORTED, tabulate_reported
 from pbe.evaluation.summary import BenchFacts, Mean, Metric, Row, SetDistance, Summary
 
 METRICS = (
-    Metric("frechet", "FID", "lower"),
+    Metric("frechet", "FID (CLIP ViT-B/32)", "lower"),
     Metric("quality", "QS (own mixture)", "higher"),
     Metric("clip_score_official", "CLIP score", "higher"),
 )
@@ -23,7 +25,13 @@ def test_on_the_whole_of_cocoee_ours_stand_below_in_the_metrics_that_are_the_pap
     ours = table.lines[-1]
     assert (ours.name, ours.cells) == ("ours", ("3.20", NOTHING, "85.00"))
     assert ours.where == "measured here, 1 of 3,500 cases failed"
-    assert table.notes == ("Ours has no QS as the paper defines it.",)
+    assert table.notes[0] == "Ours has no QS as the paper defines it." and "COCO test2017" in table.notes[1]
+
+
+def test_a_distance_on_other_features_never_stands_below_the_papers_fid() -> None:
+    whole = summary("cocoee", 3500)
+    other = replace(whole, metrics=(Metric("frechet", "Fréchet distance (FID-like)", "lower"), *METRICS[1:]))
+    assert tabulate_reported(other).lines[-1].cells[0] == NOTHING
 
 
 def test_on_another_bench_or_a_part_no_number_of_ours_stands_there() -> None:
