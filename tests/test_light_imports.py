@@ -21,6 +21,7 @@ READING = (
     "pbe.feed.dataset",
     "dashboards.training_run",
     "dashboards.edits",
+    "dashboards.comparison",
 )
 FLAGS = (
     "pipeline.config",
@@ -35,7 +36,10 @@ FLAGS = (
     "pbe.train",
     "pbe.edit",
     "pbe.convert",
+    "pbe.evaluate",
+    "pbe.evaluation.running.run",
     "pbe.leaks",
+    "ray_jobs.evaluating",
     "dashboards.browse",
 )
 INDEX_CPU_SECONDS = 1.2  # of a process, from its start on

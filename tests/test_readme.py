@@ -34,9 +34,11 @@ EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.re
 VERBS = {
     "ray_jobs/shard_openimages.py": runpy.run_path,
     "ray_jobs/verify_shards.py": runpy.run_path,
+    "ray_jobs/evaluate_methods.py": runpy.run_path,
     "pbe/train.py": runpy.run_path,
     "pbe.edit": runpy.run_module,
     "pbe.convert": runpy.run_module,
+    "pbe.evaluate": runpy.run_module,
     "pbe.leaks": runpy.run_module,
     "pipeline.pairs": runpy.run_module,
     "dashboards/browse.py": runpy.run_path,
