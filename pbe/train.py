@@ -35,9 +35,10 @@ def _train(arguments: list[str]) -> int:
     check_training(config)
     if os.environ.get("RANK", "0") == "0":
         print("importing torch and DeepSpeed", flush=True)
+    from pbe.evaluation.grid_scores import score_pictures
     from pbe.training.session import train  # torch and DeepSpeed take seconds: not before --help and refusals
 
-    return train(config, began=began)
+    return train(config, began=began, score_pictures=score_pictures)
 
 
 def parse_train_config(arguments: list[str]) -> TrainConfig:

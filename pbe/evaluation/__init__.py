@@ -8,6 +8,7 @@ Files and rooms in the order of the flow:
     methods       opened cases -> edited pictures
     metrics       pictures -> numbers
     copying       an exemplar pasted into a hole, and how much of one was pasted
+    grid_scores   a training's sample grid -> how like their exemplars its pictures are
     summary       what a comparison found, as summary.json
     report        a summary -> report.html, table.md, table.tex
     running       methods and a bench -> pictures, scores and a summary, part by part

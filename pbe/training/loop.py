@@ -17,16 +17,17 @@ from pbe.training.observations import Observations, name_odd, observe, say_odd
 from pbe.training.ranks import Ranks
 from pbe.training.run import Run, save
 from pbe.training.run_folder import Row
-from pbe.training.sample_grids import draw_grid, load_grid_samples
+from pbe.training.sample_grids import PictureScorer, draw_grid, load_grid_samples, paint_grid
 from pbe.training.telemetry import Telemetry
 from pbe.training.validation import validate
 from pipeline.arrays import Pixels
 from pipeline.errors import InputError
+from schemas.grid_scores import GridScores
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def steps(run: Run, received: set[int]) -> None:
+def steps(run: Run, received: set[int], score_pictures: PictureScorer) -> None:
     """Train step by step until the last, or until a rank has received a signal."""
     config, counts = run.config, run.counts
     if counts.step >= config.steps:
@@ -48,9 +49,9 @@ def steps(run: Run, received: set[int]) -> None:
                 log.write(row)
             if _due(counts.step, config.grid_every, config.steps):
                 with log.paused() if log else nullcontext():
-                    grid = sample_grid(run)
-                if log and grid is not None:
-                    log.write_grid(counts.step, grid)
+                    grid = sample_grid(run, score_pictures)
+                if log and grid:
+                    log.write_grid(*grid)
             if stop or _due(counts.step, config.save_every, config.steps):
                 if log:
                     log.sync()
@@ -122,10 +123,11 @@ def _accumulate(run: Run, step: FeedStep) -> tuple[NDArray[np.float64], list[str
     return np.concatenate(rows), odd
 
 
-def sample_grid(run: Run) -> Pixels | None:
-    """Draw the fixed samples as the model paints them now, by its moving average where one is kept.
+def sample_grid(run: Run, score_pictures: PictureScorer) -> tuple[Pixels, GridScores] | None:
+    """Draw the fixed samples as the model paints them now, by its moving average where one is kept, and score them.
 
-    All ranks must take part; the first one paints, on a copy of the weights, and returns the grid.
+    All ranks must take part; the first one paints, on a copy of the weights, and returns the grid. Scoring comes when
+    that copy is gone, and takes the CLIP tower that the training holds for its export.
     """
     config, step = run.config, run.counts.step
     state = run.full_state(averaged=True)
@@ -137,18 +139,22 @@ def sample_grid(run: Run) -> Pixels | None:
         run.grid_samples = load_grid_samples(run.feed.config, run.prepare, dataset, bottleneck=bottleneck)
     assert run.frozen.vae  # or the config would have been refused
     try:
-        return draw_grid(
+        pictures = paint_grid(
             run.engine.config,
             {name: value.to(run.ranks.device, _DTYPES[config.dtype]) for name, value in state.items()},
             run.frozen.vae.model,
             run.grid_samples,
             at_once=max(1, len(run.feed.slots[0]) // 2),
             seed=config.seed,
-            note=f"step {step}, {'moving average' if run.average else 'raw weights'}, {dataset.split} split",
         )
     except NotFiniteError as error:
         run.ranks.say(f"step {step}: no sample grid, the {error.part} gives numbers that are not finite")
         return None
+    weights = "moving average" if run.average else "raw weights"
+    clip, keys = run.frozen.clip, tuple(run.grid_samples.batch.keys)
+    scores = score_pictures(pictures, clip)
+    record = GridScores(step, dataset.split, weights, tower=clip.name if clip else None, keys=keys, scores=scores)
+    return draw_grid(pictures, note=f"step {step}, {weights}, {dataset.split} split"), record
 
 
 @contextmanager

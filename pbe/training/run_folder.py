@@ -27,7 +27,7 @@ from schemas.validation import VALIDATION_FOLDER, validation_step
 
 RECORD, LOCK, METRICS, GRIDS = "run.json", "lock", "metrics.jsonl", "grids"
 CHECKPOINTS, STATE, STEP = "checkpoints", "state.json", "step-"
-_GRID = re.compile(rf"{STEP}(\d{{8,}})\.png")
+_GRID, _SCORES = (re.compile(rf"{STEP}(\d{{8,}})\.{kind}") for kind in ("png", "json"))
 _PACKAGES = ("torch", "deepspeed", "diffusers", "transformers", "numpy", "safetensors")
 Row = dict[str, Any]
 """Of the log: one step's numbers by name."""
@@ -144,7 +144,16 @@ def validation_tables(out: Path) -> dict[int, Path]:
 
 def sample_grids(out: Path) -> dict[int, Path]:
     """Find the pictures of sample grids, by step, ascending."""
-    found = {int(match[1]): path for path in (out / GRIDS).glob("*") if (match := _GRID.fullmatch(path.name))}
+    return _grid_files(out, _GRID)
+
+
+def grid_scores(out: Path) -> dict[int, Path]:
+    """Find the scores of sample grids, by step, ascending; trainings of earlier versions have none."""
+    return _grid_files(out, _SCORES)
+
+
+def _grid_files(out: Path, name: re.Pattern[str]) -> dict[int, Path]:
+    found = {int(match[1]): path for path in (out / GRIDS).glob("*") if (match := name.fullmatch(path.name))}
     return {step: found[step] for step in sorted(found)}
 
 
@@ -153,9 +162,14 @@ def grid_path(out: Path, step: int) -> Path:
     return out / GRIDS / f"{STEP}{step:08d}.png"
 
 
+def grid_scores_path(out: Path, step: int) -> Path:
+    """Where the scores of a step's sample grid lie."""
+    return out / GRIDS / f"{STEP}{step:08d}.json"
+
+
 def keep_looks(out: Path, step: int) -> None:
-    """Remove the sample grids and the tables of validation losses of later steps."""
-    for found in (sample_grids(out), validation_tables(out)):
+    """Remove the sample grids, their scores and the tables of validation losses of later steps."""
+    for found in (sample_grids(out), grid_scores(out), validation_tables(out)):
         for path in (path for at, path in found.items() if at > step):
             path.unlink()
 

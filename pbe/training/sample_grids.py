@@ -1,9 +1,9 @@
-"""Sample grids: a few fixed samples and a model -> what it paints for them at several guidance scales.
+"""Sample grids: a few fixed samples and a model -> what it paints for them at several guidance scales, as a figure.
 
 The same samples and noise every time, so that grids of different steps can be compared.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,12 @@ from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
 from pipeline.draws.raster import raster_mask
 from pipeline.encoders.latents import decode
+from pipeline.encoders.protocols import ExemplarEncoder
 from pipeline.pictures.outlines import outline_mask
 from pipeline.pictures.tiles import draw_tiles
 from pipeline.shards.samples import read_index, read_sample
 from pipeline.tensors.names import Tensors
+from schemas.grid_scores import GridScore, guidance_name
 
 GUIDANCE = (1.0, 3.0, 5.0, 7.0)
 STEPS = 20  # of DPM-Solver++
@@ -42,6 +44,27 @@ class GridSamples:
     """The samples, on the model's device, exemplars as features."""
     exemplars: list[Pixels]
     """[224, 224, 3] uint8 RGB, as stored."""
+
+
+@dataclass(frozen=True)
+class GridPictures:
+    """What a grid shows of each of its samples: pictures are [h, w, 3] uint8 RGB.
+
+    Args:
+        sources: decoded.
+        masks: [h, w] bool, True = repainted; may be empty where a hole is smaller than a cell of the latent.
+        exemplars: [224, 224, 3], as stored.
+        painted: by guidance scale, decoded without blending into the source.
+    """
+
+    sources: list[Pixels]
+    masks: list[Hole]
+    exemplars: list[Pixels]
+    painted: Mapping[float, list[Pixels]]
+
+
+PictureScorer = Callable[[GridPictures, ExemplarEncoder | None], Mapping[str, Mapping[str, GridScore]]]
+"""Scores pictures as GridScores.scores has it, with the dataset's CLIP tower where the training holds it."""
 
 
 def load_grid_samples(
@@ -95,19 +118,16 @@ def write_example(folder: Path, dataset: Dataset, vae: Any) -> list[Path]:
 
 
 @torch.no_grad()
-def draw_grid(
-    config: ModelConfig, state: Tensors, vae: Any, samples: GridSamples, *, at_once: int, seed: int, note: str
-) -> Pixels:
-    """Paint the samples at every guidance scale, and draw them beside source and exemplar.
+def paint_grid(
+    config: ModelConfig, state: Tensors, vae: Any, samples: GridSamples, *, at_once: int, seed: int
+) -> GridPictures:
+    """Paint the samples at every guidance scale.
 
     Args:
         state: the complete state dict of a PaintByExample, on the device and in the precision to paint in.
         vae: the dataset's.
         at_once: samples in one batch, which guidance doubles.
         seed: of the noise.
-
-    Returns:
-        The figure, [h, w, 3] uint8 RGB, decoded without blending into the source.
 
     Raises:
         NotFiniteError: a part of the model gives numbers that are not finite.
@@ -121,13 +141,19 @@ def draw_grid(
     noise = initial_noise((channels, height, width), [seed + number for number in range(len(sources))])
     batches = -(-len(sources) // at_once)
     with tqdm(total=len(GUIDANCE) * batches * STEPS, desc="sample grid", unit="step", leave=False) as bar:
-        columns = [_pixels(vae, _paint(model, batch, noise, scale, at_once, bar.update)) for scale in GUIDANCE]
+        painted = {scale: _pixels(vae, _paint(model, batch, noise, scale, at_once, bar.update)) for scale in GUIDANCE}
+    masks = [_mask_pixels(batch, number, source) for number, source in enumerate(sources)]
+    return GridPictures(sources, masks, samples.exemplars, painted)
+
+
+def draw_grid(pictures: GridPictures, *, note: str) -> Pixels:
+    """Draw what was painted beside source and exemplar: [h, w, 3] uint8 RGB."""
     rows = []
-    for number, (source, exemplar) in enumerate(zip(sources, samples.exemplars, strict=True)):
+    for number, (source, mask) in enumerate(zip(pictures.sources, pictures.masks, strict=True)):
         everything = Crop((0, 0, source.shape[1], source.shape[0]), "crop")
-        shown = outline_mask(source, _mask_pixels(batch, number, source), everything)
-        rows.append([shown, exemplar, *(column[number] for column in columns)])
-    titles = ["source (decoded), mask", "exemplar", *(f"guidance {scale:g}" for scale in GUIDANCE)]
+        painted = [column[number] for column in pictures.painted.values()]
+        rows.append([outline_mask(source, mask, everything), pictures.exemplars[number], *painted])
+    titles = ["source (decoded), mask", "exemplar", *map(guidance_name, pictures.painted)]
     return draw_tiles(rows, titles=titles, labels=[[""] * len(titles)] * len(rows), note=note)
 
 

@@ -33,7 +33,7 @@ from pbe.training.run_folder import (
     refuse_changes,
     write_record,
 )
-from pbe.training.sample_grids import write_example
+from pbe.training.sample_grids import PictureScorer, write_example
 from pbe.training.telemetry import draw_losses
 from pbe.weights.building import initialise, mapper_blocks_of, model_to_start
 from pbe.weights.export import export_model
@@ -49,11 +49,12 @@ EXIT_DONE, EXIT_INTERRUPTED = 0, 130
 MODEL, EXAMPLE = "model", "example"
 
 
-def train(config: TrainConfig, *, began: float) -> int:
+def train(config: TrainConfig, *, began: float, score_pictures: PictureScorer) -> int:
     """Train to the last step, or to a signal; return the exit code.
 
     Args:
         began: `time.monotonic()` when the command did.
+        score_pictures: of the sample grids. Metrics lie in pbe.evaluation, which is above this room.
 
     Raises:
         InputError: flags, dataset, weights, checkpoints and world size do not fit each other, or a sample is damaged.
@@ -75,7 +76,7 @@ def train(config: TrainConfig, *, began: float) -> int:
             first_step = run.counts.step
             with _counted(run, log):
                 if not config.export_only:
-                    steps(run, received)
+                    steps(run, received, score_pictures)
                 if run.counts.step >= config.steps or config.export_only:
                     _refuse_untrained(run)
                     export(run)

@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
-from pbe.training.run_folder import METRICS, Row, grid_path, keep_looks, keep_rows, read_rows
+from pbe.training.run_folder import METRICS, Row, grid_path, grid_scores_path, keep_looks, keep_rows, read_rows
 from pipeline.arrays import Pixels
 from pipeline.storage.whole_files import write_aside
+from schemas.grid_scores import GridScores
 from schemas.validation import VALIDATION_FOLDER, validation_path
 
 PICTURE = "loss.png"
@@ -75,13 +76,18 @@ class Telemetry:
         (self._out / VALIDATION_FOLDER).mkdir(exist_ok=True)
         write_aside(self._out / validation_path(step), content.getvalue())
 
-    def write_grid(self, step: int, grid: Pixels) -> None:
-        """Keep a sample grid, [h, w, 3] uint8 RGB."""
-        content = io.BytesIO()
+    def write_grid(self, grid: Pixels, scores: GridScores) -> None:
+        """Keep a sample grid, [h, w, 3] uint8 RGB, and its scores."""
+        content, path = io.BytesIO(), grid_path(self._out, scores.step)
         Image.fromarray(grid).save(content, "PNG")
-        grid_path(self._out, step).parent.mkdir(exist_ok=True)
-        write_aside(grid_path(self._out, step), content.getvalue())
-        self._board.add_image("samples", grid, step, dataformats="HWC")
+        path.parent.mkdir(exist_ok=True)
+        write_aside(grid_scores_path(self._out, scores.step), scores.to_json())
+        write_aside(path, content.getvalue())
+        self._board.add_image("samples", grid, scores.step, dataformats="HWC")
+        for metric, columns in scores.scores.items():
+            for name, score in columns.items():
+                if score.mean is not None:
+                    self._board.add_scalar(f"samples_{metric}/{name.replace(' ', '_')}", score.mean, scores.step)
 
     def close(self) -> None:
         """Finish the files."""

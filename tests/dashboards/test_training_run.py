@@ -17,6 +17,7 @@ from pbe.training.telemetry import Telemetry
 from pbe.training.validation import Validation
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
+from schemas.grid_scores import COPY_PASTE, SIMILARITY, SOURCE, GridScore, GridScores, guidance_name
 
 KEYS = ["photo-0-0", "photo-1-0"]
 
@@ -25,6 +26,15 @@ def observed(*losses: float) -> Observations:
     values = {name: [1.0] * len(losses) for name in COLUMNS}
     values |= {"ordinal": list(range(len(losses))), "loss": list(losses), "hole": [0.5] * len(losses)}
     return Observations(np.array([values[name] for name in COLUMNS]).T)
+
+
+def scored(step: int, *, tower: str | None = "untrained") -> GridScores:
+    """Scores that fall with the guidance and grow with the step; one sample of two has none."""
+    columns = {SOURCE: 0.8, **{guidance_name(scale): 0.1 * step - 0.05 * scale for scale in (1, 3)}}
+    scores = {name: GridScore(value, (value, None), ("", "flat")) for name, value in columns.items()}
+    none = dict.fromkeys(columns, GridScore(None, (None, None), ("no tower", "no tower")))
+    both = {COPY_PASTE: scores, SIMILARITY: scores if tower else none}
+    return GridScores(step, "validation", "moving average", tower, ("photo-0-0", "photo-1-0"), both)
 
 
 @pytest.fixture
@@ -37,7 +47,7 @@ def out(tmp_path: Path) -> Path:
     for step in range(1, 5):
         log.write({"step": step, "loss": float("nan") if step == 3 else 1 / step})
         if step % 2 == 0:
-            log.write_grid(step, np.zeros((4, 4, 3), np.uint8))
+            log.write_grid(np.zeros((4, 4, 3), np.uint8), scored(step))
             log.write_validation(step, Validation(observed(0.5, 2.0), observed(0.25, 1.0)).table(KEYS))
             (out / CHECKPOINTS / f"step-{step:08d}").mkdir(parents=True)
     log.close()

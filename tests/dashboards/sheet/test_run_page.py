@@ -24,7 +24,7 @@ from pbe.training.telemetry import Telemetry
 from pbe.training.validation import Validation
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
-from tests.dashboards.test_training_run import observed
+from tests.dashboards.test_training_run import observed, scored
 from tests.pbe.editing.tiny_model import random_picture
 
 HOSTILE = "<img src=x onerror=alert(1)>{{ 7*7 }}"
@@ -55,7 +55,7 @@ def train(finished: Path, keys: list[str], tmp_path: Path) -> Train:
         log = Telemetry(out, done=0, steps=4)
         for step in range(1, 5):
             log.write({"step": step, "loss": float("nan") if step == 2 else 1 / step})
-            log.write_grid(step, random_picture(20, 60, seed=step))
+            log.write_grid(random_picture(20, 60, seed=step), scored(step))
         losses = [1 + number / 8 for number in range(len(keys))]
         log.write_validation(4, Validation(observed(*losses), observed(*np.divide(losses, 2))).table(keys))
         (out / CHECKPOINTS / "step-00000004").mkdir(parents=True)

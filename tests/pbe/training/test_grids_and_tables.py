@@ -1,5 +1,6 @@
 """What a training writes to be looked at: sample grids, and validation tables. Neither changes it."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,22 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pbe.training.run_folder import CHECKPOINTS, METRICS, Row, read_rows, validation_tables
-from schemas.validation import VALIDATION
+from pbe.training.run_folder import (
+    CHECKPOINTS,
+    METRICS,
+    Row,
+    grid_path,
+    grid_scores,
+    grid_scores_path,
+    read_rows,
+    sample_grids,
+    validation_tables,
+)
+from pbe.training.sample_grids import GUIDANCE
+from schemas.grid_scores import COPY_PASTE, SIMILARITY, SOURCE, guidance_name
+from schemas.validation import VALIDATION, validation_path
 from tests.pbe.training.rank_group import RankGroup
 
 pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("looks")]  # one worker, which trains once
@@ -57,13 +71,30 @@ def test_grids_and_tables_change_no_training(place: Path) -> None:
 def test_sample_grids_look_alike_at_every_stage_and_world_size(place: Path) -> None:
     assert "sample grid: " in (place / "log").read_text() and not (place / "tables" / "grids").exists()
     names = ["step-00000001.png", "step-00000002.png"]
-    assert sorted(path.name for path in (place / "grids" / "grids").iterdir()) == names
+    assert list(sample_grids(place / "grids").values()) == [place / "grids" / "grids" / name for name in names]
     early, late, other = (
         np.asarray(Image.open(place / run / "grids" / name)).astype(int)
         for run, name in (("grids", names[0]), ("grids", names[1]), ("both", names[1]))
     )
     assert late.shape == other.shape and np.abs(late - other).mean() < 1
     assert np.abs(late - early).max() > 0
+
+
+def test_the_pictures_of_each_grid_are_scored_in_a_file_and_in_tensorboard(place: Path) -> None:
+    board = EventAccumulator(str(place / "both" / "tensorboard")).Reload()
+    for step, path in grid_scores(place / "both").items():
+        record = json.loads(path.read_bytes(), parse_constant=pytest.fail)
+        assert (record["step"], record["split"], record["weights"]) == (step, "validation", "moving average")
+        assert record["tower"] == "untrained" and len(record["keys"]) == 3
+        assert list(record["scores"]) == [COPY_PASTE, SIMILARITY]
+        for metric, scores in record["scores"].items():
+            assert set(scores) == {SOURCE, *map(guidance_name, GUIDANCE)}
+            for name, score in scores.items():
+                assert [value is None for value in score["values"]] == [bool(reason) for reason in score["reasons"]]
+                assert score["mean"] is not None and -1 <= score["mean"] <= 1
+                events = board.Scalars(f"samples_{metric}/{name.replace(' ', '_')}")
+                assert events[step - 1].step == step and events[step - 1].value == pytest.approx(score["mean"])
+    assert list(grid_scores(place / "both")) == list(sample_grids(place / "both")) == [1, 2]
 
 
 def test_a_table_has_a_row_for_each_sample_whose_mean_is_the_logs_and_the_same_bytes_for_any_number_of_ranks(
@@ -89,12 +120,17 @@ def test_a_table_has_a_row_for_each_sample_whose_mean_is_the_logs_and_the_same_b
     }
 
 
-def test_a_resumed_training_writes_the_tables_after_its_checkpoint_anew(place: Path) -> None:
+def test_a_resumed_training_writes_the_tables_and_grids_after_its_checkpoint_anew(place: Path) -> None:
     out = place / "resumed"
     shutil.copytree(place / "tables", out)
     whole = {path.name: path.read_bytes() for path in (out / "validation").iterdir()}
     shutil.rmtree(out / CHECKPOINTS / "step-00000002")
-    for name in ("step-00000002.parquet", "step-00000003.parquet"):  # the third: of a training that had gone on
-        (out / "validation" / name).write_bytes(b"of weights that are gone")
-    run(place, line(place, "resumed", *TABLES, *STAGE_3))
+    (out / "grids").mkdir()
+    for step in (2, 3):  # the third: of a training that had gone on
+        for path in (out / validation_path(step), grid_path(out, step), grid_scores_path(out, step)):
+            path.write_bytes(b"of weights that are gone")
+    run(place, line(place, "resumed", *TABLES, *GRIDS, *STAGE_3))
     assert {path.name: path.read_bytes() for path in (out / "validation").iterdir()} == whole
+    grids = {path.name: path.read_bytes() for path in (out / "grids").iterdir()}
+    of_two_ranks = [grid_path(place / "both", 2), grid_scores_path(place / "both", 2)]
+    assert grids == {path.name: path.read_bytes() for path in of_two_ranks}

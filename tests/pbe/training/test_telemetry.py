@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from pbe.training.run_folder import METRICS, grid_path, read_rows
+from pbe.training.run_folder import METRICS, grid_path, grid_scores_path, read_rows
 from pbe.training.telemetry import Telemetry
 from schemas.validation import validation_path
 
@@ -24,9 +24,10 @@ def test_what_happens_between_two_steps_is_left_out_of_the_bars_time(tmp_path: P
 def test_a_resumed_training_removes_the_grids_and_tables_after_its_checkpoint(tmp_path: Path) -> None:
     paths = [grid_path(tmp_path, step) for step in (2, 3, 100_000_000)]
     paths += [tmp_path / validation_path(step) for step in (2, 3)]
+    paths += [grid_scores_path(tmp_path, step) for step in (2, 3)]
     for path in (*paths, tmp_path / "grids/mine.png"):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
     Telemetry(tmp_path, done=2, steps=4).close()
-    assert [path.exists() for path in paths] == [True, False, False, True, False]
+    assert [path.exists() for path in paths] == [True, False, False, True, False, True, False]
     assert (tmp_path / "grids/mine.png").exists()

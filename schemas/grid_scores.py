@@ -1,0 +1,58 @@
+"""Grid scores: OUT/grids/step-00000030.json, how like their exemplars the pictures of a sample grid are.
+
+The exemplar of a training's sample is mostly cut from the sample's own photo. So the source is scored, too: a picture
+that restores it reaches its scores, and one that is more like the exemplar than it rather copies.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from schemas.shards import json_bytes
+
+COPY_PASTE, SIMILARITY = "copy_paste", "similarity"
+SCORED_BY = {COPY_PASTE: "copy-paste score", SIMILARITY: "similarity by the training's CLIP tower"}
+SOURCE = "source"  # as the VAE decodes it
+
+
+def guidance_name(scale: float) -> str:
+    """Name the pictures that were painted at a guidance scale."""
+    return f"guidance {scale:g}"
+
+
+@dataclass(frozen=True)
+class GridScore:
+    """What one metric says of the pictures of a column.
+
+    Args:
+        mean: over the samples that have a value, -1..1; None: none has one.
+        values: of each sample, to 4 decimals: the last bits depend on the number of threads; None: there is none.
+        reasons: why there is none, of each sample; empty where there is one.
+    """
+
+    mean: float | None
+    values: tuple[float | None, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GridScores:
+    """The scores of a sample grid.
+
+    Args:
+        split: of the dataset.
+        weights: `moving average` or `raw weights`.
+        tower: name of the CLIP tower; `untrained` is one that has learned nothing. None: the training holds none.
+        keys: of its samples.
+        scores: by metric of SCORED_BY; of each by picture: SOURCE or `guidance_name`.
+    """
+
+    step: int
+    split: str
+    weights: str
+    tower: str | None
+    keys: tuple[str, ...]
+    scores: Mapping[str, Mapping[str, GridScore]]
+
+    def to_json(self) -> bytes:
+        """Write them; equal scores give equal bytes."""
+        return json_bytes(asdict(self))
