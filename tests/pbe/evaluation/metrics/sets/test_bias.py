@@ -60,6 +60,7 @@ def test_the_floor_of_features_that_are_not_normal_is_their_own() -> None:
     assert floor_of(real, 200, seed=0) > 1.2 * floor_of(only_statistics, 200, seed=0)
 
 
+@pytest.mark.slow
 def test_the_floor_is_the_one_measured_on_clip_features_of_photos() -> None:
     """512 dimensions of a power law's spectrum, scaled to the floor at 3,500, have those at other numbers, too."""
     variances = spectrum(512, 1.2)
