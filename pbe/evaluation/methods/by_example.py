@@ -22,6 +22,7 @@ from pipeline.errors import InputError
 from pipeline.tensors.weight_files import find_weights
 
 VARIANTS: tuple[Blend, ...] = ("crop", "hole")
+UNGUIDED = "sampled without guidance"
 LEAST_STEPS = 1000  # of a training; fewer are said to have taught hardly anything
 ENCODERS = ("vae", "image_encoder")
 
@@ -128,6 +129,19 @@ class ByExample:
                     how: blend(task.source, painted[0], task.mask, task.crop, how=how).pixels for how in VARIANTS
                 }
         return made
+
+
+class Unguided(ByExample):
+    """A checkpoint of the ablation before its last remedy: trained, so sampled, without classifier-free guidance.
+
+    Its unconditional vector was never trained; a guidance scale above 1 would push away from what that happens to mean.
+    """
+
+    takes_guidance = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return () if self._reason else (*super().notes, UNGUIDED)
 
 
 def describe_note(note: Mapping[str, Any]) -> tuple[str, ...]:

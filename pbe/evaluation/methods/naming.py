@@ -38,13 +38,13 @@ class Known:
 
 
 MODEL = "DIR|HUB"
-_BY_EXAMPLE = Known("by_example", "ByExample", MODEL)
+_BY_EXAMPLE, _UNGUIDED = Known("by_example", "ByExample", MODEL), Known("by_example", "Unguided", MODEL)
 KNOWN: dict[str, Known] = {
     "pbe": _BY_EXAMPLE,
-    "naive": _BY_EXAMPLE,  # and what the paper adds to it, one after the other
-    "+prior": _BY_EXAMPLE,
-    "+augmentation": _BY_EXAMPLE,
-    "+bottleneck": _BY_EXAMPLE,
+    "naive": _UNGUIDED,  # and what the paper adds to it, one after the other; guidance comes last
+    "+prior": _UNGUIDED,
+    "+augmentation": _UNGUIDED,
+    "+bottleneck": _UNGUIDED,
     "+guidance": _BY_EXAMPLE,
     "sd-inpaint": Known("stable_diffusion", "StableDiffusionInpainting", MODEL),
     "blended-text": Known("blended.method", "blended_text", "ADM,CLIP"),

@@ -13,7 +13,7 @@ from pbe.edit import Editor, edit, load_editor
 from pbe.editing.case import Case
 from pbe.evaluation.bench.cases import Bench
 from pbe.evaluation.methods.attempts import edit_cases
-from pbe.evaluation.methods.by_example import describe_note
+from pbe.evaluation.methods.by_example import UNGUIDED, describe_note
 from pbe.evaluation.methods.naming import open_methods
 from pbe.evaluation.methods.protocol import CaseError, Method, MethodOptions, facts_of
 from pbe.evaluation.methods.random_exemplar import swap_exemplars
@@ -108,6 +108,13 @@ def test_settings_change_with_weights_and_flags_and_not_with_the_place(
     assert settings and facts_of(opened(f"naive={same}")).settings == settings
     assert facts_of(opened(f"pbe={other}")).settings != settings
     assert facts_of(opened(f"pbe={folder}", replace(OPTIONS, steps=3))).settings != settings
+
+
+def test_rows_of_the_ablation_before_guidance_take_none(folder: Path) -> None:
+    names = ("naive", "+prior", "+augmentation", "+bottleneck", "+guidance", "pbe")
+    facts = [facts_of(opened(f"{name}={folder}")) for name in names]
+    assert [fact.takes_guidance for fact in facts] == [False] * 4 + [True] * 2
+    assert [UNGUIDED in fact.notes for fact in facts] == [True] * 4 + [False] * 2
 
 
 def test_a_checkpoint_without_the_bottleneck_edits(tmp_path: Path, editor: Editor) -> None:
