@@ -3,6 +3,7 @@
 
 python -m pbe.evaluate METHOD[=PATH]... --bench COCOEE_DIR|cases.csv --out RUN [--flags]
 python -m pbe.evaluate METHOD[=PATH]... --bench-from DATASET --out RUN
+python -m pbe.evaluate ablation [PRESET] --data DATASET --out RUN [--steps N] [--prior WEIGHTS] [--flags]
 python -m pbe.evaluate mixture --features clip=DIR --real DIR --out mixture.npz
 """
 
@@ -16,7 +17,7 @@ from pipeline.command import guard, stop_on_sigterm
 from pipeline.storage.urls import absolute_output
 
 GO_ON = "finished parts are kept: run the same command again to go on"
-MIXTURE = "mixture"
+ABLATION, MIXTURE = "ablation", "mixture"
 
 
 def main(arguments: list[str]) -> int:
@@ -31,6 +32,13 @@ def _evaluate(arguments: list[str]) -> int:
         from pbe.evaluation.running.real_features import fit_real_mixture
 
         return fit_real_mixture(config)
+    if arguments[:1] == [ABLATION]:
+        from pbe.evaluation.ablation.config import parse_ablation
+
+        ablation = parse_ablation(arguments[1:])
+        from pbe.evaluation.ablation.run import ablate
+
+        return ablate(ablation)
     from pbe.evaluation.running.run import compare
 
     return compare(parse_evaluate_config(arguments, prog="python -m pbe.evaluate"))

@@ -12,5 +12,6 @@ Files and rooms in the order of the flow:
     summary       what a comparison found, as summary.json
     report        a summary -> report.html, table.md, table.tex
     running       methods and a bench -> pictures, scores and a summary, part by part
+    ablation      a dataset -> the five rows of the paper, trained and compared
     overlap       two sets of photos -> the photos that are in both
 """

@@ -1,0 +1,107 @@
+"""Checks: an ablation -> its rows, with all that is wrong said before the first training. Imports torch last, for a
+prior alone.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from pbe.evaluation.ablation.config import Ablation, parse_row
+from pbe.evaluation.ablation.rows import Row, plan_rows
+from pbe.evaluation.ablation.training import exported_step, trained_steps
+from pbe.evaluation.running.opening import check_methods, cut_from_dataset, open_checked_bench
+from pbe.evaluation.running.scorer import check_encoders
+from pbe.training.checks import check_training
+from pbe.training.config import TrainConfig
+from pbe.weights.hub import find_configs
+from pbe.weights.model_files import is_paint_by_example, read_json
+from pipeline.errors import InputError
+from pipeline.storage.folder import Folder
+from pipeline.storage.output_lock import locked
+from pipeline.storage.urls import absolute
+from schemas.scores import EVALUATION
+
+TRAININGS = "train"
+PAINTS = "from weights that paint by example"
+
+
+def check_ablation(ablation: Ablation) -> tuple[Row, ...]:
+    """Check trainings and evaluation, and cut or look at the bench; return the rows.
+
+    Raises:
+        InputError: naming the row or the flag, and what to give.
+    """
+    check_encoders(ablation.evaluation)
+    check_methods(ablation.evaluation)
+    prior = find_configs("--prior", ablation.prior) if ablation.prior else None
+    rows = plan_rows(_absolute_prior(ablation.prior), caveat=_caveat(prior))
+    configs = [_check_row(ablation, row) for row in rows if not row.unavailable]
+    _refuse_made(ablation, rows)
+    with locked(Folder(ablation.evaluation.out)):
+        if ablation.evaluation.bench_from:
+            open_checked_bench(cut_from_dataset(ablation.evaluation))
+        else:
+            open_checked_bench(ablation.evaluation)
+    if prior:
+        _refuse_other_size(ablation.prior, prior, configs[0])
+    return rows
+
+
+def trainer_arguments(ablation: Ablation, row: Row) -> list[str]:
+    """Write the trainer's arguments for a row."""
+    own = ["--data", ablation.data, "--out", str(training_of(ablation, row)), "--steps", str(ablation.steps)]
+    return [ablation.preset, *own, *row.flags, *ablation.trainer]
+
+
+def training_of(ablation: Ablation, row: Row) -> Path:
+    """Return the folder of a row's training."""
+    return Path(ablation.out) / TRAININGS / row.folder
+
+
+def _absolute_prior(prior: str) -> str:
+    return absolute(prior) if prior and Path(prior).exists() else prior
+
+
+def _caveat(prior: Path | None) -> str:
+    """Say what of a prior is not the paper's; empty: nothing, or it is a checkpoint, which is not looked into."""
+    return PAINTS if prior and ((prior / "conditioner").is_dir() or is_paint_by_example(prior)) else ""
+
+
+def _check_row(ablation: Ablation, row: Row) -> TrainConfig:
+    out = training_of(ablation, row)
+    config = parse_row(trainer_arguments(ablation, row))
+    try:
+        check_training(replace(config, out=str(out)))
+    except InputError as error:
+        raise InputError(f"row {row.label}: {error} (flags of the trainer stand after --)") from error
+    if (steps := trained_steps(out)) > ablation.steps:
+        raise InputError(
+            f"--steps {ablation.steps}: {out} has {steps} steps already; give that number, or another --out"
+        )
+    return config
+
+
+def _refuse_made(ablation: Ablation, rows: tuple[Row, ...]) -> None:
+    """Refuse to train rows further whose pictures are made, since the evaluation would refuse them after it."""
+    if ablation.evaluation.overwrite or Folder(ablation.evaluation.out).read_if_there(EVALUATION) is None:
+        return
+    steps = {exported_step(training_of(ablation, row)) for row in rows} - {None, ablation.steps}
+    if steps:
+        raise InputError(
+            f"--steps {ablation.steps}: {ablation.evaluation.out} evaluates models of step {steps.pop()}; give "
+            "--overwrite to make their pictures again, or another --out"
+        )
+
+
+def _refuse_other_size(prior: str, folder: Path, config: TrainConfig) -> None:
+    """Refuse a prior of another size than the row that starts at random."""
+    from pbe.model.unet import UNET_SIZES, unet_config
+
+    expected = unet_config(UNET_SIZES[config.model], latent_channels=1)
+    given = read_json(folder / "unet" / "config.json")
+    for name in ("block_out_channels", "layers_per_block", "cross_attention_dim"):
+        wanted = list(value) if isinstance(value := expected[name], tuple) else value
+        if given.get(name, wanted) != wanted:
+            raise InputError(
+                f"--prior {prior}: its UNet has {name} {given[name]}, the naive row's has {wanted}: not comparable; "
+                "take another preset, or give the trainer's --model after --"
+            )
