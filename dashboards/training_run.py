@@ -1,4 +1,4 @@
-"""Training run: a training's OUT -> its config, log, sample grids, losses by sample and newest checkpoint."""
+"""Training run: a training's OUT -> its config, log, sample grids with scores, losses by sample, newest checkpoint."""
 
 import json
 from collections.abc import Mapping
@@ -15,12 +15,14 @@ from pbe.training.run_folder import (
     RECORD,
     STEP,
     Row,
+    grid_scores,
     list_checkpoints,
     read_rows,
     sample_grids,
     validation_tables,
 )
 from pipeline.errors import InputError
+from schemas.grid_scores import GridScores, read_grid_scores
 from schemas.validation import VALIDATION
 
 LOSSES = ("loss", "loss_inside", "loss_outside", "loss_ema", "loss_inside_ema", "loss_outside_ema")
@@ -34,6 +36,7 @@ class TrainingRun:
         record: of run.json: config, commit, versions, dataset_digest, draws, world.
         rows: of metrics.jsonl, a step each, ascending; a loss that was not finite is None.
         grids: pictures of sample grids, by step, ascending.
+        scores: of sample grids, by step, ascending; see `read_scores`.
         tables: of validation losses, by step, ascending; see `losses`.
         checkpoint: step of the newest one; None: there is none yet.
     """
@@ -42,6 +45,7 @@ class TrainingRun:
     record: Mapping[str, Any]
     rows: tuple[Row, ...]
     grids: Mapping[int, Path]
+    scores: Mapping[int, Path]
     tables: Mapping[int, Path]
     checkpoint: int | None
 
@@ -75,7 +79,7 @@ class TrainingRun:
 
 
 def read_training(url: str) -> TrainingRun:
-    """Read what a training's folder holds; grids and tables are not opened.
+    """Read what a training's folder holds; grids, scores and tables are not opened.
 
     Raises:
         InputError: it is no training's folder, has nothing to show yet, or its record or log is damaged.
@@ -90,6 +94,7 @@ def read_training(url: str) -> TrainingRun:
         record=record,
         rows=tuple(_read_log(folder / METRICS)),
         grids=sample_grids(folder),
+        scores=grid_scores(folder),
         tables=validation_tables(folder),
         checkpoint=max(newest, default=None),
     )
@@ -123,6 +128,17 @@ def _read_log(path: Path) -> list[Row]:
 
 def _is_step(name: str) -> bool:
     return name.removeprefix(STEP).isdecimal()
+
+
+def read_scores(run: TrainingRun) -> tuple[list[GridScores], list[str]]:
+    """Read the scores of all sample grids, by step, and say which files cannot be read."""
+    records, faults = [], []
+    for path in run.scores.values():
+        try:
+            records.append(read_grid_scores(path.read_bytes()))
+        except (OSError, ValueError) as error:
+            faults.append(f"{path}: cannot be read ({error}); train these steps again to have it written anew")
+    return records, faults
 
 
 def losses_by_key(run: TrainingRun) -> tuple[int, dict[str, dict[str, Any]]]:

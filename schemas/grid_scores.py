@@ -4,6 +4,7 @@ The exemplar of a training's sample is mostly cut from the sample's own photo. S
 that restores it reaches its scores, and one that is more like the exemplar than it rather copies.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -56,3 +57,23 @@ class GridScores:
     def to_json(self) -> bytes:
         """Write them; equal scores give equal bytes."""
         return json_bytes(asdict(self))
+
+
+def read_grid_scores(content: bytes) -> GridScores:
+    """Read what `GridScores.to_json` wrote.
+
+    Raises:
+        ValueError: it is something else, or cut off.
+    """
+    try:
+        record = json.loads(content)
+        scores = {
+            str(metric): {
+                str(name): GridScore(score["mean"], tuple(score["values"]), tuple(score["reasons"]))
+                for name, score in columns.items()
+            }
+            for metric, columns in record["scores"].items()
+        }
+        return GridScores(**{**record, "keys": tuple(record["keys"]), "scores": scores})
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("no record of grid scores") from error

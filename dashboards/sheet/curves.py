@@ -1,4 +1,4 @@
-"""Curves: the logs of trainings -> one figure of their losses, as SVG that stands in a page."""
+"""Curves: numbers by step -> one figure of their curves, as SVG that stands in a page: losses, or scores of grids."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,41 +33,64 @@ class Kind:
     width: float
     opacity: float = 1.0
     dashes: str = "none"
+    smoothed: bool = False
 
 
-# By the column of the log.
+@dataclass(frozen=True)
+class Quantity:
+    """What the curves of a figure show.
+
+    Args:
+        name: on its axis, of one value.
+        title: what a screen reader says before the names.
+        kinds: by column; the legend counts the values that the first lacks.
+        lacking: the legend's word for them.
+        orders: whether values of several orders of magnitude take a logarithmic axis.
+    """
+
+    name: str
+    title: str
+    kinds: Mapping[str, Kind]
+    lacking: str
+    orders: bool
+
+
 KINDS = {
-    "loss": Kind("training, smoothed", 1.4, opacity=0.7),
+    "loss": Kind("training, smoothed", 1.4, opacity=0.7, smoothed=True),
     "validation_loss": Kind("validation", 1.8),
     "validation_loss_ema": Kind("validation, EMA", 1.8, dashes="5 3"),
 }
+LOSS = Quantity("loss", "losses by step", KINDS, "not finite", orders=True)
 
 
-def draw_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Markup:
-    """Draw the losses of some trainings over their steps; equal input gives equal text.
+def draw_curves(runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], quantity: Quantity = LOSS) -> Markup:
+    """Draw numbers over steps, each run in a colour of its own; equal input gives equal text.
 
-    Losses that are not finite leave no point; the legend counts them.
+    Values that are not finite leave no point; the legend counts them.
 
     Args:
-        runs: names and rows of metrics.jsonl. Names may be anything: they are text.
+        runs: names and rows, a step each: of losses, trainings and metrics.jsonl. Names may be anything: they are text.
 
     Returns:
         An `<svg>` without ids, styles or scripts; it takes the page's font and text colour.
     """
-    curves = [{column: read_points(rows, column) for column in KINDS} for _, rows in runs]
-    for number, by_kind in enumerate(curves):
-        curves[number]["loss"] = smooth(by_kind["loss"])
+    curves = [{column: _points_of(rows, column, kind) for column, kind in quantity.kinds.items()} for _, rows in runs]
     points = [point for by_kind in curves for found in by_kind.values() for point in found]
     height = HEIGHT + LINE * len(runs)
     if points:
-        x, y = _step_axis([step for step, _ in points]), _loss_axis([loss for _, loss in points])
-        inside = [_draw_axes(x, y), _draw_kinds(curves)]
-        inside += [_draw_run(by_kind, colour_of(number), x, y) for number, by_kind in enumerate(curves)]
+        x, y = _step_axis([step for step, _ in points]), _value_axis([value for _, value in points], quantity.orders)
+        inside = [_draw_axes(x, y, quantity.name), _draw_kinds(curves, quantity.kinds)]
+        drawn = enumerate(curves)
+        inside += [_draw_run(by_kind, quantity.kinds, colour_of(number), x, y) for number, by_kind in drawn]
     else:
-        inside = [text(WIDTH / 2, HEIGHT / 2, "no finite loss yet", anchor="middle")]
-    inside += [_draw_name(number, name, rows) for number, (name, rows) in enumerate(runs)]
-    label = f"losses by step: {', '.join(name for name, _ in runs)}"
-    return figure(WIDTH, height, label, inside)
+        inside = [text(WIDTH / 2, HEIGHT / 2, f"no finite {quantity.name} yet", anchor="middle")]
+    inside += [_draw_name(number, name, rows, quantity) for number, (name, rows) in enumerate(runs)]
+    return figure(WIDTH, height, f"{quantity.title}: {', '.join(name for name, _ in runs)}", inside)
+
+
+def _points_of(rows: Sequence[Mapping[str, Any]], column: str, kind: Kind) -> Points:
+    points = read_points(rows, column)
+    return smooth(points) if kind.smoothed else points
 
 
 def read_points(rows: Sequence[Mapping[str, Any]], column: str) -> Points:
@@ -98,10 +121,10 @@ def _step_axis(steps: Sequence[float]) -> Axis:
     return Axis(0, most, LEFT, WIDTH - RIGHT, tuple(tick for tick in ticks if tick <= most))
 
 
-def _loss_axis(losses: Sequence[float]) -> Axis:
-    """Span all losses, from 0 unless they lie close together; upwards is towards TOP."""
-    least, most = min(losses), max(losses)
-    if least > SMALLEST and most / least > LOG_FROM:
+def _value_axis(values: Sequence[float], orders: bool) -> Axis:
+    """Span all values, from 0 unless they lie close together; upwards is towards TOP."""
+    least, most = min(values), max(values)
+    if orders and least > SMALLEST and most / least > LOG_FROM:
         first, last = math.floor(math.log10(least)), math.ceil(math.log10(most))
         ticks = tuple(10.0**power for power in (*range(first, last, -(-(last - first) // MOST_TICKS)), last))
         return Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP, ticks, logarithmic=True)
@@ -113,7 +136,7 @@ def _loss_axis(losses: Sequence[float]) -> Axis:
     return Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP, ticks)
 
 
-def _draw_axes(x: Axis, y: Axis) -> Markup:
+def _draw_axes(x: Axis, y: Axis, name: str) -> Markup:
     lines = []
     for tick in y.ticks:
         at = y.place(tick)
@@ -124,14 +147,14 @@ def _draw_axes(x: Axis, y: Axis) -> Markup:
         lines.append(text(x.place(tick), y.start + 6 + FONT, f"{tick:,.6g}", anchor="middle"))
     lines.append(line(LEFT, y.start, WIDTH - RIGHT, y.start, opacity=0.6))
     lines.append(text(WIDTH - RIGHT, HEIGHT - 4, "step", anchor="end"))
-    lines.append(text(LEFT - 6, 12 + FONT / 3, "loss", anchor="end"))
+    lines.append(text(LEFT - 6, 12 + FONT / 3, name, anchor="end"))
     return Markup("\n").join(lines)
 
 
-def _draw_kinds(curves: Sequence[Mapping[str, Points]]) -> Markup:
+def _draw_kinds(curves: Sequence[Mapping[str, Points]], kinds: Mapping[str, Kind]) -> Markup:
     """Draw the key of the line styles, those that occur, in a row above the axes."""
     parts, left = [], float(LEFT)
-    for column, kind in KINDS.items():
+    for column, kind in kinds.items():
         if any(by_kind[column] for by_kind in curves):
             parts.append(_curve([(left, 12), (left + 24, 12)], kind, "currentColor"))
             parts.append(text(left + 30, 12 + FONT / 3, kind.title))
@@ -139,23 +162,23 @@ def _draw_kinds(curves: Sequence[Mapping[str, Points]]) -> Markup:
     return Markup("\n").join(parts)
 
 
-def _draw_run(by_kind: Mapping[str, Points], colour: str, x: Axis, y: Axis) -> Markup:
+def _draw_run(by_kind: Mapping[str, Points], kinds: Mapping[str, Kind], colour: str, x: Axis, y: Axis) -> Markup:
     parts = []
-    for column, kind in KINDS.items():
-        points = [(x.place(step), y.place(loss)) for step, loss in _thinned(by_kind[column])]
+    for column, kind in kinds.items():
+        points = [(x.place(step), y.place(value)) for step, value in _thinned(by_kind[column])]
         if points:
             parts.append(_curve(points, kind, colour))
-        if len(points) == 1 or (column != "loss" and len(points) <= MOST_DOTS):
+        if len(points) == 1 or (not kind.smoothed and len(points) <= MOST_DOTS):
             parts += [dot(across, down, colour) for across, down in points]
     return Markup("\n").join(parts)
 
 
-def _draw_name(number: int, name: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Draw a run's line of the legend: its colour, its name, and how many of its losses were not finite."""
+def _draw_name(number: int, name: str, rows: Sequence[Mapping[str, Any]], quantity: Quantity) -> Markup:
+    """Draw a run's line of the legend: its colour, its name, and how many of its values are lacking."""
     down = HEIGHT + LINE * number + LINE / 2
-    lost = sum(_number(row.get("loss")) is None for row in rows)
+    lost = sum(_number(row.get(next(iter(quantity.kinds)))) is None for row in rows)
     shown = name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
-    note = f" ({lost:,} not finite)" if lost else ""
+    note = f" ({lost:,} {quantity.lacking})" if lost else ""
     words = text(LEFT + 30, down + FONT / 3, shown + note, title=name)
     return bar(LEFT, down - 2, 24, 4, colour_of(number)) + words
 

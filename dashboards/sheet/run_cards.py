@@ -1,4 +1,4 @@
-"""Run cards: a training -> what the page shows of it: sample grids by step, and its worst and best samples."""
+"""Run cards: a training -> what the page shows of it: sample grids and their scores, its worst and best samples."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ import numpy as np
 from dashboards.loading import LoadedTraining
 from dashboards.sheet.cards import Card, make_cards
 from dashboards.sheet.page import loss_text
-from dashboards.training_run import LOSSES, TrainingRun
+from dashboards.sheet.score_curves import ScoreCurves, draw_scores
+from dashboards.training_run import LOSSES, TrainingRun, read_scores
 from pbe.editing.inputs import read_picture
 from pipeline.errors import InputError
 from pipeline.pages.thumbnails import ShownPicture, show_picture
@@ -55,6 +56,7 @@ class RunCard:
     Args:
         name: its folder's, longer where others have the same.
         grids: the newest first; all of them, or a choice of `grid_count`.
+        scores: of the grids, a figure a metric.
         step: of its newest validation.
         worst: samples with the largest losses, largest first; those that are not finite before all others.
         best: the smallest first; empty where `worst` holds all.
@@ -67,6 +69,7 @@ class RunCard:
     run: TrainingRun
     grids: tuple[Grid, ...]
     grid_count: int
+    scores: tuple[ScoreCurves, ...]
     step: int
     worst: tuple[SampleLosses, ...]
     best: tuple[SampleLosses, ...]
@@ -93,17 +96,19 @@ def make_run_card(loaded: LoadedTraining, name: str, *, limit: int = DEFAULT_SAM
         made = make_cards([rows[key] for key in (*worst, *best)], loaded.validation.reader)
         cards = {card.row["key"]: card for card in made}
     samples = {key: _losses_of(key, losses[key], cards.get(key)) for key in (*worst, *best)}
+    scores, unread = read_scores(run)
     return RunCard(
         name=name,
         run=run,
         grids=tuple(_read_grid(run, step) for step in choose_evenly(list(run.grids), MOST_GRIDS)[::-1]),
         grid_count=len(run.grids),
+        scores=tuple(draw_scores(scores)),
         step=loaded.step,
         worst=tuple(samples[key] for key in worst),
         best=tuple(samples[key] for key in best),
         samples=sum(fields["loss"] is not None for fields in losses.values()),
         averaged=any(fields["loss_ema"] is not None for fields in losses.values()),
-        warnings=(*log_faults(run.rows), *sample_faults(loaded.losses), *loaded.notes),
+        warnings=(*log_faults(run.rows), *sample_faults(loaded.losses), *unread, *loaded.notes),
     )
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dashboards.kinds import Kind, find_kind
-from dashboards.training_run import read_training
+from dashboards.training_run import read_scores, read_training
 from pbe.training.config import TrainConfig
 from pbe.training.observations import COLUMNS, Observations
 from pbe.training.run_folder import CHECKPOINTS, write_record
@@ -62,6 +62,7 @@ def test_a_training_is_read_as_it_was_written(out: Path) -> None:
     assert [(row["step"], row["loss"]) for row in run.rows] == [(1, 1.0), (2, 0.5), (3, None), (4, 0.25)]
     assert list(run.grids) == list(run.tables) == [2, 4] and run.grids[4].name == "step-00000004.png"
     assert run.checkpoint == 4
+    assert list(run.scores) == [2, 4] and read_scores(run) == ([scored(2), scored(4)], [])
     losses = run.losses(4)
     assert losses.select(["key", "loss", "loss_ema"]).to_pylist() == [
         {"key": "photo-0-0", "loss": 0.5, "loss_ema": 0.25},
@@ -73,11 +74,12 @@ def test_a_training_under_way_is_read_as_far_as_it_is(out: Path) -> None:
     with (out / "metrics.jsonl").open("a") as file:
         file.write('{"step": 5, "lo')
     (out / "grids" / ".step-00000006.png.pbe-writing").write_bytes(b"")
+    (out / "grids" / ".step-00000006.json.pbe-writing").write_bytes(b"")
     (out / "validation" / ".step-00000006.parquet.pbe-writing").write_bytes(b"")
     (out / CHECKPOINTS / "partial-step-00000006").mkdir()
     run = read_training(str(out))
     assert [row["step"] for row in run.rows] == [1, 2, 3, 4] and run.checkpoint == 4
-    assert list(run.grids) == list(run.tables) == [2, 4]
+    assert list(run.grids) == list(run.scores) == list(run.tables) == [2, 4]
 
 
 def test_what_is_no_training_or_has_nothing_yet_is_refused_with_a_next_step(out: Path, tmp_path: Path) -> None:
@@ -107,6 +109,13 @@ def test_a_damaged_file_is_named(out: Path, name: str, content: bytes, why: str)
     (out / name).write_bytes(content)
     with pytest.raises(InputError, match=why):
         read_training(str(out))
+
+
+@pytest.mark.parametrize("content", [b'{"step": 2, "sco', b"\xff", b"[]", b'{"scores": 7}', b"{}", b"[" * 100_000])
+def test_scores_that_cannot_be_read_are_named_and_the_others_remain(out: Path, content: bytes) -> None:
+    (out / "grids/step-00000002.json").write_bytes(content)
+    records, [fault] = read_scores(read_training(str(out)))
+    assert records == [scored(4)] and "grids/step-00000002.json: cannot be read" in fault
 
 
 def test_a_damaged_or_foreign_table_is_named_and_the_others_can_be_read(out: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.sheet.curves import HEIGHT, KINDS, LINE, MOST_POINTS, WIDTH, draw_curves, smooth
+from dashboards.sheet.curves import HEIGHT, KINDS, LINE, MOST_POINTS, WIDTH, Kind, Quantity, draw_curves, smooth
 
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.none() | st.floats() | st.integers() | st.sampled_from([10**400, True, "1", [], 0.0, 1e-310])
@@ -78,6 +78,17 @@ def test_a_lower_loss_lies_lower_and_a_later_step_further_right() -> None:
 def test_losses_over_orders_of_magnitude_take_a_logarithmic_axis() -> None:
     [line] = lines_of(parsed([("run", rows_of([1000.0, 100.0, 10.0, 1.0]))]))
     assert np.diff([y for _, y in line]) == pytest.approx([(HEIGHT - 70) / 3] * 3, abs=0.2)
+
+
+def test_scores_take_a_linear_axis_whatever_their_size_and_the_legend_counts_the_steps_without_one() -> None:
+    values = [0.001, 0.25, 0.5, None, 0.75]
+    rows = [{"step": step, "mean": value} for step, value in enumerate(values, start=1)]
+    quantity = Quantity("score", "scores", {"mean": Kind("mean", 1.8)}, "without one", orders=False)
+    figure = ElementTree.fromstring(str(draw_curves([("guidance 3", rows)], quantity)))
+    [line] = lines_of(figure)
+    assert np.diff([y for _, y in line[1:]]) == pytest.approx([(70 - HEIGHT) / 0.8 * 0.25] * 2, abs=0.2)
+    texts = ["".join(text.itertext()) for text in figure.iter(f"{SVG}text")]
+    assert "score" in texts and any(text.endswith("guidance 3 (1 without one)") for text in texts)
 
 
 def test_losses_that_were_not_finite_are_counted_and_without_any_loss_the_figure_says_so() -> None:
