@@ -1,5 +1,4 @@
-"""Checks: an ablation -> its rows, with all that is wrong said before the first training. Imports torch last, for a
-prior alone.
+"""Checks: an ablation -> its rows, with all that is wrong said before the first training. Imports torch for a prior.
 """
 
 from dataclasses import replace
@@ -36,13 +35,13 @@ def check_ablation(ablation: Ablation) -> tuple[Row, ...]:
     rows = plan_rows(_absolute_prior(ablation.prior), caveat=_caveat(prior))
     configs = [_check_row(ablation, row) for row in rows if not row.unavailable]
     _refuse_made(ablation, rows)
+    if prior:
+        _refuse_other_size(ablation.prior, prior, configs[0])
     with locked(Folder(ablation.evaluation.out)):
         if ablation.evaluation.bench_from:
             open_checked_bench(cut_from_dataset(ablation.evaluation))
         else:
             open_checked_bench(ablation.evaluation)
-    if prior:
-        _refuse_other_size(ablation.prior, prior, configs[0])
     return rows
 
 

@@ -67,6 +67,7 @@ def _train(ablation: Ablation, row: Row, train: Train, *, where: str) -> str:
     out, arguments = training_of(ablation, row), trainer_arguments(ablation, row)
     log = out.with_suffix(LOG_SUFFIX)
     print(f"{where}: {trainer_command(arguments)}", flush=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
     code = train(arguments, log)
     if code == 0 and is_finished(out, steps=ablation.steps):
         return ""

@@ -23,7 +23,7 @@ MODEL = "model"
 CHUNK = 1 << 16
 STOPPED = {-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM}
 Train = Callable[[Sequence[str], Path], int]
-"""The trainer's arguments and the log to append to -> its exit code."""
+"""The trainer's arguments, and the log to append to, whose folder is there -> its exit code."""
 
 
 def trained_steps(out: Path) -> int:
@@ -66,7 +66,6 @@ def train_here(arguments: Sequence[str], log: Path, *, command: Sequence[str] = 
         OSError: what it prints can be neither shown nor logged.
     """
     argv = [*(command or (sys.executable, "-m", "pbe.train")), *arguments]
-    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file, ThreadPoolExecutor(1) as pool:
         # In a group of its own, or Ctrl-C would reach it twice: from the terminal, and from here.
         child = subprocess.Popen(
