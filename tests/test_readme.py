@@ -43,6 +43,7 @@ VERBS = {
     "pipeline.pairs": runpy.run_module,
     "dashboards/browse.py": runpy.run_path,
 }
+WORDS = {"pbe.evaluate": ("ablation", "mixture")}  # with which a command does something else, by flags of its own
 FOREIGN_FLAGS = {"--working-dir"}  # Ray's
 
 
@@ -99,9 +100,10 @@ def test_every_command_has_the_flags_it_is_shown_with(
     monkeypatch.setenv("COLUMNS", "500")  # no flag is broken over two lines
     monkeypatch.chdir(ROOT)
     for verb, run in VERBS.items():
-        monkeypatch.setattr(sys, "argv", [verb, "--help"])
-        with pytest.raises(SystemExit):
-            run(verb, run_name="__main__")
+        for words in ([], *([word] for word in WORDS.get(verb, ()))):
+            monkeypatch.setattr(sys, "argv", [verb, *words, "--help"])
+            with pytest.raises(SystemExit):
+                run(verb, run_name="__main__")
         flags[verb] = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
     signal.signal(signal.SIGTERM, sigterm)
 

@@ -1,5 +1,4 @@
-"""Checks: an ablation -> its rows, with all that is wrong said before the first training. Imports torch for a prior.
-"""
+"""Checks: an ablation -> its rows, with all that is wrong said before the first training. Imports torch for a prior."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -70,7 +70,9 @@ sys.exit(guard(train, go_on="again"))
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_ctrl_c_reaches_the_trainer_once_and_its_checkpoint_is_waited_for(
     number: int, code: int, tmp_path: Path
 ) -> None:
