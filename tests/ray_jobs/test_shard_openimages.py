@@ -250,13 +250,10 @@ def test_a_unit_whose_actor_dies_three_times_fails_and_the_rest_is_made(
     assert len(list((tmp_path / "d/units").iterdir())) == 6
 
 
-def test_a_shipped_working_dir_needs_an_absolute_output_of_any_name_and_runs_the_shipped_code_also_with_one_encoder(
+def test_a_shipped_working_dir_runs_the_shipped_code_into_an_output_of_any_name_also_with_one_encoder(
     head: Head, dataset: Path, tmp_path: Path
 ) -> None:
     script = ("--working-dir", ".", "--", "python", "ray_jobs/shard_openimages.py", "--encoders", "1")
-    refused = head.submit(*script, "--out", "runs/tiny")
-    assert refused.returncode != 0
-    assert "Ray discards the folder" in refused.stdout
     out = tmp_path / ALL_OF_IT / "d"
     done = head.submit(*script, "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr

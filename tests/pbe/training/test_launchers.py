@@ -69,7 +69,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
     ("launcher", "number", "code"),
     [
         pytest.param("python", signal.SIGINT, 130, marks=pytest.mark.slow),
-        ("torchrun", signal.SIGTERM, None),
+        pytest.param("torchrun", signal.SIGTERM, None, marks=pytest.mark.slow),
         ("deepspeed", signal.SIGTERM, None),
     ],
 )
