@@ -4,22 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from pbe.evaluation.ablation.config import Ablation, parse_row
+from pbe.evaluation.ablation.prior import absolute_prior, caveat_of, check_prior
 from pbe.evaluation.ablation.rows import Row, plan_rows
-from pbe.evaluation.ablation.training import exported_step, trained_steps
+from pbe.evaluation.ablation.training import exported_step, is_finished, trained_steps
 from pbe.evaluation.running.opening import check_methods, cut_from_dataset, open_checked_bench
 from pbe.evaluation.running.scorer import check_encoders
 from pbe.training.checks import check_training
 from pbe.training.config import TrainConfig
-from pbe.weights.hub import find_configs
-from pbe.weights.model_files import is_paint_by_example, read_json
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from pipeline.storage.output_lock import locked
-from pipeline.storage.urls import absolute
 from schemas.scores import EVALUATION
 
 TRAININGS = "train"
-PAINTS = "from weights that paint by example"
 
 
 def check_ablation(ablation: Ablation) -> tuple[Row, ...]:
@@ -30,12 +27,12 @@ def check_ablation(ablation: Ablation) -> tuple[Row, ...]:
     """
     check_encoders(ablation.evaluation)
     check_methods(ablation.evaluation)
-    prior = find_configs("--prior", ablation.prior) if ablation.prior else None
-    rows = plan_rows(_absolute_prior(ablation.prior), caveat=_caveat(prior))
+    caveat = caveat_of(ablation.prior) if ablation.prior else ""
+    rows = plan_rows(absolute_prior(ablation.prior), caveat=caveat)
     configs = [_check_row(ablation, row) for row in rows if not row.unavailable]
     _refuse_made(ablation, rows)
-    if prior:
-        _refuse_other_size(ablation.prior, prior, configs[0])
+    if ablation.prior and not all(is_finished(training_of(ablation, row), steps=ablation.steps) for row in rows):
+        check_prior(ablation.prior, configs[0])
     with locked(Folder(ablation.evaluation.out)):
         if ablation.evaluation.bench_from:
             open_checked_bench(cut_from_dataset(ablation.evaluation))
@@ -53,15 +50,6 @@ def trainer_arguments(ablation: Ablation, row: Row) -> list[str]:
 def training_of(ablation: Ablation, row: Row) -> Path:
     """Return the folder of a row's training."""
     return Path(ablation.out) / TRAININGS / row.folder
-
-
-def _absolute_prior(prior: str) -> str:
-    return absolute(prior) if prior and Path(prior).exists() else prior
-
-
-def _caveat(prior: Path | None) -> str:
-    """Say what of a prior is not the paper's; empty: nothing, or it is a checkpoint, which is not looked into."""
-    return PAINTS if prior and ((prior / "conditioner").is_dir() or is_paint_by_example(prior)) else ""
 
 
 def _check_row(ablation: Ablation, row: Row) -> TrainConfig:
@@ -88,18 +76,3 @@ def _refuse_made(ablation: Ablation, rows: tuple[Row, ...]) -> None:
             f"--steps {ablation.steps}: {ablation.evaluation.out} evaluates models of step {steps.pop()}; give "
             "--overwrite to make their pictures again, or another --out"
         )
-
-
-def _refuse_other_size(prior: str, folder: Path, config: TrainConfig) -> None:
-    """Refuse a prior of another size than the row that starts at random."""
-    from pbe.model.unet import UNET_SIZES, unet_config
-
-    expected = unet_config(UNET_SIZES[config.model], latent_channels=1)
-    given = read_json(folder / "unet" / "config.json")
-    for name in ("block_out_channels", "layers_per_block", "cross_attention_dim"):
-        wanted = list(value) if isinstance(value := expected[name], tuple) else value
-        if given.get(name, wanted) != wanted:
-            raise InputError(
-                f"--prior {prior}: its UNet has {name} {given[name]}, the naive row's has {wanted}: not comparable; "
-                "take another preset, or give the trainer's --model after --"
-            )

@@ -14,7 +14,7 @@ from pbe.evaluation.methods.by_example import UNGUIDED, VARIANTS
 from pbe.evaluation.summary import Row, read_summary
 from pipeline.errors import InputError
 from schemas.scores import REPORT, SUMMARY
-from tests.pbe.evaluation.methods.tiny_stable_diffusion import write_pipeline
+from tests.pbe.evaluation.ablation.tiny_prior import write_prior
 from tests.pbe.training.rank_group import RankGroup
 
 pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("trainings")]  # one worker, which imports DeepSpeed once
@@ -110,16 +110,9 @@ def test_what_would_be_refused_after_the_trainings_is_refused_before(place: Path
     assert "holds another bench" in refused("--seed", "3")
 
 
-def test_a_prior_of_another_size_than_the_naive_row_is_refused(place: Path) -> None:
-    prior = write_pipeline(place / "sd", in_channels=4)
-    with pytest.raises(InputError, match=r"block_out_channels \[8, 16\], the naive row's has \[32, 64, 96\]"):
-        ablate(parse_ablation(arguments(place, "--prior", str(prior), "--", "--model", "small", out="other")))
-    assert not (place / "other").exists()
-
-
 @pytest.mark.slow
 def test_all_five_rows_of_a_prior_are_trained_by_processes_of_their_own(place: Path) -> None:
-    prior = write_pipeline(place / "sd4", in_channels=4)
+    prior = write_prior(place / "sd")
     line = arguments(place, "--prior", str(prior), out="five", methods=["copy-paste"])
     assert main(["ablation", *line]) == 0
     rows = rows_of(place / "five")
