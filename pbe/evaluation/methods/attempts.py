@@ -2,9 +2,11 @@
 case alone, never the run. Imports no torch.
 """
 
+import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pbe.evaluation.bench.cases import OpenedCase
@@ -15,13 +17,16 @@ from pipeline.errors import InputError
 
 Attempt = dict[str, Pixels] | CaseError
 """The pictures of a case by variant, in the method's order; or why there are none."""
+RAISED = (Exception, SystemExit)
+"""What a method may raise without ending the run; Ctrl-C is not among it."""
 
 
 def why_not(method: Method) -> str:
     """Ask a method why it cannot run; empty: it can. What it raises, or says in another form, is a reason, too."""
     try:
-        reason = method.available()
-    except Exception as error:
+        with own_folder():
+            reason = method.available()
+    except RAISED as error:
         return f"its available() raises {_one_line(error)}"
     return reason if isinstance(reason, str) else f"its available() gives {reason!r}, not a text"
 
@@ -37,8 +42,9 @@ def edit_cases(method: Method, cases: Sequence[OpenedCase]) -> list[Attempt]:
     """
     variants = facts_of(method).variants
     try:
-        edited = list(method.edit([_copy(case) for case in cases]))
-    except Exception as error:
+        with own_folder():
+            edited = list(method.edit([_copy(case) for case in cases]))
+    except RAISED as error:
         if len(cases) == 1:
             return [_failure(error)]
         edited = []
@@ -50,6 +56,17 @@ def edit_cases(method: Method, cases: Sequence[OpenedCase]) -> list[Attempt]:
     return [_check(given, case, variants) for given, case in zip(edited, cases, strict=True)]
 
 
+@contextmanager
+def own_folder() -> Iterator[None]:
+    """Come back to the working folder, from which paths are read, whatever a method goes to."""
+    here = os.open(".", os.O_RDONLY)
+    try:
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
 def _check(edited: object, case: OpenedCase, variants: Sequence[str]) -> Attempt:
     try:
         return check_pictures(edited, case, variants)
@@ -57,7 +74,7 @@ def _check(edited: object, case: OpenedCase, variants: Sequence[str]) -> Attempt
         return error
 
 
-def _failure(error: Exception) -> CaseError:
+def _failure(error: BaseException) -> CaseError:
     if isinstance(error, CaseError):
         return error
     if isinstance(error, InputError):  # says in its own words what is wrong and what to do
@@ -65,7 +82,7 @@ def _failure(error: Exception) -> CaseError:
     return CaseError(_one_line(error), log="".join(traceback.format_exception(error)))
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 

@@ -21,6 +21,8 @@ from pbe.evaluation.methods.strangers import open_stranger
 from pipeline.errors import InputError
 from schemas.scores import row_folder
 
+MOST_CHARACTERS = 150  # of all of a method's rows; with what is added to them, disks take 255
+
 
 @dataclass(frozen=True)
 class Known:
@@ -117,6 +119,8 @@ def open_methods(specs: Sequence[str], options: MethodOptions) -> list[Method]:
     """
     parsed = [parse_spec(spec) for spec in specs]
     methods = [_open(spec, options) for spec in parsed]
+    for spec, method in zip(parsed, methods, strict=True):
+        _refuse_long(spec, method)
     names = _tell_apart(parsed, [spec.label or method.name for spec, method in zip(parsed, methods, strict=True)])
     return [method if method.name == name else Named(method, name) for method, name in zip(methods, names, strict=True)]
 
@@ -149,6 +153,17 @@ def _open(spec: Spec, options: MethodOptions) -> Method:
     make = getattr(importlib.import_module(f"pbe.evaluation.methods.{known.module}"), known.maker)
     method: Method = make(spec.kind, spec.argument, options) if known.form else make(spec.kind)
     return method
+
+
+def _refuse_long(spec: Spec, method: Method) -> None:
+    """Refuse a method whose rows could not name a folder together."""
+    name = spec.label or method.name
+    rows = " ".join(f"{name} {variant}" for variant in getattr(method, "variants", None) or ("",))
+    if len(rows) > MOST_CHARACTERS:
+        raise InputError(
+            f"{spec.text[:60]}: {rows[:60]}... has {len(rows)} characters, too many for the name of a folder; label it "
+            f"in fewer than {MOST_CHARACTERS}, as in {_labelled([spec.text])[:60]}, or shorten its variants"
+        )
 
 
 def _unknown(text: str, kind: str) -> InputError:

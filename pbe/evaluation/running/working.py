@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pbe.evaluation.bench.digests import digest_files
 from pbe.evaluation.bench.opening import open_bench
 from pbe.evaluation.config import EvaluateConfig
+from pbe.evaluation.methods.attempts import RAISED, own_folder
 from pbe.evaluation.running.comparison import Comparison, Part
 from pbe.evaluation.running.editing import MadePart, make_pictures, read_pictures
 from pbe.evaluation.running.opening import open_comparison
@@ -67,7 +68,7 @@ class Worker:
         """Let go of the last method's weights."""
         if self._begun is not None:
             end: Callable[[], object] = getattr(self._comparison.methods[self._begun], "end", lambda: None)
-            with suppress(Exception):  # its pictures are made; it only could not tidy up
+            with suppress(*RAISED), own_folder():  # its pictures are made; it only could not tidy up
                 end()
         self._begun = None
         self._scorer.flush()
@@ -92,8 +93,9 @@ class Worker:
             method = self._comparison.methods[number]
             begin: Callable[..., object] = getattr(method, "begin", lambda bench: None)
             try:
-                begin(self._comparison.bench)
-            except Exception as error:
+                with own_folder():
+                    begin(self._comparison.bench)
+            except RAISED as error:
                 self._fault = f"its begin() raises {type(error).__name__}: {error}"
                 log(f"{method.name}:\n{''.join(traceback.format_exception(error))}")
         return self._fault

@@ -1,7 +1,9 @@
 """Whatever a method does, each case ends with its picture or a reason of its own."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,10 +83,26 @@ def test_a_case_that_raises_fails_alone_and_says_why(error: Exception, said: str
     assert in_own_words or "in on\n    raise error" in attempts[1].log
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_passes_through(stop: type[BaseException]) -> None:
-    with pytest.raises(stop):
-        edit_cases(Inverting(failing_on_b(stop())), CASES)
+def test_an_interrupt_passes_through() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        edit_cases(Inverting(failing_on_b(KeyboardInterrupt())), CASES)
+
+
+def test_a_method_that_ends_the_process_fails_its_case_alone() -> None:
+    attempts = edit_cases(Inverting(failing_on_b(SystemExit("no weights"))), CASES)
+    assert_others_made(attempts)
+    assert str(attempts[1]) == "SystemExit: no weights"
+
+
+def test_a_method_that_goes_to_another_folder_leaves_the_run_in_its_own() -> None:
+    class Leaving(Inverting):
+        def edit(self, cases: Sequence[OpenedCase]) -> Any:
+            os.chdir("/")
+            return super().edit(cases)
+
+    before = Path.cwd()
+    edit_cases(Leaving(), CASES)
+    assert Path.cwd() == before != Path("/")
 
 
 @pytest.mark.parametrize("given", [None, 3, (), "of all", np.zeros((3, 40, 56, 3), np.uint8), {"a": 1}])
