@@ -4,6 +4,7 @@ Files in the order of the flow:
 
     run            all of it, step by step
     opening        flags -> bench and methods, with all that is wrong said first
+    output         --out -> the place of this evaluation, or why it cannot be
     comparison     what is compared: rows, and parts of a few cases each
     records        what is known of a part that is done, and whether it still holds
     working        parts that lack pictures or scores -> both

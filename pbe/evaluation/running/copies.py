@@ -12,11 +12,12 @@ from pbe.evaluation.bench.limits import choose
 from pbe.evaluation.copying.mismatched import CopyCase, null_scores, paste_score, threshold
 from pbe.evaluation.copying.score import Exemplar, Region, reduce_exemplar, reduce_region
 from pbe.evaluation.running.comparison import Comparison
+from pbe.evaluation.running.output import CACHE
 from pbe.evaluation.running.summing import CopyFacts
 from pipeline.errors import InputError
 
 VERSION = 1  # raised whenever the same bench would get other facts
-KEPT = "cache/copies.json"
+KEPT = f"{CACHE}/copies.json"
 MOST_CASES = 1000  # whose holes and exemplars are paired
 MOST_PASTES = 300
 NOTHING = CopyFacts(None, None, None, 0)

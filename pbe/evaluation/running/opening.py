@@ -2,7 +2,6 @@
 before an encoder is opened.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +19,9 @@ from pbe.evaluation.methods.attempts import why_not
 from pbe.evaluation.methods.naming import open_methods
 from pbe.evaluation.methods.protocol import Method, MethodOptions
 from pbe.evaluation.running.comparison import Comparison, refuse_twins
-from pipeline.errors import InputError
+from pbe.evaluation.running.output import CACHE, was_checked
 from pipeline.storage.folder import Folder
-from schemas.scores import EVALUATION
 
-FORMAT = 1
-CACHE = "cache"
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/dxg", "/dev/kfd")  # NVIDIA, Jetson, WSL, AMD
 
 
@@ -59,21 +55,12 @@ def open_checked_bench(config: EvaluateConfig) -> tuple[Bench, Digests]:
     """
     bench = open_bench(config.bench, annotations=config.annotations, limit=config.limit, seed=config.seed)
     refuse_faults(bench.faults, place=f"--bench {config.bench}")
-    if _was_checked(config, bench):
+    if was_checked(Folder(config.out), bench):
         return bench, digest_files(bench)
     with tqdm(total=len(bench.cases), desc="looking at the cases", unit="case", mininterval=1, leave=False) as bar:
         faults = check_bench(bench, progress=lambda cases: bar.update(cases - bar.n))
     refuse_faults(faults, place=f"--bench {config.bench}")
     return bench, digest_files(bench)
-
-
-def _was_checked(config: EvaluateConfig, bench: Bench) -> bool:
-    """Whether the output says that this very bench, file by file, has been looked at."""
-    content = Folder(config.out).read_if_there(EVALUATION)
-    try:
-        return bool(content) and json.loads(content or b"")["bench"]["digest"] == digest_of_bench(bench)
-    except (ValueError, KeyError, TypeError, InputError):
-        return False
 
 
 def check_methods(config: EvaluateConfig) -> None:
@@ -126,32 +113,3 @@ def options_of(config: EvaluateConfig) -> MethodOptions:
         scheduler=config.scheduler,
         cache=cache.path(CACHE) if cache.local else "",
     )
-
-
-def claim_output(comparison: Comparison) -> None:
-    """Write down which bench an output is of; refuse one of another.
-
-    Raises:
-        InputError: it holds an evaluation of another bench, or something else.
-    """
-    out, bench = comparison.out, comparison.bench
-    facts = {"name": bench.name, "kind": bench.kind, "cases": len(bench.cases), "digest": comparison.digest}
-    content = out.read_if_there(EVALUATION)
-    if content is None:
-        out.write_json(EVALUATION, {"format": FORMAT, "bench": facts})
-        return
-    try:
-        before = json.loads(content)
-        other, newer = before["bench"]["digest"] != comparison.digest, before["format"] > FORMAT
-        was = f"{before['bench']['name']}, {before['bench']['cases']} cases"
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{out.url}/{EVALUATION}: is not that of an evaluation ({error}); give another --out"
-        ) from error
-    if newer:
-        raise InputError(f"--out {out.url}: was made by a later version of this command; update, or give another --out")
-    if other:
-        raise InputError(
-            f"--out {out.url}: holds an evaluation of another bench ({was}) than this one ({bench.name}, "
-            f"{len(bench.cases)} cases), or of files that have changed since; give another --out"
-        )

@@ -23,13 +23,14 @@ from pbe.evaluation.metrics.similarity import exemplar_similarities
 from pbe.evaluation.running.comparison import Comparison
 from pbe.evaluation.running.editing import MadePart
 from pbe.evaluation.running.opening import options_of
+from pbe.evaluation.running.output import CACHE
 from pipeline.arrays import Pixels
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import absolute, is_local
 from schemas.scores import picture_path
 
-FEATURES = "cache/features"
+FEATURES = f"{CACHE}/features"
 VERSION = 1  # raised whenever the same pictures would get other scores
 
 
