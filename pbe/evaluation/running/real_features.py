@@ -1,7 +1,6 @@
 """Real features: a folder of real pictures, or a file -> what a Fréchet distance and a mixture are measured by."""
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -18,6 +17,7 @@ from pipeline.arrays import Pixels
 from pipeline.decoding.resize import cut
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
+from pipeline.storage.globs import expand
 from pipeline.storage.urls import absolute
 
 SIDE_PX = 512  # the paper's real pictures: the shorter side resized, the middle cut out
@@ -43,7 +43,7 @@ def open_real(real: str, encoder: CachedEncoder) -> tuple[RealSet, list[str]]:
 
 
 def features_of_folder(real: str, encoder: CachedEncoder) -> tuple[Features, list[str]]:
-    """Encode all pictures of a folder, each cut to a square of SIDE_PX.
+    """Encode all pictures of a folder and of those in it, each cut to a square of SIDE_PX.
 
     Returns:
         Features [n, d], and what could not be read.
@@ -51,15 +51,18 @@ def features_of_folder(real: str, encoder: CachedEncoder) -> tuple[Features, lis
     Raises:
         InputError: there is no picture.
     """
-    folder = Folder(absolute(real))
-    names = sorted(name for name in folder.names("") if PurePosixPath(name).suffix.lower() in SUFFIXES)
-    if not names:
+    try:
+        listed = expand(f"{absolute(real)}/**/*")
+    except InputError as error:
+        raise InputError(f"--real {real}: {error}") from error
+    places = [place for place in listed if PurePosixPath(place).suffix.lower() in SUFFIXES]
+    if not places:
         raise InputError(
             f"--real {real}: holds no pictures ({', '.join(SUFFIXES)}); give a folder of real ones, or .npz"
         )
     blocks, faults = [], []
-    with ThreadPoolExecutor(THREADS) as pool, tqdm(total=len(names), desc="real pictures", unit="picture") as bar:
-        for read in work_ahead(pool, partial(_read_square, folder), names, ahead=AHEAD):
+    with ThreadPoolExecutor(THREADS) as pool, tqdm(total=len(places), desc="real pictures", unit="picture") as bar:
+        for read in work_ahead(pool, _read_square, places, ahead=AHEAD):
             bar.update()
             if isinstance(read, str):
                 faults.append(read)
@@ -67,7 +70,7 @@ def features_of_folder(real: str, encoder: CachedEncoder) -> tuple[Features, lis
                 blocks.append(encoder.encode([read]))
     encoder.flush()
     if not blocks:
-        raise InputError(f"--real {real}: none of its {len(names)} pictures can be read; the first: {faults[0]}")
+        raise InputError(f"--real {real}: none of its {len(places)} pictures can be read; the first: {faults[0]}")
     return np.concatenate(blocks), faults
 
 
@@ -100,10 +103,10 @@ def fit_real_mixture(config: MixtureConfig) -> int:
     return 0
 
 
-def _read_square(folder: Folder, name: str) -> Pixels | str:
+def _read_square(place: str) -> Pixels | str:
     """Read a picture's middle square at SIDE_PX; text: why it cannot be read."""
     try:
-        pixels = read_picture(f"{folder.url}/{name}", "real picture")
+        pixels = read_picture(place, "real picture")
     except InputError as error:
         return str(error)
     height, width = pixels.shape[:2]
