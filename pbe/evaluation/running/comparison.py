@@ -96,7 +96,7 @@ class Comparison:
         for number, method in enumerate(self.methods):
             facts = facts_of(method)
             for scale in self.scales if facts.takes_guidance else (None,):
-                shown = f" g={scale:g}" if len(self.scales) > 1 and scale is not None else ""
+                shown = "" if scale is None else f" g={scale:g}"  # also of one alone: others may come later
                 for variant in facts.variants:
                     yield Line(f"{method.name}{f' ({variant})' if variant else ''}{shown}", number, variant, scale)
 

@@ -19,11 +19,11 @@ from pbe.evaluation.running.distances import measure_distances
 from pbe.evaluation.running.facts import list_banners, list_metrics, list_notes
 from pbe.evaluation.running.opening import (
     check_methods,
-    claim_output,
     cut_from_dataset,
     open_checked_bench,
     open_comparison,
 )
+from pbe.evaluation.running.output import claim_output, refuse_foreign
 from pbe.evaluation.running.real_features import open_real
 from pbe.evaluation.running.records import PartRecord, find_done
 from pbe.evaluation.running.scorer import Scorer, check_encoders, open_scorer
@@ -39,6 +39,7 @@ from pipeline.storage.redaction import redact
 from schemas.scores import BENCH, REPORT, SCORES, SCORES_TABLE, SUMMARY
 
 LOG = "run/methods.log"
+MOST_REASONS = 5  # that are printed
 Work = Callable[[EvaluateConfig, Comparison, Scorer, Sequence[Todo]], Iterator[Done]]
 
 
@@ -54,6 +55,7 @@ def compare(config: EvaluateConfig, *, work: Work | None = None) -> int:
     began = time.monotonic()
     check_encoders(config)
     check_methods(config)
+    refuse_foreign(Folder(config.out))
     opened = None if config.bench_from else open_checked_bench(config)
     with locked(Folder(config.out)):
         if config.bench_from:
@@ -76,7 +78,8 @@ def compare(config: EvaluateConfig, *, work: Work | None = None) -> int:
             records = find_done(comparison, parts, overwrite=False, retry_failed=False)
             scored = _read(comparison.out, parts, records, scorer)
         summary = _sum_up(config, comparison, parts, records, scored, digests)
-    for line in _end_lines(comparison, summary, made=len(todo), parts=len(parts), seconds=time.monotonic() - began):
+    ended = _end_lines(comparison, summary, made=len(todo), parts=len(parts), seconds=time.monotonic() - began)
+    for line in (*_why_lines(parts, records), *ended):
         print(redact(line))
     return EXIT_FAILED if all(row.unavailable or row.failed == row.cases for row in summary.rows) else 0
 
@@ -159,6 +162,20 @@ def _plan_lines(comparison: Comparison) -> Iterator[str]:
     yield from (f"unavailable: {name}: {reason}" for name, reason in comparison.unavailable)
 
 
+def _why_lines(parts: Sequence[Part], records: Mapping[str, PartRecord]) -> Iterator[str]:
+    """Name the commonest reasons for which cases failed."""
+    cases: dict[tuple[str, str], list[str]] = {}
+    for part in parts:
+        for case, reason in records[part.name].failed.items():
+            cases.setdefault((part.called, reason), []).append(case)
+    whys = sorted(cases.items(), key=lambda why: -len(why[1]))
+    for (method, reason), failed in whys[:MOST_REASONS]:
+        more = f" and {len(failed) - 1:,} more" if len(failed) > 1 else ""
+        yield f"failed: {method}: case {failed[0]}{more}: {reason}"
+    if len(whys) > MOST_REASONS:
+        yield f"failed: for {len(whys) - MOST_REASONS:,} other reasons: see below"
+
+
 def _end_lines(comparison: Comparison, summary: Summary, *, made: int, parts: int, seconds: float) -> Iterator[str]:
     out = comparison.out
     failed = sum(row.failed for row in summary.rows)
@@ -167,7 +184,7 @@ def _end_lines(comparison: Comparison, summary: Summary, *, made: int, parts: in
         f"{failed:,} cases failed"
     )
     if failed:
-        yield f"why: {SCORES_TABLE}, column failed, and {LOG}; --retry-failed edits them again"
+        yield f"each: {SCORES_TABLE}, column failed; tracebacks: {LOG}; --retry-failed edits them again"
     yield from (f"NOTE: {banner}" for banner in summary.banners)
     yield f"report: {short_path(out.path(REPORT)) if out.local else f'{out.url}/{REPORT}'}"
     yield f"every case: {command_line('python', '-m', 'dashboards.browse', short_path(out.url))}"

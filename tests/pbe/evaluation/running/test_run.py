@@ -80,6 +80,33 @@ def test_a_case_that_fails_is_named_with_its_reason_and_the_others_go_on(place: 
     assert (row.cases, row.failed) == (5, 3)
 
 
+def test_a_method_that_ends_the_process_is_a_failed_method_and_the_next_one_goes_on(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "leaving.py").write_text(
+        "import sys\nfrom stranger import Grey\n\n\nclass Leaving(Grey):\n    name = 'leaving'\n\n"
+        "    def begin(self, bench):\n        sys.exit('no licence')\n\n    end = begin\n"
+    )
+    assert evaluate("leaving:Leaving", "identity") == 0
+    sys.modules.pop("leaving")
+    assert "failed: leaving: case c00 and 4 more: its begin() raises SystemExit: no licence" in capsys.readouterr().out
+    assert {row.name: row.failed for row in summary_of(place / "run").rows} == {"leaving": 5, "identity": 0}
+
+
+def test_another_guidance_scale_later_makes_nothing_again(place: Path) -> None:
+    (place / "guided.py").write_text(
+        "from stranger import CALLS, Grey\n\n\nclass Guided(Grey):\n    takes_guidance = True\n    name = 'guided'\n"
+    )
+    assert evaluate("guided:Guided") == 0
+    first = kept(place / "run/pictures")
+    calls = sys.modules["stranger"].CALLS
+    assert len(calls) == 3
+    assert evaluate("guided:Guided", "--guidance", "1,5") == 0
+    sys.modules.pop("guided")
+    assert len(calls) == 6 and first.items() <= kept(place / "run/pictures").items()
+    assert [row.name for row in summary_of(place / "run").rows] == ["guided g=1", "guided g=5"]
+
+
 def test_an_evaluation_of_which_every_case_failed_is_no_success(place: Path) -> None:
     write_bench(place / "two", cases=2)
     (place / "worse.py").write_text(
@@ -141,6 +168,7 @@ def test_an_output_of_another_bench_or_of_other_settings_is_refused_by_name(
         (["identity", "--features", "clip=nowhere/at/all"], "nowhere/at/all"),
         (["identity", "--real", "photos"], "--features"),
         (["identity", "--split", "test"], "--split: belongs to --bench-from"),
+        (["identity", f"stranger:Grey@{'x' * 300}"], "too many for the name of a folder"),
         (["identity", "identity"], "identity, identity: would have one name"),
     ],
 )
