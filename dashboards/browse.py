@@ -54,7 +54,8 @@ def _write_sheet(kinds: Sequence[Kind], folders: Sequence[Folder], config: Brows
         given = ", ".join(f"{folder.url} ({kind.value})" for folder, kind in zip(folders, kinds, strict=True))
         raise InputError(f"{given}: several go into one page only where all are trainings; give one folder")
     if kinds[0] is Kind.COMPARISON:
-        raise InputError(f"--sheet: {folders[0].url} has a page of its own, {REPORT}; open it, or leave --sheet out")
+        page = f"{folders[0].url}/{REPORT}"
+        raise InputError(f"--sheet: {folders[0].url} has a page of its own: open {page}, or leave --sheet out")
     from dashboards.sheet.writing import sheet_of_dataset, sheet_of_edits, sheet_of_trainings
 
     if kinds[0] is Kind.TRAINING:

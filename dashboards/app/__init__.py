@@ -7,6 +7,7 @@ Files in the order of the flow:
     database       a folder, or FIFTYONE_DATABASE_URI -> a MongoDB that FiftyOne will use
     named          a stable name -> a FiftyOne dataset of ours
     kept_tags      tags given in the App -> the same tags, on documents written anew
+    slices         titles of any characters -> names of slices that FiftyOne can keep
     documents      rows of plain values -> FiftyOne's samples, in bulk
     media          a request for a picture by name -> the picture, or a refusal
     guard          a request -> FiftyOne's App, our pictures, or a refusal

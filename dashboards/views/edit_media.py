@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import cachetools
 
+from dashboards.app.slices import slice_name
 from dashboards.edits import Edit, EditedPicture, EditInputs, read_inputs
 from dashboards.views.kept_pictures import KeptPictures, Media
 from dashboards.views.sample_media import JPEG, PNG, encode_mask, explain, open_picture, shrink
@@ -19,7 +20,7 @@ def slice_of(picture: EditedPicture) -> str:
     """Name the slice of a picture: `guidance 5 seed 0`."""
     if picture.guidance is None:
         return "edited"
-    return f"guidance {picture.guidance:g} seed {picture.seed}"
+    return slice_name(f"guidance {picture.guidance:g} seed {picture.seed}")
 
 
 def slices_of(edits: Sequence[Edit]) -> list[str]:
