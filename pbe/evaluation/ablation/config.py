@@ -6,6 +6,7 @@ A field's docstring is its flag's help. Flags that are not here are the evaluati
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 
@@ -82,6 +83,8 @@ def parse_ablation(arguments: list[str]) -> Ablation:
     out, data = absolute_output("--out", config.out), absolute(config.data)
     if not is_local(out):
         raise InputError(f"--out {config.out}: give a folder on a disk; the trainer renames checkpoints there")
+    if is_local(data) and Path(out).resolve().is_relative_to(Path(data).resolve()):
+        raise InputError(f"--out {config.out}: lies in the dataset; give another folder")
     base = parse_row([preset, *trainer])
     _refuse_decided(base, PRESETS[preset])
     if config.steps < 0:

@@ -9,6 +9,8 @@ from pbe.evaluation.ablation.checks import trainer_arguments
 from pbe.evaluation.ablation.config import parse_ablation, parse_row
 from pbe.evaluation.ablation.rows import NAMES, plan_rows
 from pipeline.errors import InputError
+from tests.pbe.refusals import assert_refused_at_once, refuse_all
+from tests.synthetic import write_synthetic
 
 NEEDED = ["--data", "d", "--out", "r"]
 
@@ -50,6 +52,7 @@ def test_the_first_preset_and_its_steps_are_taken_where_none_is_named() -> None:
         (["huge"], "preset 'huge'"),
         (["--steps", "-1"], "--steps -1"),
         (["--out", "s3://bucket/run"], "--out s3://bucket/run"),
+        (["--out", "d/run"], "--out d/run: lies in the dataset"),
         (["--guidance", "0"], "--guidance 0"),
         (["--limit", "-3"], "--limit -3"),
         (["--", "--steps", "3"], "--steps: of each row is decided"),
@@ -74,10 +77,18 @@ def test_a_flag_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str])
     assert stopped.value.code == 2 and "guidnce" in "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize(("flags", "said"), [(["--prior", "nowhere/sd"], "--prior nowhere/sd"), ([], "d")])
-def test_a_dataset_or_prior_that_is_not_there_is_refused_before_a_folder_is_made(
-    flags: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["ablation", *NEEDED, *flags]) == 2
-    assert said in capsys.readouterr().err
-    assert not list(here.iterdir())
+@pytest.mark.processes
+def test_what_is_not_there_is_refused_before_torch_is_imported_and_a_folder_is_made(here: Path) -> None:
+    write_synthetic(here / "d", [[4]], side=8, dimension=16)
+    refused = {
+        "no dataset": (["--data", "nowhere"], ["row naive", "nowhere"]),
+        "no prior": (["--prior", "nowhere/sd"], ["--prior nowhere/sd"]),
+        "no sources": (["--", "--vae", "untrained"], ["row naive", "--keep-source"]),
+        "no such flag of the trainer": (["--", "--batch-size", "0"], ["--batch-size 0"]),
+        "no such method": (["--features", "nothing"], ["encoder 'nothing'"]),
+    }
+    lines = {name: ["ablation", "tiny", *NEEDED, *more] for name, (more, _) in refused.items()}
+    ends = refuse_all("pbe.evaluate", lines, folder=here)
+    for name, (_, said) in refused.items():
+        assert_refused_at_once(ends[name], said)
+    assert [path.name for path in here.iterdir()] == ["d"]
