@@ -1,7 +1,7 @@
 """Grid scores: OUT/grids/step-00000030.json, how like their exemplars the pictures of a sample grid are.
 
-The exemplar of a training's sample is mostly cut from the sample's own photo. So the source is scored, too: a picture
-that restores it reaches its scores, and one that is more like the exemplar than it rather copies.
+The exemplar of a training's sample is mostly cut from the sample's own photo, so that a picture which only restores the
+source is like it, too. Therefore the source is scored as well: a picture that is more like the exemplar than it copies.
 """
 
 import json
