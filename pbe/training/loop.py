@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pbe.feed.dataset import Dataset
 from pbe.feed.training_feed import FeedStep
 from pbe.model.diffusion import weighted_loss
 from pbe.model.finite import NotFiniteError
@@ -17,7 +18,7 @@ from pbe.training.observations import Observations, name_odd, observe, say_odd
 from pbe.training.ranks import Ranks
 from pbe.training.run import Run, save
 from pbe.training.run_folder import Row
-from pbe.training.sample_grids import PictureScorer, draw_grid, load_grid_samples, paint_grid
+from pbe.training.sample_grids import GridPictures, PictureScorer, draw_grid, load_grid_samples, paint_grid
 from pbe.training.telemetry import Telemetry
 from pbe.training.validation import validate
 from pipeline.arrays import Pixels
@@ -126,20 +127,32 @@ def _accumulate(run: Run, step: FeedStep) -> tuple[NDArray[np.float64], list[str
 def sample_grid(run: Run, score_pictures: PictureScorer) -> tuple[Pixels, GridScores] | None:
     """Draw the fixed samples as the model paints them now, by its moving average where one is kept, and score them.
 
-    All ranks must take part; the first one paints, on a copy of the weights, and returns the grid. Scoring comes when
-    that copy is gone, and takes the CLIP tower that the training holds for its export.
+    All ranks must take part; the first one paints and scores, and returns the grid. Scoring begins when the copy of the
+    weights is gone that painting takes, and uses the CLIP tower that the training holds for its export.
     """
-    config, step = run.config, run.counts.step
+    dataset = run.validation.dataset if run.validation else run.feed.dataset
+    pictures = _paint_samples(run, dataset)
+    if pictures is None:
+        return None
+    step, weights = run.counts.step, "moving average" if run.average else "raw weights"
+    clip = run.frozen.clip
+    tower, scores = clip.name if clip else None, score_pictures(pictures, clip)
+    record = GridScores(step, dataset.split, weights, tower=tower, keys=pictures.keys, scores=scores)
+    return draw_grid(pictures, note=f"step {step}, {weights}, {dataset.split} split"), record
+
+
+def _paint_samples(run: Run, dataset: Dataset) -> GridPictures | None:
+    """Paint the fixed samples of a split on the first rank; None: on the others, or what is painted is not finite."""
+    config = run.config
     state = run.full_state(averaged=True)
     if not run.ranks.first:
         return None
-    dataset = run.validation.dataset if run.validation else run.feed.dataset
     if run.grid_samples is None:
         bottleneck = run.engine.config.bottleneck
         run.grid_samples = load_grid_samples(run.feed.config, run.prepare, dataset, bottleneck=bottleneck)
     assert run.frozen.vae  # or the config would have been refused
     try:
-        pictures = paint_grid(
+        return paint_grid(
             run.engine.config,
             {name: value.to(run.ranks.device, _DTYPES[config.dtype]) for name, value in state.items()},
             run.frozen.vae.model,
@@ -148,13 +161,8 @@ def sample_grid(run: Run, score_pictures: PictureScorer) -> tuple[Pixels, GridSc
             seed=config.seed,
         )
     except NotFiniteError as error:
-        run.ranks.say(f"step {step}: no sample grid, the {error.part} gives numbers that are not finite")
+        run.ranks.say(f"step {run.counts.step}: no sample grid, the {error.part} gives numbers that are not finite")
         return None
-    weights = "moving average" if run.average else "raw weights"
-    clip, keys = run.frozen.clip, tuple(run.grid_samples.batch.keys)
-    scores = score_pictures(pictures, clip)
-    record = GridScores(step, dataset.split, weights, tower=clip.name if clip else None, keys=keys, scores=scores)
-    return draw_grid(pictures, note=f"step {step}, {weights}, {dataset.split} split"), record
 
 
 @contextmanager

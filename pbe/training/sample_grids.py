@@ -51,12 +51,14 @@ class GridPictures:
     """What a grid shows of each of its samples: pictures are [h, w, 3] uint8 RGB.
 
     Args:
+        keys: of the samples.
         sources: decoded.
         masks: [h, w] bool, True = repainted; may be empty where a hole is smaller than a cell of the latent.
         exemplars: [224, 224, 3], as stored.
         painted: by guidance scale, decoded without blending into the source.
     """
 
+    keys: tuple[str, ...]
     sources: list[Pixels]
     masks: list[Hole]
     exemplars: list[Pixels]
@@ -143,7 +145,7 @@ def paint_grid(
     with tqdm(total=len(GUIDANCE) * batches * STEPS, desc="sample grid", unit="step", leave=False) as bar:
         painted = {scale: _pixels(vae, _paint(model, batch, noise, scale, at_once, bar.update)) for scale in GUIDANCE}
     masks = [_mask_pixels(batch, number, source) for number, source in enumerate(sources)]
-    return GridPictures(sources, masks, samples.exemplars, painted)
+    return GridPictures(tuple(batch.keys), sources, masks, samples.exemplars, painted)
 
 
 def draw_grid(pictures: GridPictures, *, note: str) -> Pixels:

@@ -45,7 +45,8 @@ def grid_of(*masks: Hole) -> GridPictures:
         samples = zip(sources, masks, shown, strict=True)
         return [paste_exemplar(source, mask, exemplar) if mask.any() else source for source, mask, exemplar in samples]
 
-    return GridPictures(sources, list(masks), exemplars, {1.0: paste(exemplars), 3.0: paste(others)})
+    keys = tuple(f"photo-{number}" for number in range(len(masks)))
+    return GridPictures(keys, sources, list(masks), exemplars, {1.0: paste(exemplars), 3.0: paste(others)})
 
 
 def test_pasted_exemplars_score_higher_than_other_pictures_and_than_the_source() -> None:
