@@ -121,7 +121,7 @@ def test_a_bad_table_ends_the_job_before_any_work_without_a_traceback(
     assert not (tmp_path / "d/units").exists()
 
 
-def test_too_many_bad_photos_stop_the_job_until_a_higher_limit_goes_on_or_a_retry_finds_them_good(
+def test_too_many_bad_photos_stop_the_job_until_a_retry_finds_them_good(
     drive: Run, sample_folder: Path, tmp_path: Path
 ) -> None:
     photos = shutil.copytree(sample_folder / "train", tmp_path / "photos")
@@ -135,14 +135,12 @@ def test_too_many_bad_photos_stop_the_job_until_a_higher_limit_goes_on_or_a_retr
     assert "1 of 7 photos failed, more than --max-photo-failures 0.05 (lately: not_an_image 1" in stopped.stdout
     assert "run again with --retry-drops" in stopped.stdout
     assert not (tmp_path / "d/manifest.json").exists()
-    done = drive("shard_openimages.py", *flags, "--max-photo-failures", "0.5")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 unit draws finished, 0 to make" in done.stdout
-    assert drive("verify_shards.py", tmp_path / "d").returncode == 0
+    allowed = drive("shard_openimages.py", *flags, "--max-photo-failures", "0.5")  # no unit is left to make
+    assert allowed.returncode == 0, allowed.stdout + allowed.stderr
+    lost = "photos lost: 1 (not_an_image 1); once they can be read, the same command with --retry-drops"
+    assert "3 unit draws finished, 0 to make" in allowed.stdout and lost in allowed.stdout
 
     bad.write_bytes(good)
-    again = drive("shard_openimages.py", *flags)
-    assert "photos lost: 1 (not_an_image 1); once they can be read, the same command with --retry-drops" in again.stdout
     retried = drive("shard_openimages.py", *flags, "--retry-drops")
     assert retried.returncode == 0, retried.stdout + retried.stderr
     assert "lost photos read again: 1, can be used now: 1" in retried.stdout
@@ -152,7 +150,11 @@ def test_too_many_bad_photos_stop_the_job_until_a_higher_limit_goes_on_or_a_retr
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "joins"), [(signal.SIGTERM, 143, False), (signal.SIGINT, 130, True)], ids=["own Ray", "joined"]
+    ("number", "code", "joins"),
+    [
+        pytest.param(signal.SIGTERM, 143, False, id="own Ray"),
+        pytest.param(signal.SIGINT, 130, True, id="joined", marks=pytest.mark.slow),
+    ],
 )
 def test_a_job_that_is_told_to_stop_ends_orderly_and_can_go_on(
     quiet_environment: dict[str, str], head: Head, tmp_path: Path, number: int, code: int, joins: bool
