@@ -27,17 +27,17 @@ def check_ablation(ablation: Ablation) -> tuple[Row, ...]:
     """
     check_encoders(ablation.evaluation)
     check_methods(ablation.evaluation)
+    if not ablation.evaluation.bench_from:
+        open_checked_bench(ablation.evaluation)
     caveat = caveat_of(ablation.prior) if ablation.prior else ""
     rows = plan_rows(absolute_prior(ablation.prior), caveat=caveat)
     configs = [_check_row(ablation, row) for row in rows if not row.unavailable]
     _refuse_made(ablation, rows)
     if ablation.prior and not all(is_finished(training_of(ablation, row), steps=ablation.steps) for row in rows):
         check_prior(ablation.prior, configs[0])
-    with locked(Folder(ablation.evaluation.out)):
-        if ablation.evaluation.bench_from:
+    if ablation.evaluation.bench_from:
+        with locked(Folder(ablation.evaluation.out)):
             open_checked_bench(cut_from_dataset(ablation.evaluation))
-        else:
-            open_checked_bench(ablation.evaluation)
     return rows
 
 
@@ -58,7 +58,9 @@ def _check_row(ablation: Ablation, row: Row) -> TrainConfig:
     try:
         check_training(replace(config, out=str(out)))
     except InputError as error:
-        raise InputError(f"row {row.label}: {error} (flags of the trainer stand after --)") from error
+        is_trainers = str(error).startswith("--") and not str(error).startswith(("--data", "--out"))
+        hint = "; flags of the trainer stand after a lone --" if is_trainers else ""
+        raise InputError(f"row {row.label}: {error}{hint}") from error
     if (steps := trained_steps(out)) > ablation.steps:
         raise InputError(
             f"--steps {ablation.steps}: {out} has {steps} steps already; give that number, or another --out"

@@ -84,6 +84,8 @@ def test_what_is_not_there_is_refused_before_torch_is_imported_and_a_folder_is_m
         "no dataset": (["--data", "nowhere"], ["row naive", "nowhere"]),
         "no prior": (["--prior", "nowhere/sd"], ["--prior nowhere/sd"]),
         "no sources": (["--", "--vae", "untrained"], ["row naive", "--keep-source"]),
+        "no bench": (["--bench", "nowhere.csv"], ["nowhere.csv"]),
+        "odd micro-batches": (["--", "--batch-size", "8", "--micro-batch", "3"], ["row naive", "after a lone --"]),
         "no such flag of the trainer": (["--", "--batch-size", "0"], ["--batch-size 0"]),
         "no such method": (["--features", "nothing"], ["encoder 'nothing'"]),
     }
