@@ -39,7 +39,7 @@ class EvaluateConfig:
     """Guidance scale, or several separated by commas, such as 1,3,5,7; each becomes a row."""
     features: tuple[str, ...] = ()
     """Encoders: clip=DIR (ViT-B/32 gives FID, QS and CLIP score), dino=DIR, efficientnet-lite0, efficientnet-lite2. The
-    first that may is that of the Fréchet distance; each gives an exemplar similarity."""
+    first is that of the Fréchet distance and of --mixture; each gives an exemplar similarity."""
     real: str = ""
     """What results are held against: a folder of real pictures (the paper's: COCO test2017), or statistics of one
     (.npz). Without it there is no Fréchet distance."""

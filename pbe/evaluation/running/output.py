@@ -77,5 +77,6 @@ def claim_output(comparison: Comparison) -> None:
     if other:
         raise InputError(
             f"--out {out.url}: holds an evaluation of another bench ({was}) than this one ({bench.name}, "
-            f"{len(bench.cases)} cases), or of files that have changed since; give another --out"
+            f"{len(bench.cases)} cases), or of files that have changed since; give --bench, --limit and --seed as "
+            "before, or another --out"
         )

@@ -1,7 +1,7 @@
 """Real features: a folder of real pictures, or a file -> what a Fréchet distance and a mixture are measured by."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from tqdm import tqdm
@@ -18,13 +18,23 @@ from pipeline.decoding.resize import cut
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from pipeline.storage.globs import expand
-from pipeline.storage.urls import absolute
+from pipeline.storage.urls import absolute, is_local
 
 SIDE_PX = 512  # the paper's real pictures: the shorter side resized, the middle cut out
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 FILE = ".npz"
 THREADS = 4
 AHEAD = 16
+
+
+def check_real(real: str) -> None:
+    """Refuse a folder without real pictures, before anything is painted.
+
+    Raises:
+        InputError: it is none, or there is no picture.
+    """
+    if real and not real.endswith(FILE):
+        list_pictures(real)
 
 
 def open_real(real: str, encoder: CachedEncoder) -> tuple[RealSet, list[str]]:
@@ -42,6 +52,24 @@ def open_real(real: str, encoder: CachedEncoder) -> tuple[RealSet, list[str]]:
     return real_set_of(features, encoder=encoder.name, digest=encoder.digest, name=f"--real {real}"), faults
 
 
+def list_pictures(real: str) -> list[str]:
+    """List the pictures of a folder, and of the folders in it.
+
+    Raises:
+        InputError: it is none, or there is no picture.
+    """
+    if is_local(real) and not Path(absolute(real)).is_dir():
+        raise InputError(f"--real {real}: is no folder; give one of real pictures, or their features ({FILE})")
+    try:
+        listed = expand(f"{absolute(real)}/**/*")
+    except InputError as error:
+        raise InputError(f"--real {real}: {error}") from error
+    places = [place for place in listed if PurePosixPath(place).suffix.lower() in SUFFIXES]
+    if not places:
+        raise InputError(f"--real {real}: holds no pictures ({', '.join(SUFFIXES)}); give a folder of real ones")
+    return places
+
+
 def features_of_folder(real: str, encoder: CachedEncoder) -> tuple[Features, list[str]]:
     """Encode all pictures of a folder and of those in it, each cut to a square of SIDE_PX.
 
@@ -51,15 +79,7 @@ def features_of_folder(real: str, encoder: CachedEncoder) -> tuple[Features, lis
     Raises:
         InputError: there is no picture.
     """
-    try:
-        listed = expand(f"{absolute(real)}/**/*")
-    except InputError as error:
-        raise InputError(f"--real {real}: {error}") from error
-    places = [place for place in listed if PurePosixPath(place).suffix.lower() in SUFFIXES]
-    if not places:
-        raise InputError(
-            f"--real {real}: holds no pictures ({', '.join(SUFFIXES)}); give a folder of real ones, or .npz"
-        )
+    places = list_pictures(real)
     blocks, faults = [], []
     with ThreadPoolExecutor(THREADS) as pool, tqdm(total=len(places), desc="real pictures", unit="picture") as bar:
         for read in work_ahead(pool, _read_square, places, ahead=AHEAD):

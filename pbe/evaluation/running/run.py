@@ -12,6 +12,7 @@ from tqdm import tqdm
 from pbe.evaluation.bench.digests import Digests
 from pbe.evaluation.bench.recorded import cases_table
 from pbe.evaluation.config import EvaluateConfig
+from pbe.evaluation.overlap.facts import read_overlap
 from pbe.evaluation.report.writing import write_report
 from pbe.evaluation.running.comparison import Comparison, Part
 from pbe.evaluation.running.copies import copies_of
@@ -24,7 +25,7 @@ from pbe.evaluation.running.opening import (
     open_comparison,
 )
 from pbe.evaluation.running.output import claim_output, refuse_foreign
-from pbe.evaluation.running.real_features import open_real
+from pbe.evaluation.running.real_features import FILE, check_real, open_real
 from pbe.evaluation.running.records import PartRecord, find_done
 from pbe.evaluation.running.scorer import Scorer, check_encoders, open_scorer
 from pbe.evaluation.running.scores_files import read_scores
@@ -32,6 +33,7 @@ from pbe.evaluation.running.summing import mark_copies, summarise
 from pbe.evaluation.running.working import Done, Todo, Worker
 from pbe.evaluation.summary import Summary
 from pipeline.command import EXIT_FAILED
+from pipeline.errors import InputError
 from pipeline.hints import command_line, short_path
 from pipeline.storage.folder import Folder
 from pipeline.storage.output_lock import locked
@@ -53,9 +55,7 @@ def compare(config: EvaluateConfig, *, work: Work | None = None) -> int:
         InputError: a flag, the bench, a method or the output is wrong.
     """
     began = time.monotonic()
-    check_encoders(config)
-    check_methods(config)
-    refuse_foreign(Folder(config.out))
+    _check_flags(config)
     opened = None if config.bench_from else open_checked_bench(config)
     with locked(Folder(config.out)):
         if config.bench_from:
@@ -71,17 +71,34 @@ def compare(config: EvaluateConfig, *, work: Work | None = None) -> int:
         if config.features:
             print("opening the encoders of features", flush=True)
         scorer = open_scorer(config, comparison)
+        if config.real.endswith(FILE):
+            open_real(config.real, scorer.encoders[0])  # refused now, if it is of another encoder
         scored = _read(comparison.out, parts, records, scorer)
         todo = [Todo(part, records.get(part.name)) for part in parts if part.name not in scored]
         _make(config, comparison, scorer, todo, work or work_here, total=len(parts))
         if todo:
             records = find_done(comparison, parts, overwrite=False, retry_failed=False)
             scored = _read(comparison.out, parts, records, scorer)
+        if lost := [part.name for part in parts if part.name not in scored]:
+            raise InputError(
+                f"--out {config.out}: {len(lost)} parts were made, and are not there: {', '.join(lost[:3])}; see what "
+                "else writes there, and run the same command again"
+            )
         summary = _sum_up(config, comparison, parts, records, scored, digests)
-    ended = _end_lines(comparison, summary, made=len(todo), parts=len(parts), seconds=time.monotonic() - began)
+    ended = _end_lines(comparison, summary, todo, parts=len(parts), seconds=time.monotonic() - began)
     for line in (*_why_lines(parts, records), *ended):
         print(redact(line))
     return EXIT_FAILED if all(row.unavailable or row.failed == row.cases for row in summary.rows) else 0
+
+
+def _check_flags(config: EvaluateConfig) -> None:
+    """Refuse what can be seen to be wrong before a bench is opened, and anything is written."""
+    check_encoders(config)
+    check_methods(config)
+    check_real(config.real)
+    if config.overlap:
+        read_overlap(config.overlap)
+    refuse_foreign(Folder(config.out))
 
 
 def work_here(config: EvaluateConfig, comparison: Comparison, scorer: Scorer, todo: Sequence[Todo]) -> Iterator[Done]:
@@ -176,12 +193,16 @@ def _why_lines(parts: Sequence[Part], records: Mapping[str, PartRecord]) -> Iter
         yield f"failed: for {len(whys) - MOST_REASONS:,} other reasons: see below"
 
 
-def _end_lines(comparison: Comparison, summary: Summary, *, made: int, parts: int, seconds: float) -> Iterator[str]:
+def _end_lines(
+    comparison: Comparison, summary: Summary, todo: Sequence[Todo], *, parts: int, seconds: float
+) -> Iterator[str]:
     out = comparison.out
+    painted = sum(each.record is None for each in todo)
+    scored = f", {len(todo) - painted:,} only scored anew" if painted < len(todo) else ""
     failed = sum(row.failed for row in summary.rows)
     yield (
-        f"{parts:,} parts: {parts - made:,} were finished, {made:,} made, in {seconds:.0f} s, start-up included; "
-        f"{failed:,} cases failed"
+        f"{parts:,} parts: {parts - len(todo):,} were finished, {painted:,} made{scored}, in {seconds:.0f} s, "
+        f"start-up included; {failed:,} cases failed"
     )
     if failed:
         yield f"each: {SCORES_TABLE}, column failed; tracebacks: {LOG}; --retry-failed edits them again"

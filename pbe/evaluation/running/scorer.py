@@ -149,11 +149,23 @@ def open_scorer(config: EvaluateConfig, comparison: Comparison) -> Scorer:
     encoders = tuple(
         CachedEncoder(open_encoder(spec, device=options.device, dtype="float32"), kept) for spec in config.features
     )
+    refuse_namesakes(config.features, [encoder.name for encoder in encoders])
     mixture, digest = None, ""
     if config.mixture:
         mixture = read_mixture(absolute(config.mixture), encoder=encoders[0].name, digest=encoders[0].digest)
         digest = digest_input(config.mixture, "--mixture")
     return Scorer(encoders, mixture, digest, comparison.bench.shares_exemplar)
+
+
+def refuse_namesakes(specs: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse encoders whose scores would stand under one name.
+
+    Raises:
+        InputError: two have one.
+    """
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise InputError(f"--features {specs[names.index(name)]} {specs[place]}: both are called {name}; give one")
 
 
 def check_encoders(config: EvaluateConfig) -> None:
@@ -162,10 +174,7 @@ def check_encoders(config: EvaluateConfig) -> None:
     Raises:
         InputError: naming the flag.
     """
-    for spec in config.features:
-        check_encoder(spec)
-    if len(set(config.features)) < len(config.features):
-        raise InputError(f"--features {' '.join(config.features)}: names one twice; give each once")
+    refuse_namesakes(config.features, [check_encoder(spec) for spec in config.features])
     for flag, value in (("--real", config.real), ("--mixture", config.mixture)):
         if value and not config.features:
             raise InputError(f"{flag} {value}: needs an encoder of features; give --features, such as clip=DIR")

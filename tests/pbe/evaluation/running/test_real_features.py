@@ -9,7 +9,7 @@ from PIL import Image
 
 from pbe.evaluation.metrics.encoders.protocol import Features, Picture
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
-from pbe.evaluation.running.real_features import SIDE_PX, features_of_folder
+from pbe.evaluation.running.real_features import SIDE_PX, check_real, features_of_folder
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from tests.pipeline.storage.odd_names import ALL_OF_IT
@@ -44,5 +44,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--real .*empty"):
         features_of_folder(str(tmp_path / "empty"), encoder)
     (tmp_path / "empty" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"--real .*notes.txt: is no folder"):
+        check_real(str(tmp_path / "empty" / "notes.txt"))
     with pytest.raises(InputError, match=r"--real .*holds no pictures"):
         features_of_folder(str(tmp_path / "empty"), encoder)

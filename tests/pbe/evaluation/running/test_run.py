@@ -93,6 +93,19 @@ def test_a_method_that_ends_the_process_is_a_failed_method_and_the_next_one_goes
     assert {row.name: row.failed for row in summary_of(place / "run").rows} == {"leaving": 5, "identity": 0}
 
 
+def test_a_picture_that_is_taken_away_while_others_are_made_is_told(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "vandal.py").write_text(
+        "import os\nfrom stranger import Grey\n\n\nclass Vandal(Grey):\n    def edit(self, cases):\n"
+        "        if cases[0].name == 'c04':\n            os.remove('run/pictures/grey/c00.png')\n"
+        "        return super().edit(cases)\n"
+    )
+    assert evaluate("vandal:Vandal") == 2
+    sys.modules.pop("vandal")
+    assert "1 parts were made, and are not there: grey/00000; see what else writes there" in capsys.readouterr().err
+
+
 def test_another_guidance_scale_later_makes_nothing_again(place: Path) -> None:
     (place / "guided.py").write_text(
         "from stranger import CALLS, Grey\n\n\nclass Guided(Grey):\n    takes_guidance = True\n    name = 'guided'\n"
@@ -167,6 +180,12 @@ def test_an_output_of_another_bench_or_of_other_settings_is_refused_by_name(
         (["identity", "--guidance", "0"], "--guidance 0"),
         (["identity", "--features", "clip=nowhere/at/all"], "nowhere/at/all"),
         (["identity", "--real", "photos"], "--features"),
+        (
+            ["identity", "--features", "clip=untrained", "--real", "bench/cases.csv"],
+            "--real bench/cases.csv: is no folder",
+        ),
+        (["identity", "--overlap", "bench"], "bench/overlap.json: missing"),
+        (["identity", "--features", "clip=untrained", "clip=untrained"], "both are called untrained CLIP"),
         (["identity", "--split", "test"], "--split: belongs to --bench-from"),
         (["identity", f"stranger:Grey@{'x' * 300}"], "too many for the name of a folder"),
         (["identity", "identity"], "identity, identity: would have one name"),
