@@ -25,7 +25,8 @@ class BrowseConfig:
     times, all must hold."""
     limit: int = 0
     """At most that many samples, a seeded random choice; a higher limit shows the same and more. 0: 500 in a
-    sheet, 2,000 in FiftyOne. Of a training the worst and the best; 0: 24 in a sheet."""
+    sheet, 2,000 in FiftyOne. Of a training the worst and the best; 0: 24 in a sheet. Of an evaluation the worst;
+    0: all."""
     images: tuple[str, ...] = ()
     """Where the photos are, for a dataset that stores no sources: folders or tar files. Default: those that the
     dataset was made from, where they are still there."""

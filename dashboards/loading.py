@@ -174,9 +174,9 @@ def load_comparison(folder: Folder, config: BrowseConfig) -> Comparison:
     """
     _refuse_flags("an evaluation", {"--where": config.where, "--extract": config.extract})
     comparison = read_comparison(folder)
-    for line in (*comparison.summary.banners, *(f"left out: {note}" for note in comparison.notes)):
+    for line in (*comparison.summary.banners, *comparison.notes):
         say(line)
-    limit = config.limit or DEFAULT_SAMPLES
+    limit = config.limit or len(comparison.cases)
     if limit < len(comparison.cases):
         say(f"the worst {limit:,} of {len(comparison.cases):,} cases; --limit takes more")
     return replace(comparison, cases=comparison.cases[:limit])

@@ -42,7 +42,8 @@ def build(name: str, loaded: Loaded, config: BrowseConfig) -> Shown:
     elif isinstance(loaded, Comparison):
         media = ComparedMedia(name, loaded)
         build_compared(name, loaded, media)
-        shown.add(name, media, f"{len(loaded.cases):,} cases, {len(loaded.rows):,} rows beside their inputs")
+        order = f", the worst first: {loaded.order}" if loaded.order else ""
+        shown.add(name, media, f"{len(loaded.cases):,} cases, {len(loaded.rows):,} rows beside their inputs{order}")
     else:
         _build_edits(name, loaded, shown)
     return shown

@@ -35,7 +35,7 @@ def build_compared(name: str, comparison: Comparison, media: ComparedMedia) -> A
     """
     first = next((name for name, shown in media.slices.items() if shown == comparison.first), SOURCE)
     dataset = open_named(name, default_slice=first)
-    with progress("cases", "cases") as tick:
+    with progress("cases", "cases", len(comparison.cases)) as tick:
         write_samples(dataset, _rows(comparison, media, tick), labels=LABELS)
     for stale in set(dataset.group_slices) - set(media.slices):
         dataset.delete_group_slice(stale)

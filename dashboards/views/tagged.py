@@ -48,7 +48,7 @@ def to_csv(rows: Iterable[Entry]) -> bytes:
 
 def _entries(documents: Iterable[Entry]) -> Iterator[tuple[Entry, list[str]]]:
     for document in documents:
-        if TAGGED_ID not in document:  # of edits and sample grids, which have no box
+        if TAGGED_ID not in document:  # of edits, evaluations and sample grids, which have no box
             continue
         if "boxes" not in document:  # a sample: its box is the one that it was drawn from
             tags = [*document["tags"], *(tag for label in labels_of(document) for tag in label["tags"])]
