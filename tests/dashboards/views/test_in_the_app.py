@@ -1,7 +1,10 @@
-"""What people see in FiftyOne's App, in a real browser: grid, group, rows, patches, dropped boxes, edits, mean mask."""
+"""What people see in FiftyOne's App, in a real browser: grid, group, rows, patches, dropped boxes, edits,
+evaluations, mean mask.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +13,16 @@ import pytest
 from PIL import Image
 
 from dashboards.config import BrowseConfig
-from dashboards.loading import load_dataset, load_edits
+from dashboards.loading import load_comparison, load_dataset, load_edits
 from dashboards.views.sample_media import SLICES
+from pbe.evaluate import main as evaluate
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.records import read_records
 from pipeline.shards.totals import sums_off
 from pipeline.storage.folder import Folder
 from tests.dashboards.conftest import App
+from tests.pbe.evaluation.running.small_bench import write_bench, write_stranger
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -140,8 +145,8 @@ def test_a_box_that_was_tagged_in_the_app_leaves_the_next_dataset(
 def test_edits_stand_beside_their_inputs(app: App, page: "Page", tmp_path: Path) -> None:
     from dashboards.views.building import build
 
-    for guidance in (1, 5):
-        pixels = np.full((48, 64, 3), 40 * guidance, np.uint8)
+    for guidance in (1.5, 5):
+        pixels = np.full((48, 64, 3), int(40 * guidance), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"cat-g{guidance}-s0.png")
         shutil.copy(tmp_path / f"cat-g{guidance}-s0.png", tmp_path / f"dog-g{guidance}-s0.png")
     config = BrowseConfig((str(tmp_path),))
@@ -150,3 +155,42 @@ def test_edits_stand_beside_their_inputs(app: App, page: "Page", tmp_path: Path)
     _open(page, app, "edits", lookers=2)
     page.set_viewport_size({"width": 1600, "height": 1200})
     assert _open(page, app, "edits?view=side-by-side-in-rows", lookers=8) == []
+
+
+def test_rows_of_an_evaluation_stand_beside_their_inputs_the_worst_first_by_any_score(
+    app: App, page: "Page", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fiftyone as fo
+
+    from dashboards.app.documents import group_id
+    from dashboards.views.building import build
+
+    table = write_bench(tmp_path / "bench")
+    write_stranger(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    methods = ("stranger:Odd", "identity", "copy-paste@$a.b", "identity@source", "stranger:Absent")
+    assert evaluate([*methods, "--bench", str(table), "--out", str(tmp_path / "run")]) == 0
+    (tmp_path / "bench" / "c02-exemplar.png").unlink()
+    config = BrowseConfig((str(tmp_path / "run"),))
+    comparison = load_comparison(Folder(str(tmp_path / "run")), config)
+    build("evaluated", replace(comparison, rows=(*comparison.rows, "gone since")), config)
+    fo.load_dataset("evaluated").match({"case": "c01"}).tag_samples("look")
+    built = build("evaluated", comparison, config)
+    app.sources += built.sources
+    dataset = fo.load_dataset("evaluated")
+    assert dataset.group_slices == ["source", "exemplar", "ground truth", "odd", "identity", "·a·b", "source (2)"]
+    values = dataset.values("copy_paste")  # of the slice that the grid shows at first
+    assert values[2:] == [None] * 3 and values[:2] == sorted(values[:2], reverse=True)
+    assert dataset.match_tags("look").values("case") == ["c01"]
+    failed = dataset.load_saved_view("failed")
+    assert failed.values("picture") == ["odd"] * 3 and "RuntimeError: no idea" in failed.values("failed")
+    assert _open(page, app, "evaluated", lookers=5) == []
+    assert _open(page, app, "evaluated?view=worst-copy-paste-score", lookers=2) == []
+    page.click("[data-cy=selector-slice]")
+    page.click("[data-cy='selector-result-source (2)']")
+    page.wait_for_function(f"{LOOKERS} == 5")
+    page.set_viewport_size({"width": 1600, "height": 2400})
+    assert _open(page, app, "evaluated?view=side-by-side-worst-first", lookers=5 * 7) == []
+    page.goto(f"{app.url}/datasets/evaluated?groupId={group_id('evaluated', 'c01')}&slice=odd")
+    page.locator("[data-cy=modal]").get_by_text("RuntimeError: no idea").first.wait_for()
+    page.wait_for_function("document.querySelectorAll('[data-cy=modal] [data-cy=looker]').length >= 4")
