@@ -67,11 +67,11 @@ def trained(place: Path) -> Path:
 def test_each_row_says_in_the_table_how_it_was_trained_or_why_not(trained: Path) -> None:
     rows = rows_of(trained)
     assert {name for name, row in rows.items() if not row.unavailable} == {
-        *("naive (crop)", "naive (hole)", "+guidance, no prior (crop)", "+guidance, no prior (hole)")
+        *("naive (crop)", "naive (hole)", "+guidance, no prior (crop) g=5", "+guidance, no prior (hole) g=5")
     }
     assert "augmentation-no-prior.log" in rows["+augmentation, no prior"].unavailable
     assert "give --prior" in rows["+prior"].unavailable
-    naive, last = rows["naive (hole)"], rows["+guidance, no prior (hole)"]
+    naive, last = rows["naive (hole)"], rows["+guidance, no prior (hole) g=5"]
     assert (naive.guidance, last.guidance) == (None, 5.0) and UNGUIDED in naive.notes and UNGUIDED not in last.notes
     assert "all of the exemplar's CLIP tokens as context" in naive.notes
     assert all("hardly trained: raw weights of step 1" in row.notes and not row.failed for row in (naive, last))
@@ -117,5 +117,7 @@ def test_all_five_rows_of_a_prior_are_trained_by_processes_of_their_own(place: P
     assert main(["ablation", *line]) == 0
     rows = rows_of(place / "five")
     assert not any(row.unavailable or row.failed for row in rows.values())
-    assert list(rows) == [*(f"{name} ({variant})" for name in NAMES for variant in VARIANTS), "copy-paste"]
+    shown = {NAMES[-1]: " g=5"}
+    expected = [f"{name} ({variant}){shown.get(name, '')}" for name in NAMES for variant in VARIANTS]
+    assert list(rows) == [*expected, "copy-paste"]
     assert main(["ablation", *line]) == 0 and rows_of(place / "five") == rows
