@@ -9,5 +9,6 @@ Files in the order of the flow; the first three import no torch:
     torch_files   what torch.save wrote -> tensors
     reading       a file, or the folder of one part of a model <-> tensors
     names         tensors as any version of the libraries saved them -> the names used here
+    learning      tensors of a network -> whether any training has moved its norms
     fitting       a module and tensors -> what does not fit, or is not finite; those that fit -> into the module
 """

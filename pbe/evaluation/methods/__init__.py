@@ -8,6 +8,7 @@ Files and rooms in the order of the flow:
     checks            what a method returned -> a picture of its case, or why it is none
     attempts          a method and a few cases -> pictures of each, or why there are none
     weight_digests    files of weights -> a digest of their bytes, remembered by sizes and times
+    untrained         files of weights -> which of them have learned nothing
     once              how to load weights -> the weights, loaded at the first call
     controls          methods whose result is known beforehand
     pictures          a folder of finished pictures -> those pictures

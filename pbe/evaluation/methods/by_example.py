@@ -13,6 +13,7 @@ from pbe.editing.canvas import Blend, blend
 from pbe.evaluation.bench.cases import OpenedCase
 from pbe.evaluation.methods.once import Once
 from pbe.evaluation.methods.protocol import CaseError, Edited, MethodOptions
+from pbe.evaluation.methods.untrained import note_untrained
 from pbe.evaluation.methods.weight_digests import digest_model
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
@@ -60,10 +61,23 @@ class ByExample:
             return str(error)
         return self._missing(folder) if Path(self._model).is_dir() else ""
 
-    @property
+    @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What the export recorded: which weights, after how many steps."""
-        return () if self._reason else describe_note(read_note(self._folder) if self._folder else {})
+        """What the export recorded: which weights, after how many steps; and which parts have learned nothing."""
+        if self._reason:
+            return ()
+        note = read_note(self._folder) if self._folder else {}
+        return (*describe_note(note), *self._untrained(note.get("step") is not None))
+
+    def _untrained(self, is_recorded: bool) -> tuple[str, ...]:
+        """Look at the weights, except at a UNet whose training is recorded."""
+        cache = self._options.cache
+        if not self._folder:
+            return note_untrained({"model": Path(self._model)}, cache=cache)
+        if not Path(self._model).is_dir():
+            return ()  # of the hub, only configs are here
+        parts = ENCODERS if is_recorded else ("unet", *ENCODERS)
+        return note_untrained({part: find_weights(self._folder / part) for part in parts}, cache=cache)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pbe.evaluation.copying.pasting import paste_object
 from pbe.evaluation.methods.cutting_out import find_cutter
 from pbe.evaluation.methods.protocol import CaseError, Edited, MethodOptions
 from pbe.evaluation.methods.scripted import ScriptedPainter, refuse_unscripted
+from pbe.evaluation.methods.untrained import note_untrained_scripts
 from pbe.evaluation.methods.weight_digests import digest_files
 from pipeline.arrays import Hole, Pixels
 from pipeline.errors import InputError
@@ -50,9 +51,16 @@ class LamaPasteHarmonise:
             return str(error)
         return ""
 
-    @property
+    @cached_property
     def notes(self) -> tuple[str, ...]:
-        """How objects are cut out and harmonised: what stands in for rembg and DCCF is called by its name."""
+        """How objects are cut out and harmonised: what stands in for LaMa, rembg and DCCF is called by its name."""
+        if self.available():
+            return self._how
+        scripts = {"LaMa": Path(self._lama.file), **({"DCCF": Path(self._dccf.file)} if self._dccf else {})}
+        return (*self._how, *note_untrained_scripts(scripts, cache=self._options.cache))
+
+    @property
+    def _how(self) -> tuple[str, ...]:
         return (
             f"objects cut out by their masks where given, else by {self._cutter.name}",
             f"harmonised by {'DCCF' if self._dccf else 'Reinhard colour transfer, not DCCF'}",
@@ -64,7 +72,7 @@ class LamaPasteHarmonise:
             return {}
         files = [Path(self._lama.file), *([Path(self._dccf.file)] if self._dccf else [])]
         files += [self._cutter.model] if self._cutter.model else []
-        return {"weights": digest_files(files, cache=self._options.cache), "notes": list(self.notes)}
+        return {"weights": digest_files(files, cache=self._options.cache), "notes": list(self._how)}
 
     def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
         return [self._edit(case) for case in cases]

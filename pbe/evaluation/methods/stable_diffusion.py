@@ -11,6 +11,7 @@ from pbe.editing.canvas import Blend, blend, crop_for_editing, cut_mask
 from pbe.evaluation.bench.cases import OpenedCase
 from pbe.evaluation.methods.once import Once
 from pbe.evaluation.methods.protocol import CaseError, Edited, MethodOptions
+from pbe.evaluation.methods.untrained import note_untrained
 from pbe.evaluation.methods.weight_digests import digest_model
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import read_json
@@ -33,7 +34,6 @@ class StableDiffusionInpainting:
     """Inpaints what a text says. It sees the same crop as a model that paints by example, and returns as that does."""
 
     variants = VARIANTS
-    notes = (f"text: {PROMPT.format(label='LABEL')}; guidance {GUIDANCE}",)
 
     def __init__(self, name: str, model: str, options: MethodOptions) -> None:
         self.name = name
@@ -62,6 +62,14 @@ class StableDiffusionInpainting:
         lost = [part for part in WEIGHTS if not find_weights(folder / part)]
         lost += [part for part in CONFIGS if not (folder / part).is_dir()]
         return f"{self._model}: holds no {', '.join(lost)}; {FORM}" if lost else ""
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        text = f"text: {PROMPT.format(label='LABEL')}; guidance {GUIDANCE}"
+        if self._reason or not self._folder or not Path(self._model).is_dir():
+            return (text,)
+        parts = {part: find_weights(self._folder / part) for part in WEIGHTS}
+        return (text, *note_untrained(parts, cache=self._options.cache))
 
     @cached_property
     def settings(self) -> dict[str, Any]:

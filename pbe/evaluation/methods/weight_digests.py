@@ -1,9 +1,10 @@
 """Weight digests: files of weights -> a digest of their bytes, remembered by sizes and times. Imports no torch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pipeline.shards.recipe import digest_of
 from pipeline.storage.folder import Folder
@@ -13,6 +14,8 @@ from pipeline.tensors.weight_files import FOLDER_SUFFIXES
 _READ = (".json", ".txt", *FOLDER_SUFFIXES)  # configs, a tokenizer's words, weights
 _UNUSED = "safety_checker"
 
+Found = TypeVar("Found")
+
 
 def digest_files(files: Sequence[Path], *, cache: str) -> str:
     """Digest the bytes of files, wherever they lie: equal for copies, 1.5 s a GB.
@@ -21,15 +24,26 @@ def digest_files(files: Sequence[Path], *, cache: str) -> str:
         files: in any order; all of them are there.
         cache: a folder that remembers the digest until a file's size or time changes; empty: none.
     """
+    return remembered(files, "digest", lambda: _digest_bytes(files), kind=str, cache=cache)
+
+
+def remembered(files: Sequence[Path], what: str, find: Callable[[], Found], *, kind: type[Found], cache: str) -> Found:
+    """Find something out about files, or recall what an earlier run has found, until a file's size or time changes.
+
+    Args:
+        what: it is, as a file may be called.
+        kind: of the answer, as JSON has it.
+        cache: a folder; empty: none.
+    """
     stamps = sorted([str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files)
-    place = f"weights/{digest_of(stamps)}.json"
+    place = f"weights/{digest_of(stamps)}-{what}.json"
     known = _recall(cache, place)
-    if known:
+    if isinstance(known, kind):
         return known
-    digest = digest_of(sorted([file.name, sha256_of(file)] for file in files))
+    found = find()
     if cache:
-        Folder(cache).write_json(place, digest)
-    return digest
+        Folder(cache).write_json(place, found)
+    return found
 
 
 def digest_model(model: str, folder: Path | None, *, cache: str) -> str:
@@ -49,10 +63,13 @@ def digest_model(model: str, folder: Path | None, *, cache: str) -> str:
     return digest_files(files, cache=cache)
 
 
-def _recall(cache: str, place: str) -> str:
-    """What an earlier run found; empty: nothing, or a file cut short, which is as good as missing."""
+def _digest_bytes(files: Sequence[Path]) -> str:
+    return digest_of(sorted([file.name, sha256_of(file)] for file in files))
+
+
+def _recall(cache: str, place: str) -> Any:
+    """What an earlier run found; None: nothing, or a file cut short, which is as good as missing."""
     content = Folder(cache).read_if_there(place) if cache else None
     with suppress(ValueError):
-        known = json.loads(content or b"null")
-        return known if isinstance(known, str) else ""
-    return ""
+        return json.loads(content or b"null")
+    return None

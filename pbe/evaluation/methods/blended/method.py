@@ -26,12 +26,13 @@ from pbe.evaluation.methods.blended.schedule import SKIPPED, STEPS, Step, respac
 from pbe.evaluation.methods.once import Once
 from pbe.evaluation.methods.protocol import CaseError, Edited, MethodOptions
 from pbe.evaluation.methods.stable_diffusion import PROMPT
+from pbe.evaluation.methods.untrained import note_untrained
 from pbe.evaluation.methods.weight_digests import digest_files
 from pipeline.arrays import Pixels
 from pipeline.decoding.resize import resize
 from pipeline.draws.crops import Crop
 from pipeline.errors import InputError
-from pipeline.tensors.weight_files import WEIGHT_SUFFIXES
+from pipeline.tensors.weight_files import WEIGHT_SUFFIXES, find_weights
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +99,14 @@ class BlendedDiffusion:
         general = ("paints at its ADM's size (OpenAI's: 256 px), upscaled", "one sample, not the best of several")
         guide = PAPERS if self.available() else self._name_clip()
         other = () if guide == PAPERS else (f"guided by {guide}; the paper's is {PAPERS}",)
-        return (*general, *self._notes, *other)
+        return (*general, *self._notes, *other, *self._untrained)
+
+    @cached_property
+    def _untrained(self) -> tuple[str, ...]:
+        if self.available():
+            return ()
+        clip = find_weights(find_clip(self._clip))  # None: of the hub, still to be fetched
+        return note_untrained({"ADM": Path(self._adm), "CLIP": clip}, cache=self._options.cache)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pbe.evaluation.metrics.encoders.preparation import Preparation
 from pbe.evaluation.metrics.encoders.protocol import Features, Picture
 from pipeline.encoders.fingerprints import fingerprint_tensors
 from pipeline.encoders.names import UNTRAINED
+from pipeline.tensors.learning import has_learned
 from pipeline.tensors.names import Tensors
 
 AT_ONCE_ON_GPU = 32
@@ -87,11 +88,5 @@ def encoder_of(
     model.to(device=device, dtype=getattr(torch, dtype)).eval().requires_grad_(False)
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = tensor.data.clone()  # out of its file: where numbers lie in memory decides last bits, too
-    named = name if has_learned(model) else f"{UNTRAINED} {name}"
+    named = name if has_learned(model.state_dict()) else f"{UNTRAINED} {name}"
     return NetworkEncoder(named, digest, dimension, preparation, features, device, getattr(torch, dtype))
-
-
-def has_learned(module: torch.nn.Module) -> bool:
-    """Whether any norm has left its first values, 1 and 0, as the first step of any training moves them."""
-    norms = [each for each in module.modules() if isinstance(each, torch.nn.LayerNorm | torch.nn.BatchNorm2d)]
-    return any(bool((norm.weight != 1).any() or (norm.bias != 0).any()) for norm in norms)

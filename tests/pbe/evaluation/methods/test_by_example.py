@@ -75,7 +75,7 @@ def test_what_the_export_recorded_is_said(method: Method, folder: Path) -> None:
     assert (facts.variants, facts.takes_guidance, facts.notes) == (
         ("crop", "hole"),
         True,
-        ("raw weights of step 2,000",),
+        ("raw weights of step 2,000", "untrained weights: vae"),
     )
 
 

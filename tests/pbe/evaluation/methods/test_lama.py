@@ -79,8 +79,9 @@ def test_large_sources_are_changed_in_the_hole_alone(scripts: Path) -> None:
 def test_what_stands_in_for_rembg_and_dccf_is_said(scripts: Path) -> None:
     alone, both = facts_of(opened(scripts / "lama.pt")), facts_of(opened(scripts / "lama.pt", scripts / "dccf.pt"))
     cut = "objects cut out by their masks where given, else by GrabCut, not rembg"
-    assert alone.notes == (cut, "harmonised by Reinhard colour transfer, not DCCF")
-    assert both.notes == (cut, "harmonised by DCCF")
+    scripted = "a script of a few operations, not a trained network"
+    assert alone.notes == (cut, "harmonised by Reinhard colour transfer, not DCCF", f"LaMa: {scripted}")
+    assert both.notes == (cut, "harmonised by DCCF", f"LaMa, DCCF: {scripted}")
     assert alone.settings and alone.settings != both.settings
 
 

@@ -83,7 +83,8 @@ def test_numbers_that_are_not_finite_are_never_painted(tmp_path: Path) -> None:
 def test_what_it_says_of_itself(method: Any) -> None:
     facts = facts_of(method)
     assert facts.variants == ("crop", "hole") and not facts.takes_guidance and not method.available()
-    assert facts.notes == ("text: a photo of LABEL; guidance 7.5",) and facts.settings and facts.settings["weights"]
+    assert facts.notes == ("text: a photo of LABEL; guidance 7.5", "untrained weights: unet, vae, text_encoder")
+    assert facts.settings and facts.settings["weights"]
 
 
 def test_what_is_no_inpainting_pipeline_is_unavailable_and_says_why(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_numbers_that_are_not_finite_fail_the_case_in_words(open_short: Open, we
 def test_it_can_run_where_both_models_are_and_says_what_it_is(maker: Open, open_short: Open) -> None:
     method = open_short(maker)
     assert isinstance(method, Method) and method.available() == ""
-    assert any("upscaled" in note for note in method.notes)
+    assert any("upscaled" in note for note in method.notes) and "untrained weights: CLIP" in method.notes
     assert "guided by CLIP ViT-32x1-16/8 at 16 px; the paper's is CLIP ViT-B/16" in method.notes
     assert ("no public code has this variant: our reading of the paper's" in method.notes) == (maker is blended_image)
 
