@@ -11,6 +11,7 @@ from pbe.evaluation.running.summing import CopyFacts
 from pbe.evaluation.summary import Metric, SetDistance
 from schemas.scores import SIMILARITY
 
+PAPER_STEPS = "50 by pndm"
 PAPER_CASES = 3500  # of COCOEE; a Fréchet distance of fewer lies higher
 
 
@@ -85,5 +86,8 @@ def list_notes(
         )
     if not config.overlap:
         notes.append(NOT_MADE)
+    notes.append(
+        f"Denoising: {config.steps} steps, of our own models by {config.scheduler}; the paper's: {PAPER_STEPS}."
+    )
     notes += [f"Encoder {encoder.name}: weights {encoder.digest}." for encoder in scorer.encoders]
     return [*notes, *faults[:10]]
