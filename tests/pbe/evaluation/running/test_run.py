@@ -67,7 +67,7 @@ def test_a_strangers_method_takes_part_beside_the_controls(place: Path, capsys: 
     for name in ("report.html", "table.md", "table.tex", BENCH):
         assert (place / "run" / name).stat().st_size > 100
     assert "report: run/report.html" in said
-    assert "Denoising: 50 steps, our own models' by pndm; the paper's: 50 by pndm." in summary.notes
+    assert "Denoising: 50 steps, of our own models by pndm; the paper's: 50 by pndm." in summary.notes
 
 
 def test_a_case_that_fails_is_named_with_its_reason_and_the_others_go_on(place: Path) -> None:
