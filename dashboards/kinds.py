@@ -28,7 +28,7 @@ def find_kind(folder: Folder) -> Kind:
     """
     if folder.local and not Path(folder.path("")).is_dir():
         what = "is a file" if Path(folder.url).exists() else "no such folder"
-        raise InputError(f"{folder.url}: {what}; give the folder of a dataset, a training or edits")
+        raise InputError(f"{folder.url}: {what}; give the folder of a dataset, training, evaluation or edits")
     if is_dataset(folder) or folder.read_if_there(RECIPE) is not None:
         return Kind.DATASET
     names = folder.names("")

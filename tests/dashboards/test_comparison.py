@@ -15,7 +15,9 @@ from PIL import Image
 from dashboards import browse
 from dashboards.app.slices import slice_names
 from dashboards.comparison import Comparison, fields_of, read_comparison, sorted_by
+from dashboards.config import BrowseConfig
 from dashboards.kinds import Kind, find_kind
+from dashboards.loading import load_comparison
 from dashboards.views.compared_media import ComparedMedia
 from pbe.evaluate import main
 from pbe.evaluation.summary import Metric
@@ -128,6 +130,18 @@ def test_a_hostile_record_leads_to_no_other_file(run: Path) -> None:
         assert made and Image.open(io.BytesIO(made[0])).size == (512, 512)
     assert any("lack scores of some rows (../../outside)" in note for note in comparison.notes)
     assert any("belong to no case or row" in note for note in comparison.notes)
+
+
+def test_all_cases_are_loaded_or_the_worst_of_them_and_flags_of_samples_are_refused(
+    evaluated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, worst = Folder(str(evaluated)), [case.name for case in read(evaluated).cases]
+    assert [case.name for case in load_comparison(folder, BrowseConfig((folder.url,))).cases] == worst
+    assert [case.name for case in load_comparison(folder, BrowseConfig((folder.url,), limit=2)).cases] == worst[:2]
+    assert "the worst 2 of 5 cases; --limit takes more" in capsys.readouterr().out
+    for flag, config in (("--where", {"where": ("draw=0",)}), ("--extract", {"extract": "pictures"})):
+        with pytest.raises(InputError, match=f"{flag}: is for samples of a dataset; leave it out for an evaluation"):
+            load_comparison(folder, BrowseConfig((folder.url,), **config))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", [SUMMARY, SCORES_TABLE, BENCH])
