@@ -9,6 +9,7 @@ from pbe.evaluation.running.comparison import Comparison
 from pbe.evaluation.running.scorer import Scorer
 from pbe.evaluation.running.summing import CopyFacts
 from pbe.evaluation.summary import Metric, SetDistance
+from pipeline.encoders.names import UNTRAINED
 from schemas.scores import SIMILARITY
 
 PAPER_STEPS = "50 by pndm"
@@ -51,7 +52,7 @@ def list_banners(
 ) -> list[str]:
     """List what must be said loudly: why these numbers are not the paper's."""
     bench, banners = comparison.bench, list(comparison.bench.banners)
-    first = scorer.encoders[0].name if scorer.encoders else ""
+    names = [encoder.name for encoder in scorer.encoders]
     if distances and len(bench.cases) < PAPER_CASES:
         floors = [distance.floor for distance in distances.values() if distance.floor is not None]
         floor = f"; real pictures would score {max(floors):.3g}" if floors else ""
@@ -59,10 +60,7 @@ def list_banners(
             f"{len(bench.cases):,} cases are too few for a Fréchet distance that is comparable with that of "
             f"{PAPER_CASES:,}{floor}."
         )
-    if first and first != PAPER_ENCODER:
-        banners.append(
-            f"Features are those of {first}, not of {PAPER_ENCODER}: no number here is comparable with the paper's."
-        )
+    banners += warn_of_encoders(names)
     if scorer.mixture:
         banners.append("QS is measured by a mixture fitted here; the paper's mixture is not published: not comparable.")
     if bench.kind != "cocoee":
@@ -70,6 +68,18 @@ def list_banners(
     if config.overlap:
         banners.append(read_overlap(config.overlap).banner())
     return banners
+
+
+def warn_of_encoders(names: Sequence[str]) -> list[str]:
+    """List what must be said of encoders, the first of which is that of the Fréchet distance."""
+    said = []
+    if names and names[0] != PAPER_ENCODER:
+        what = "its distance is not" if PAPER_ENCODER in names else "no number here is"
+        said.append(f"Features are those of {names[0]}, not of {PAPER_ENCODER}: {what} comparable with the paper's.")
+    untrained = [name for name in names if name.startswith(f"{UNTRAINED} ")]
+    if untrained:
+        said.append(f"{', '.join(untrained)} has learned nothing: its numbers show that the system works, no more.")
+    return said
 
 
 def list_notes(
