@@ -42,6 +42,7 @@ demo: venv
 	@echo "  $(BIN)/python dashboards/browse.py runs/demo/dataset                                # the dataset in FiftyOne; runs/demo/train, too"
 	@echo "  $(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset --draws 3   # more draws: adds shards, changes none"
 	@echo "  $(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 60       # goes on from step 30"
+	@echo "  $(BIN)/python -m pbe.evaluate pbe=runs/demo/train copy-paste identity --bench-from runs/demo/dataset --split train --exemplar own --out runs/demo/compared   # methods, compared in a page"
 	@echo "  $(BIN)/python -m pbe.edit --model runs/demo/train --source $(DEMO_PHOTOS)/00c0ffee00000003.jpg --box 170,30,430,330 --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/edited.png   # with network: --model Fantasy-Studio/Paint-by-Example"
 
 # What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process or

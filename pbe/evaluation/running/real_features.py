@@ -11,11 +11,12 @@ from pbe.evaluation.config import MixtureConfig
 from pbe.evaluation.metrics.encoders.protocol import Features
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
 from pbe.evaluation.metrics.sets.mixture import fit_mixture, write_mixture
-from pbe.evaluation.metrics.sets.real_set import RealSet, read_real_set, real_set_of
+from pbe.evaluation.metrics.sets.real_set import RealSet, read_real_set, real_set_of, write_real_set
 from pipeline.ahead import work_ahead
 from pipeline.arrays import Pixels
 from pipeline.decoding.resize import cut
 from pipeline.errors import InputError
+from pipeline.shards.recipe import digest_of
 from pipeline.storage.folder import Folder
 from pipeline.storage.globs import expand
 from pipeline.storage.urls import absolute, is_local
@@ -37,8 +38,12 @@ def check_real(real: str) -> None:
         list_pictures(real)
 
 
-def open_real(real: str, encoder: CachedEncoder) -> tuple[RealSet, list[str]]:
+def open_real(real: str, encoder: CachedEncoder, kept: Folder) -> tuple[RealSet, list[str]]:
     """Read, or compute, the features of real pictures.
+
+    Args:
+        kept: remembers the features of a local folder until a name, size or time in it changes, so that tens of
+            thousands of photos are decoded once. A folder of which a picture cannot be read is read again.
 
     Returns:
         The set, and what of it could not be read, one line each.
@@ -48,8 +53,26 @@ def open_real(real: str, encoder: CachedEncoder) -> tuple[RealSet, list[str]]:
     """
     if real.endswith(FILE):
         return read_real_set(absolute(real), encoder=encoder.name, digest=encoder.digest), []
+    place = _kept_place(real, encoder)
+    if place and kept.read_if_there(place) is not None:
+        try:
+            return read_real_set(f"{kept.url}/{place}", encoder=encoder.name, digest=encoder.digest), []
+        except InputError:  # damaged: as good as missing
+            kept.remove(place)
     features, faults = features_of_folder(real, encoder)
-    return real_set_of(features, encoder=encoder.name, digest=encoder.digest, name=f"--real {real}"), faults
+    found = real_set_of(features, encoder=encoder.name, digest=encoder.digest, name=f"--real {real}")
+    if place and not faults:
+        write_real_set(f"{kept.url}/{place}", found)
+    return found, faults
+
+
+def _kept_place(real: str, encoder: CachedEncoder) -> str:
+    """Name what is kept of a local folder; empty: it is not local, where times and sizes would be a request each."""
+    if not is_local(real):
+        return ""
+    stats = [(place, Path(absolute(place)).stat()) for place in list_pictures(real)]
+    stamps = [[place, stat.st_size, stat.st_mtime_ns] for place, stat in stats]
+    return f"cache/real/{digest_of([encoder.digest, SIDE_PX, stamps])[:32]}{FILE}"
 
 
 def list_pictures(real: str) -> list[str]:

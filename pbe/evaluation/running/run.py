@@ -72,7 +72,7 @@ def compare(config: EvaluateConfig, *, work: Work | None = None) -> int:
             print("opening the encoders of features", flush=True)
         scorer = open_scorer(config, comparison)
         if config.real.endswith(FILE):
-            open_real(config.real, scorer.encoders[0])  # refused now, if it is of another encoder
+            open_real(config.real, scorer.encoders[0], comparison.out)  # refused now, if it is of another encoder
         scored = _read(comparison.out, parts, records, scorer)
         todo = [Todo(part, records.get(part.name)) for part in parts if part.name not in scored]
         _make(config, comparison, scorer, todo, work or work_here, total=len(parts))
@@ -147,7 +147,7 @@ def _sum_up(
             by_row[score["row"]].append(score)
     scorer = open_scorer(config, comparison)  # with the features that workers have kept meanwhile
     copies = copies_of(comparison, digests)
-    real, faults = open_real(config.real, scorer.encoders[0]) if config.real else (None, [])
+    real, faults = open_real(config.real, scorer.encoders[0], comparison.out) if config.real else (None, [])
     distances = measure_distances(comparison, parts, records, scorer, real) if real else {}
     scorer.flush()
     scores = mark_copies(by_row, copies)

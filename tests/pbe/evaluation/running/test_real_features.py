@@ -9,7 +9,7 @@ from PIL import Image
 
 from pbe.evaluation.metrics.encoders.protocol import Features, Picture
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
-from pbe.evaluation.running.real_features import SIDE_PX, check_real, features_of_folder
+from pbe.evaluation.running.real_features import SIDE_PX, check_real, features_of_folder, open_real
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from tests.pipeline.storage.odd_names import ALL_OF_IT
@@ -48,3 +48,26 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
         check_real(str(tmp_path / "empty" / "notes.txt"))
     with pytest.raises(InputError, match=r"--real .*holds no pictures"):
         features_of_folder(str(tmp_path / "empty"), encoder)
+
+
+def test_a_folder_is_decoded_once_until_a_file_in_it_changes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "real").mkdir()
+    for number in range(4):
+        Image.new("RGB", (20, 30), (60 * number, 10, 0)).save(tmp_path / "real" / f"{number}.png")
+
+    def means() -> list[list[float]]:
+        encoder = CachedEncoder(Mean(), Folder(str(tmp_path / "features")))
+        found, faults = open_real(str(tmp_path / "real"), encoder, Folder(str(tmp_path / "run")))
+        assert found.features is not None and not faults
+        return sorted(found.features.tolist())
+
+    first = means()
+    assert "real pictures" in capsys.readouterr().err
+    assert means() == first and "real pictures" not in capsys.readouterr().err
+    [kept] = (tmp_path / "run").rglob("*.npz")
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert means() == first and "real pictures" in capsys.readouterr().err
+    Image.new("RGB", (20, 30), (200, 0, 0)).save(tmp_path / "real" / "0.png")
+    assert means() != first
