@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pbe.editing.inputs import read_picture
 from pbe.evaluation.bench.cases import OpenedCase, open_case
@@ -91,8 +91,9 @@ def read_made(out: Folder, name: str, key: str) -> Pixels:
     place = f"{out.url}/{name}"
     try:
         picture = read_picture(Image.open(io.BytesIO(out.read(name))), place)
-    except OSError as error:
-        raise InputError(f"{place}: cannot be read ({error}); remove it, and run the same command again") from error
+    except (OSError, InputError) as error:
+        why = "it is no picture" if isinstance(error, UnidentifiedImageError) else error
+        raise InputError(f"{place}: cannot be read ({why}); remove it, and run the same command again") from error
     if key_of(picture).hex() != key:
         raise InputError(f"{place}: is not the picture that was made; remove it, and run the same command again")
     return picture

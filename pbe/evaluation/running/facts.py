@@ -13,6 +13,7 @@ from pipeline.encoders.names import UNTRAINED
 from schemas.scores import SIMILARITY
 
 PAPER_STEPS = "50 by pndm"
+MOST_FAULTS = 10  # files that are named
 PAPER_CASES = 3500  # of COCOEE; a Fréchet distance of fewer lies higher
 
 
@@ -100,4 +101,5 @@ def list_notes(
         f"Denoising: {config.steps} steps, of our own models by {config.scheduler}; the paper's: {PAPER_STEPS}."
     )
     notes += [f"Encoder {encoder.name}: weights {encoder.digest}." for encoder in scorer.encoders]
-    return [*notes, *faults[:10]]
+    more = [f"... and {len(faults) - MOST_FAULTS:,} more files"] if len(faults) > MOST_FAULTS else []
+    return [*notes, *faults[:MOST_FAULTS], *more]

@@ -79,12 +79,13 @@ def compare(config: EvaluateConfig, *, work: Work | None = None) -> int:
         if todo:
             records = find_done(comparison, parts, overwrite=False, retry_failed=False)
             scored = _read(comparison.out, parts, records, scorer)
+            scorer = open_scorer(config, comparison)  # with the features that workers have kept meanwhile
         if lost := [part.name for part in parts if part.name not in scored]:
             raise InputError(
                 f"--out {config.out}: {len(lost)} parts were made, and are not there: {', '.join(lost[:3])}; see what "
                 "else writes there, and run the same command again"
             )
-        summary = _sum_up(config, comparison, parts, records, scored, digests)
+        summary = _sum_up(config, comparison, scorer, parts, records, scored, digests)
     ended = _end_lines(comparison, summary, todo, parts=len(parts), seconds=time.monotonic() - began)
     for line in (*_why_lines(parts, records), *ended):
         print(redact(line))
@@ -135,6 +136,7 @@ def _make(
 def _sum_up(
     config: EvaluateConfig,
     comparison: Comparison,
+    scorer: Scorer,
     parts: Sequence[Part],
     records: Mapping[str, PartRecord],
     scored: Mapping[str, Sequence[Mapping[str, Any]]],
@@ -145,7 +147,6 @@ def _sum_up(
     for part in parts:
         for score in scored[part.name]:
             by_row[score["row"]].append(score)
-    scorer = open_scorer(config, comparison)  # with the features that workers have kept meanwhile
     copies = copies_of(comparison, digests)
     real, faults = open_real(config.real, scorer.encoders[0], comparison.out) if config.real else (None, [])
     distances = measure_distances(comparison, parts, records, scorer, real) if real else {}
