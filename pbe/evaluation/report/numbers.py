@@ -5,6 +5,7 @@ from schemas.scores import SIMILARITY
 
 NOTHING = "\N{EN DASH}"
 EXACT = "exact"
+INTERVALS = "95 % intervals over cases: bootstrap, of fewer than 10 cases Student's, of rates Wilson's."
 SHARES = ("copied", "outside_exact")
 PLACES = {
     "frechet": 2,

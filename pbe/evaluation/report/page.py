@@ -9,7 +9,7 @@ from pbe.evaluation.report.cards import CaseCard
 from pbe.evaluation.report.charts import draw_bars, draw_copying, draw_guidance
 from pbe.evaluation.report.choosing import Choice, Extremes, Scores
 from pbe.evaluation.report.differences import MOST_ROWS, SIGNIFICANT, tabulate_differences
-from pbe.evaluation.report.numbers import heading
+from pbe.evaluation.report.numbers import INTERVALS, heading
 from pbe.evaluation.report.reported import COLUMNS, tabulate_reported
 from pbe.evaluation.report.tables import tabulate
 from pbe.evaluation.summary import Metric, Summary
@@ -56,6 +56,7 @@ def make_page(
         "matrices": tabulate_differences(summary),
         "compared": MOST_ROWS,
         "significant": SIGNIFICANT,
+        "intervals": INTERVALS,
         "guidance": draw_guidance(summary),
         "copying": draw_copying(summary),
         "rows": rows,

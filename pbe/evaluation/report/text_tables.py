@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 
+from pbe.evaluation.report.numbers import INTERVALS
 from pbe.evaluation.report.reported import COLUMNS, ReportedTable, tabulate_reported
 from pbe.evaluation.report.tables import Cell, Line, Table, tabulate
 from pbe.evaluation.summary import Summary
@@ -95,7 +96,7 @@ def _below(summary: Summary, table: Table) -> list[str]:
         *rows,
         *unmeasured,
         *summary.notes,
-        "In brackets: 95 % bootstrap intervals over cases. Bold: the best of a column, controls aside.",
+        f"In brackets: {INTERVALS} Bold: the best of a column, controls aside.",
     ]
 
 

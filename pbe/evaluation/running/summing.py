@@ -1,7 +1,9 @@
 """Summing: all scores -> the summary. Imports no torch."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from pbe.evaluation.methods.protocol import facts_of
@@ -9,9 +11,22 @@ from pbe.evaluation.metrics.differences import differences_of
 from pbe.evaluation.metrics.intervals import mean_of, rate_of
 from pbe.evaluation.running.comparison import Comparison
 from pbe.evaluation.summary import BenchFacts, Difference, Mean, Metric, Row, SetDistance, Summary
+from pipeline.storage.redaction import redact
 from schemas.scores import score_of
 
 RATES = ("copied", "outside_exact")
+RANGES = {
+    "clip_score_official": (-100.0, 100.0),
+    "clip_score_fixed": (-100.0, 100.0),
+    "similarity": (-1.0, 1.0),
+    "quality": (0.0, 100.0),
+    "copy_paste": (-1.0, 1.0),
+    "outside_ssim": (-1.0, 1.0),
+    "outside_colour": (0.0, inf),
+    "seam": (0.0, inf),
+}
+"""Of columns of SCORES that have one."""
+LONGEST = 200  # characters of a reason in the table
 SEED = 0  # of intervals and significance: the same numbers give the same intervals
 Scores = Mapping[str, Sequence[Mapping[str, Any]]]
 """By row of the table, rows of SCORES in the order of the bench."""
@@ -67,7 +82,7 @@ def summarise(
             method=comparison.methods[line.method].name,
             variant=line.variant,
             guidance=line.guidance,
-            notes=facts_of(comparison.methods[line.method]).notes,
+            notes=(*facts_of(comparison.methods[line.method]).notes, *why_failed(scores[line.name])),
             cases=len(bench.cases),
             failed=sum(bool(score["failed"]) for score in scores[line.name]),
             means=_means(scores[line.name], keys),
@@ -87,11 +102,29 @@ def summarise(
     )
 
 
+def why_failed(scores: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Say why a row's cases failed: the commonest reason, and how many cases have others."""
+    reasons = Counter(redact(str(score["failed"])) for score in scores if score["failed"])
+    if not reasons:
+        return ()
+    [(reason, count)] = reasons.most_common(1)
+    others = reasons.total() - count
+    return (f"{count:,} failed: {reason[:LONGEST]}" + (f"; {others:,} for other reasons" if others else ""),)
+
+
+def within_range(mean: Mean | None, key: str) -> Mean | None:
+    """Cut an interval off where its metric ends: Student's, of a few cases, may reach beyond."""
+    if mean is None or mean.low is None or mean.high is None:
+        return mean
+    lowest, highest = RANGES.get(key.partition(":")[0], (-inf, inf))
+    return replace(mean, low=max(mean.low, min(lowest, mean.value)), high=min(mean.high, max(highest, mean.value)))
+
+
 def _means(scores: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, Mean]:
     means = {
         key: rate_of([score[key] for score in scores])
         if key in RATES
-        else mean_of([score_of(dict(score), key) for score in scores], seed=SEED)
+        else within_range(mean_of([score_of(dict(score), key) for score in scores], seed=SEED), key)
         for key in keys
     }
     return {key: mean for key, mean in means.items() if mean is not None}
