@@ -56,7 +56,7 @@ def find_hole(planes: Planes, repaint: Repaint) -> Mask:
         raise DrawError(
             "empty_mask",
             f"nothing of it is {repaint}, which marks what is repainted (its largest value is "
-            f"{planes.pixels.max()} of 255); another --repaint may fit it",
+            f"{planes.pixels.max()} of 255); draw it white, or give another --repaint if there is one",
         )
     return hole
 

@@ -58,7 +58,8 @@ def _names_twice(bench: Bench) -> list[str]:
     for case in bench.cases:
         names.setdefault(case.name.casefold(), []).append(case.name)
     return [
-        f"{bench.name}: {len(same)} cases are named {' and '.join(Counter(same))}; list each once, under its own name"
+        f"bench {bench.name}: {len(same)} cases are named {' and '.join(Counter(same))}; list each once, under its own "
+        "name"
         for same in names.values()
         if len(same) > 1
     ]
