@@ -115,3 +115,14 @@ class MixtureConfig:
     """Of the fit's start."""
     device: str = ""
     """cpu, cuda, cuda:1 ... Empty: cuda where there is one."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            InputError: naming the flag and the value.
+        """
+        if self.components < 1:
+            raise InputError(f"--components {self.components}: give a number of Gaussians from 1 on")
+        if self.seed < 0:
+            raise InputError(f"--seed {self.seed}: give a number from 0 on")

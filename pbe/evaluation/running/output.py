@@ -9,6 +9,7 @@ from pbe.evaluation.bench.digests import digest_of_bench
 from pbe.evaluation.running.comparison import Comparison
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
+from pipeline.storage.writable import refuse_unwritable
 from schemas.scores import BENCH, EVALUATION
 
 FORMAT = 1
@@ -24,8 +25,8 @@ def refuse_foreign(out: Folder) -> None:
         InputError: it is a file, or a folder of other things.
     """
     try:
-        if out.local and (file := _file_on_the_way(Path(out.path("")))):
-            raise InputError(f"--out {out.url}: {file} is a file; give a folder")
+        if out.local:
+            refuse_unwritable(f"--out {out.url}", Path(out.path("")))
         if out.read_if_there(EVALUATION) is not None:
             return
         others = [name for name in out.names("") if name not in BEGUN and not name.startswith(".")]
@@ -36,11 +37,6 @@ def refuse_foreign(out: Folder) -> None:
     if others:
         named = ", ".join([*others[:MAX_NAMED], *(["..."] if len(others) > MAX_NAMED else [])])
         raise InputError(f"--out {out.url}: holds no evaluation, but {named}; give a new folder, or an empty one")
-
-
-def _file_on_the_way(path: Path) -> Path | None:
-    there = next(place for place in (path, *path.parents) if place.exists())
-    return None if there.is_dir() else there
 
 
 def was_checked(out: Folder, bench: Bench) -> bool:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from pbe.editing.inputs import read_picture
 from pbe.evaluation.config import MixtureConfig
 from pbe.evaluation.metrics.encoders.protocol import Features
+from pbe.evaluation.metrics.encoders.specs import check_encoder
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
 from pbe.evaluation.metrics.sets.mixture import fit_mixture, write_mixture
 from pbe.evaluation.metrics.sets.real_set import RealSet, read_real_set, real_set_of, write_real_set
@@ -20,6 +21,7 @@ from pipeline.shards.recipe import digest_of
 from pipeline.storage.folder import Folder
 from pipeline.storage.globs import expand
 from pipeline.storage.urls import absolute, is_local
+from pipeline.storage.writable import refuse_unwritable
 
 SIDE_PX = 512  # the paper's real pictures: the shorter side resized, the middle cut out
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -121,6 +123,10 @@ def fit_real_mixture(config: MixtureConfig) -> int:
     """Fit a mixture as the command line says; return the exit code."""
     if not config.out.endswith(FILE):
         raise InputError(f"--out {config.out}: give a file name that ends with {FILE}")
+    if is_local(config.out):
+        refuse_unwritable(f"--out {config.out}", Path(absolute(config.out)).parent)
+    check_encoder(config.features)
+    check_real(config.real)
     from pbe.evaluation.metrics.encoders.opening import open_encoder  # torch takes seconds
 
     kept = Folder(f"{absolute(config.out).removesuffix(FILE)}-features")

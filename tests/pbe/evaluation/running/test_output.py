@@ -26,8 +26,8 @@ def test_a_folder_of_other_things_is_refused_by_their_names(tmp_path: Path, name
 def test_a_file_is_refused_as_output_and_as_part_of_its_path(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    refuse(file, "is a file; give a folder")
-    refuse(file / "run", f"{file} is a file; give a folder")
+    refuse(file, "is a file; give another place")
+    refuse(file / "run", f"{file} is a file; give another place")
     refuse(tmp_path / ("x" * 300), "File name too long")
 
 

@@ -215,3 +215,20 @@ def test_the_summary_reads_back_as_it_was_written(place: Path) -> None:
     content = (place / "run" / SUMMARY).read_bytes()
     assert read_summary(content, "here").to_json() == content
     assert json.loads(content)["bench"]["cases"] == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--components", "0"], "--components 0"),
+        (["--real", "stranger.py"], "--real stranger.py: is no folder"),
+        (["--out", "stranger.py/mixture.npz"], "stranger.py is a file"),
+    ],
+)
+def test_a_mixture_that_cannot_be_is_refused_before_torch_is_imported(
+    place: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"--real": "bench", "--features": "clip=untrained", "--out": "m.npz", **dict([flags])}
+    assert main(["mixture", *(word for flag in given.items() for word in flag)]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(place.glob("m*"))
