@@ -13,6 +13,7 @@ from pbe.evaluation.metrics.encoders.specs import check_encoder
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
 from pbe.evaluation.metrics.sets.mixture import fit_mixture, write_mixture
 from pbe.evaluation.metrics.sets.real_set import RealSet, read_real_set, real_set_of, write_real_set
+from pbe.evaluation.running.output import CACHE
 from pipeline.ahead import work_ahead
 from pipeline.arrays import Pixels
 from pipeline.decoding.resize import cut
@@ -74,7 +75,7 @@ def _kept_place(real: str, encoder: CachedEncoder) -> str:
         return ""
     stats = [(place, Path(absolute(place)).stat()) for place in list_pictures(real)]
     stamps = [[place, stat.st_size, stat.st_mtime_ns] for place, stat in stats]
-    return f"cache/real/{digest_of([encoder.digest, SIDE_PX, stamps])[:32]}{FILE}"
+    return f"{CACHE}/real/{digest_of([encoder.digest, SIDE_PX, stamps])[:32]}{FILE}"
 
 
 def list_pictures(real: str) -> list[str]:
