@@ -133,7 +133,9 @@ def frechet_distance(first: Statistics, second: Statistics) -> float:
     if first.mean.shape != second.mean.shape:
         raise ValueError(f"{len(first.mean)} dimensions against {len(second.mean)}")
     shift = first.mean - second.mean
-    common = np.linalg.svd(second.factor @ first.factor.T, compute_uv=False).sum()
+    # Rows of zeros, as small sets have, add nothing but time.
+    roots, others = (factor[factor.any(axis=1)] for factor in (first.factor, second.factor))
+    common = np.linalg.svd(others @ roots.T, compute_uv=False).sum()
     distance = shift @ shift + np.trace(first.covariance) + np.trace(second.covariance) - 2 * common
     return max(float(distance), 0.0)  # rounding may lead below 0
 
