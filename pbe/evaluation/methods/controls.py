@@ -30,6 +30,7 @@ class GroundTruth(Control):
     """Shows what the hole held, or should hold."""
 
     notes = ("control: the ground truth",)
+    needs = ("ground_truth",)
 
     def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
         return [CaseError("has no ground truth") if case.ground_truth is None else case.ground_truth for case in cases]

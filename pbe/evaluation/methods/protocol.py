@@ -49,6 +49,7 @@ class Method(Protocol):
         notes: what a reader of the table must know, such as `untrained weights`.
         settings: what decides its pictures besides the case, such as a digest of its weights; JSON. Pictures made with
             other settings are not taken for its own.
+        needs: what a case must have: `label` or `ground_truth`. On a bench of which no case has it, it cannot run.
         begin(bench): called once in each process before the first `edit`, with the whole `Bench`, for methods that edit
             a case by what the others are. Cheap: it opens no picture.
         end(): called after the last `edit`: lets go of the weights, for which the next method needs the memory.
@@ -75,6 +76,7 @@ class MethodFacts:
     takes_guidance: bool = False
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] | None = None
+    needs: tuple[str, ...] = ()
 
 
 def facts_of(method: Method) -> MethodFacts:
@@ -83,7 +85,7 @@ def facts_of(method: Method) -> MethodFacts:
     Raises:
         InputError: one of them is of another kind; says which.
     """
-    texts = {what: _texts(method, what) for what in ("variants", "notes")}
+    texts = {what: _texts(method, what) for what in ("variants", "notes", "needs")}
     settings = getattr(method, "settings", None) or {}
     try:
         settings = json.loads(json.dumps(dict(settings), allow_nan=False))
@@ -94,6 +96,7 @@ def facts_of(method: Method) -> MethodFacts:
         takes_guidance=bool(getattr(method, "takes_guidance", False)),
         notes=texts["notes"],
         settings=settings,
+        needs=texts["needs"],
     )
 
 

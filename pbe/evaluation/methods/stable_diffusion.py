@@ -34,6 +34,7 @@ class StableDiffusionInpainting:
     """Inpaints what a text says. It sees the same crop as a model that paints by example, and returns as that does."""
 
     variants = VARIANTS
+    needs = ("label",)
 
     def __init__(self, name: str, model: str, options: MethodOptions) -> None:
         self.name = name

@@ -17,7 +17,7 @@ from pbe.evaluation.bench.preflight import check_bench
 from pbe.evaluation.config import EvaluateConfig
 from pbe.evaluation.methods.attempts import why_not
 from pbe.evaluation.methods.naming import open_methods
-from pbe.evaluation.methods.protocol import Method, MethodOptions
+from pbe.evaluation.methods.protocol import Method, MethodOptions, facts_of
 from pbe.evaluation.running.comparison import Comparison, refuse_twins
 from pbe.evaluation.running.output import CACHE, was_checked
 from pipeline.storage.folder import Folder
@@ -84,7 +84,7 @@ def open_comparison(config: EvaluateConfig, bench: Bench, digests: Digests) -> C
     methods: list[Method] = []
     unavailable = []
     for method in open_methods(config.methods, options_of(config)):
-        if reason := why_not(method):
+        if reason := why_not(method) or _lacks(method, bench):
             unavailable.append((method.name, reason))
         else:
             methods.append(method)
@@ -99,6 +99,12 @@ def open_comparison(config: EvaluateConfig, bench: Bench, digests: Digests) -> C
     )
     refuse_twins(comparison)
     return comparison
+
+
+def _lacks(method: Method, bench: Bench) -> str:
+    """Say what a method needs that no case of a bench has; empty: nothing."""
+    lacking = [what for what in facts_of(method).needs if not any(getattr(case, what, "") for case in bench.cases)]
+    return f"no case of this bench has a {lacking[0].replace('_', ' ')}" if lacking else ""
 
 
 def options_of(config: EvaluateConfig) -> MethodOptions:

@@ -84,6 +84,7 @@ class BlendedDiffusion:
         self._adm, self._clip, self._options = adm, clip, options
         self._target, self._has_text, self._notes = target, has_text, tuple(notes)
         self._models = Once(self._load)
+        self.needs = ("label",) if has_text else ()
         self.steps = (STEPS, SKIPPED)  # and how many of these, the noisiest, are left out
 
     def available(self) -> str:

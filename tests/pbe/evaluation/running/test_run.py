@@ -210,6 +210,15 @@ def test_everything_that_is_wrong_with_a_bench_is_said_at_once(place: Path, caps
     assert not (place / "run").exists()
 
 
+def test_a_method_that_needs_what_no_case_of_the_bench_has_is_unavailable(place: Path) -> None:
+    lines = [line.split(",") for line in (place / "bench/cases.csv").read_text().splitlines()]
+    (place / "bench/bare.csv").write_text("\n".join(",".join(line[:4]) for line in lines) + "\n")
+    assert evaluate("identity", "ground-truth", bench="bench/bare.csv") == 0
+    rows = {row.name: row for row in summary_of(place / "run").rows}
+    assert rows["ground-truth"].unavailable == "no case of this bench has a ground truth"
+    assert not rows["identity"].unavailable
+
+
 def test_the_summary_reads_back_as_it_was_written(place: Path) -> None:
     assert evaluate("identity", "copy-paste") == 0
     content = (place / "run" / SUMMARY).read_bytes()
