@@ -1,6 +1,7 @@
 """A small bench of textures, and methods of a stranger, as files outside of the package."""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -74,5 +75,6 @@ def write_bench(folder: Path, *, cases: int = 5) -> Path:
 
 
 def write_stranger(folder: Path) -> None:
-    """Write the module `stranger` into a folder."""
+    """Write the module `stranger` into a folder; another test's is forgotten."""
+    sys.modules.pop("stranger", None)
     (folder / "stranger.py").write_text(STRANGER)
