@@ -63,10 +63,15 @@ def refuse_odd_size(width: int, height: int, *, factor: int) -> None:
         )
 
 
+def has_gpu_driver() -> bool:
+    """Whether this machine has the driver of a GPU; known without torch."""
+    return any(Path(driver).exists() for driver in _GPU_DRIVERS)
+
+
 def _check_device(device: str) -> None:
     if device and not _DEVICE.fullmatch(device):
         raise InputError(f"--device {device}: is not a device to edit on; give cpu, cuda or cuda:N")
-    if device.startswith("cuda") and not any(Path(driver).exists() for driver in _GPU_DRIVERS):
+    if device.startswith("cuda") and not has_gpu_driver():
         raise InputError(f"--device {device}: this machine has no GPU driver; give cpu")
 
 

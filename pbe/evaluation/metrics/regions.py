@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pbe.editing.canvas import hole_box
 from pbe.evaluation.metrics.encoders.preparation import squash
 from pipeline.arrays import Hole, PixelBox, Pixels
 
@@ -16,10 +17,9 @@ def rectangle_of(mask: Hole) -> PixelBox:
     Raises:
         ValueError: there is no hole.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    if not mask.any():
         raise ValueError("the mask is empty")
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return hole_box(mask)
 
 
 def fixed_view(result: Pixels, mask: Hole, side: int) -> Pixels:

@@ -3,11 +3,11 @@ before an encoder is opened.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 from tqdm import tqdm
 
 from pbe.editing.case_checks import refuse_faults
+from pbe.editing.checks import has_gpu_driver
 from pbe.evaluation.bench.cases import Bench
 from pbe.evaluation.bench.cut_note import TABLE
 from pbe.evaluation.bench.cutting import BENCH_FOLDER, cut_bench
@@ -19,10 +19,8 @@ from pbe.evaluation.methods.attempts import why_not
 from pbe.evaluation.methods.naming import open_methods
 from pbe.evaluation.methods.protocol import Method, MethodOptions, facts_of
 from pbe.evaluation.running.comparison import Comparison, refuse_twins
-from pbe.evaluation.running.output import CACHE, was_checked
+from pbe.evaluation.running.output import CACHE, digests_if_checked
 from pipeline.storage.folder import Folder
-
-GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/dxg", "/dev/kfd")  # NVIDIA, Jetson, WSL, AMD
 
 
 def cut_from_dataset(config: EvaluateConfig) -> EvaluateConfig:
@@ -55,8 +53,8 @@ def open_checked_bench(config: EvaluateConfig) -> tuple[Bench, Digests]:
     """
     bench = open_bench(config.bench, annotations=config.annotations, limit=config.limit, seed=config.seed)
     refuse_faults(bench.faults, place=f"--bench {config.bench}")
-    if was_checked(Folder(config.out), bench):
-        return bench, digest_files(bench)
+    if digests := digests_if_checked(Folder(config.out), bench):
+        return bench, digests
     with tqdm(total=len(bench.cases), desc="looking at the cases", unit="case", mininterval=1, leave=False) as bar:
         faults = check_bench(bench, progress=lambda cases: bar.update(cases - bar.n))
     refuse_faults(faults, place=f"--bench {config.bench}")
@@ -109,7 +107,7 @@ def _lacks(method: Method, bench: Bench) -> str:
 
 def options_of(config: EvaluateConfig) -> MethodOptions:
     """Say to methods what the flags say; where no device is named, one that is there."""
-    device = config.device or ("cuda" if any(Path(driver).exists() for driver in GPU_DRIVERS) else "cpu")
+    device = config.device or ("cuda" if has_gpu_driver() else "cpu")
     dtype = config.dtype if config.dtype != "auto" else "float16" if device.startswith("cuda") else "float32"
     cache = Folder(config.out)
     return MethodOptions(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pbe.evaluation.bench.cases import Bench
 from pbe.evaluation.bench.cutting import BENCH_FOLDER
-from pbe.evaluation.bench.digests import digest_of_bench
+from pbe.evaluation.bench.digests import Digests, digest_files, digest_of_bench
 from pbe.evaluation.running.comparison import Comparison
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
@@ -39,13 +39,16 @@ def refuse_foreign(out: Folder) -> None:
         raise InputError(f"--out {out.url}: holds no evaluation, but {named}; give a new folder, or an empty one")
 
 
-def was_checked(out: Folder, bench: Bench) -> bool:
-    """Whether the output says that this very bench, file by file, has been looked at."""
+def digests_if_checked(out: Folder, bench: Bench) -> Digests | None:
+    """Digest a bench's files if the output says that this very bench has been looked at; None: it does not."""
     content = out.read_if_there(EVALUATION)
+    if not content:
+        return None
     try:
-        return bool(content) and json.loads(content or b"")["bench"]["digest"] == digest_of_bench(bench)
+        expected, digests = json.loads(content)["bench"]["digest"], digest_files(bench)
     except (ValueError, KeyError, TypeError, InputError):
-        return False
+        return None
+    return digests if expected == digest_of_bench(bench, digests) else None
 
 
 def claim_output(comparison: Comparison) -> None:

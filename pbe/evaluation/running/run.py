@@ -79,7 +79,8 @@ def compare(config: EvaluateConfig, *, work: Work | None = None) -> int:
         if todo:
             records = find_done(comparison, parts, overwrite=False, retry_failed=False)
             scored = _read(comparison.out, parts, records, scorer)
-            scorer = open_scorer(config, comparison)  # with the features that workers have kept meanwhile
+            if work:
+                scorer = open_scorer(config, comparison)  # with the features that others have kept meanwhile
         if lost := [part.name for part in parts if part.name not in scored]:
             raise InputError(
                 f"--out {config.out}: {len(lost)} parts were made, and are not there: {', '.join(lost[:3])}; see what "

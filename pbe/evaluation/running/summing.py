@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
+from pbe.evaluation.copying.mismatched import normalise_copy
 from pbe.evaluation.methods.protocol import facts_of
 from pbe.evaluation.metrics.differences import differences_of
 from pbe.evaluation.metrics.intervals import mean_of, rate_of
@@ -141,6 +142,6 @@ def _differences(scores: Scores, keys: Sequence[str]) -> tuple[Difference, ...]:
 def _normalised(scores: Sequence[Mapping[str, Any]], copies: CopyFacts) -> float | None:
     """Place a row's mean between unrelated pairs (0) and pasted exemplars (1)."""
     values = [score["copy_paste"] for score in scores if score["copy_paste"] is not None]
-    if not values or copies.unrelated is None or copies.pasted is None or copies.pasted <= copies.unrelated:
+    if not values or copies.unrelated is None or copies.pasted is None:
         return None
-    return float((sum(values) / len(values) - copies.unrelated) / (copies.pasted - copies.unrelated))
+    return normalise_copy(sum(values) / len(values), null=copies.unrelated, pasted=copies.pasted)
