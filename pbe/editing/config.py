@@ -58,6 +58,9 @@ class EditConfig:
     paste: the repainted part, fading out inside the mask. auto: hole; with --compat crop."""
     compat: bool = False
     """Prepare and sample as diffusers' pipeline does: with the same seed, the same latents."""
+    context: Literal["auto", "whole"] = "auto"
+    """How much of the source the model sees. auto: a square around the hole, in which the hole is about as large as in
+    training; whole: the largest square that the source has."""
     resolution: int = 0
     """Side of the square picture that the model works on, in px. 0: the model's own."""
     vae: str = ""

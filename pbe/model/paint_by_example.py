@@ -9,6 +9,7 @@ from torch import nn
 from pbe.batch import Batch
 from pbe.model.conditioner import Conditioner, ConditionerConfig
 from pbe.model.diffusion import Losses, training_loss
+from pbe.model.prediction import Prediction
 from pbe.model.schedule import scaled_linear_schedule
 from pbe.model.unet import UNetSize, build_unet, unet_config
 
@@ -22,6 +23,8 @@ class ModelConfig:
     conditioner: ConditionerConfig
     bottleneck: bool = True
     """On: one pooled vector an exemplar; off: all its tokens."""
+    prediction: Prediction = "epsilon"
+    """What the UNet predicts."""
 
 
 class PaintByExample(nn.Module):

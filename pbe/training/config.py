@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from pbe.feed.config import FeedConfig
+from pbe.model.prediction import Prediction
 from pbe.weights.averages import Choice
 from pipeline.encoders.names import NONE, UNTRAINED
 from pipeline.errors import InputError
@@ -61,10 +62,18 @@ class TrainConfig:
     """All four off: the paper's naive baseline."""
     drop_share: float = 0.2
     """Share of the samples trained without exemplar, drawn for each sample separately."""
+    prediction: Prediction = "epsilon"
+    """What the UNet predicts: the noise, as the paper's, or `v`, the velocity of Salimans and Ho. Part of the model."""
+    min_snr: float = 0.0
+    """Weight timesteps by min(SNR, this), as Hang et al. (2023) do, who take 5. 0: all alike, as the paper does."""
+    hole_weight: float = 1.0
+    """Weight of the hole's cells against the others' in what is minimised. 1: all alike, as the paper does."""
     lr: float = 1e-4
     """AdamW's learning rate after the warm-up."""
+    lr_schedule: Literal["constant", "cosine"] = "constant"
+    """After the warm-up. `cosine`: falls to 0 at the last step, so that --steps may not change later."""
     warmup_steps: int = 10
-    """Steps over which the learning rate rises linearly; then it is constant."""
+    """Steps over which the learning rate rises linearly."""
     weight_decay: float = 0.01
     """AdamW's weight decay."""
     clip_norm: float = 1.0
@@ -83,6 +92,8 @@ class TrainConfig:
     """Compile the UNet (stages 0 to 2)."""
     channels_last: bool = False
     """Run convolutions on channels-last activations."""
+    tf32: bool = False
+    """On a GPU with --dtype fp32: multiply in TF32, faster, with 10 bits of mantissa."""
     workers: int = 2
     """Threads of each rank that prepare batches ahead."""
     cache: str = ""
@@ -135,9 +146,13 @@ class TrainConfig:
             InputError: naming the flag, the value and what is allowed.
         """
         _refuse_small(self, 1, "steps batch_size lanes block save_every keep_last most_bad most_bad_in_a_row")
-        _refuse_small(self, 0, "micro_batch warmup_steps weight_decay clip_norm workers eval_every eval_samples lr")
+        _refuse_small(
+            self, 0, "micro_batch warmup_steps weight_decay clip_norm workers eval_every eval_samples lr min_snr"
+        )
         _refuse_small(self, 0, "mapper_blocks cache_gb grid_every")
         _refuse_small(self, 1, "collective_timeout")
+        if not 0 < self.hole_weight < math.inf:
+            raise InputError(f"--hole-weight {self.hole_weight}: give a number above 0; 1 weights all cells alike")
         if not 0 <= self.drop_share <= 1 or not 0 <= self.ema < 1:
             raise InputError(f"--drop-share {self.drop_share}, --ema {self.ema}: give 0 to 1, for --ema less than 1")
         if self.batch_size % self.lanes:
