@@ -125,14 +125,19 @@ def read_overlap(path: str) -> OverlapFacts:
     Raises:
         InputError: it is missing, torn, or none.
     """
-    place = Path(path).expanduser()
-    place = place / OVERLAP_FACTS if place.is_dir() else place
+    place = overlap_file(path)
     try:
         return _facts(json.loads(place.read_bytes()))
     except FileNotFoundError as error:
         raise InputError(f"{place}: missing; give the --out of a python -m pbe.leaks that ended") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{place}: is not what pbe.leaks found ({error}); run it again") from error
+
+
+def overlap_file(path: str) -> Path:
+    """Find the file in the output of a search, which may be named itself."""
+    place = Path(path).expanduser()
+    return place / OVERLAP_FACTS if place.is_dir() else place
 
 
 def _facts(given: dict[str, Any]) -> OverlapFacts:

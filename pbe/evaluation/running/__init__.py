@@ -7,6 +7,7 @@ Files in the order of the flow:
     output         --out -> the place of this evaluation, or why it cannot be
     comparison     what is compared: rows, and parts of a few cases each
     records        what is known of a part that is done, and whether it still holds
+    finished       what a summary follows from, and whether the one that is there holds
     working        parts that lack pictures or scores -> both
     editing        a part -> its pictures and record
     scorer         pictures -> scores, by the encoders that there are

@@ -73,9 +73,17 @@ def _kept_place(real: str, encoder: CachedEncoder) -> str:
     """Name what is kept of a local folder; empty: it is not local, where times and sizes would be a request each."""
     if not is_local(real):
         return ""
+    return f"{CACHE}/real/{digest_of([encoder.digest, SIDE_PX, list_stamps(real)])[:32]}{FILE}"
+
+
+def list_stamps(real: str) -> list[list[str | int]]:
+    """List the pictures of a local folder with their sizes and modification times (ns).
+
+    Raises:
+        InputError: there is no picture.
+    """
     stats = [(place, Path(absolute(place)).stat()) for place in list_pictures(real)]
-    stamps = [[place, stat.st_size, stat.st_mtime_ns] for place, stat in stats]
-    return f"{CACHE}/real/{digest_of([encoder.digest, SIDE_PX, stamps])[:32]}{FILE}"
+    return [[place, stat.st_size, stat.st_mtime_ns] for place, stat in stats]
 
 
 def list_pictures(real: str) -> list[str]:

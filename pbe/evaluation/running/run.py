@@ -18,6 +18,7 @@ from pbe.evaluation.running.comparison import Comparison, Part
 from pbe.evaluation.running.copies import copies_of
 from pbe.evaluation.running.distances import measure_distances
 from pbe.evaluation.running.facts import list_banners, list_metrics, list_notes
+from pbe.evaluation.running.finished import find_finished, keep_finished, stamp_inputs
 from pbe.evaluation.running.opening import (
     check_methods,
     cut_from_dataset,
@@ -67,30 +68,56 @@ def compare(config: EvaluateConfig, *, work: Work | None = None) -> int:
             print(line, flush=True)
         comparison.out.write(BENCH, cases_table(bench, digests))
         parts = list(comparison.parts())
+        records: Mapping[str, PartRecord]
         records = find_done(comparison, parts, overwrite=config.overwrite, retry_failed=config.retry_failed)
-        if config.features:
-            print("opening the encoders of features", flush=True)
-        scorer = open_scorer(config, comparison)
-        if config.real.endswith(FILE):
-            open_real(config.real, scorer.encoders[0], comparison.out)  # refused now, if it is of another encoder
-        scored = _read(comparison.out, parts, records, scorer)
-        todo = [Todo(part, records.get(part.name)) for part in parts if part.name not in scored]
-        _make(config, comparison, scorer, todo, work or work_here, total=len(parts))
-        if todo:
-            records = find_done(comparison, parts, overwrite=False, retry_failed=False)
-            scored = _read(comparison.out, parts, records, scorer)
-            if work:
-                scorer = open_scorer(config, comparison)  # with the features that others have kept meanwhile
-        if lost := [part.name for part in parts if part.name not in scored]:
-            raise InputError(
-                f"--out {config.out}: {len(lost)} parts were made, and are not there: {', '.join(lost[:3])}; see what "
-                "else writes there, and run the same command again"
-            )
-        summary = _sum_up(config, comparison, scorer, parts, records, scored, digests)
+        inputs, todo = stamp_inputs(config, comparison), list[Todo]()
+        summary = find_finished(comparison, inputs, parts, records)
+        if summary is None:
+            summary, records, todo = _work_and_sum_up(config, comparison, digests, parts, records, inputs, work)
     ended = _end_lines(comparison, summary, todo, parts=len(parts), seconds=time.monotonic() - began)
     for line in (*_why_lines(parts, records), *ended):
         print(redact(line))
     return EXIT_FAILED if all(row.unavailable or row.failed == row.cases for row in summary.rows) else 0
+
+
+def _work_and_sum_up(
+    config: EvaluateConfig,
+    comparison: Comparison,
+    digests: Digests,
+    parts: Sequence[Part],
+    records: Mapping[str, PartRecord],
+    inputs: dict[str, Any] | None,
+    work: Work | None,
+) -> tuple[Summary, Mapping[str, PartRecord], list[Todo]]:
+    """Make what parts lack, and sum all of them up.
+
+    Args:
+        inputs: their stamp, from before any of them is read.
+
+    Returns:
+        The summary, the records of all parts, and what was to do.
+    """
+    if config.features:
+        print("opening the encoders of features", flush=True)
+    scorer = open_scorer(config, comparison)
+    if config.real.endswith(FILE):
+        open_real(config.real, scorer.encoders[0], comparison.out)  # refused now, if it is of another encoder
+    scored = _read(comparison.out, parts, records, scorer)
+    todo = [Todo(part, records.get(part.name)) for part in parts if part.name not in scored]
+    _make(config, comparison, scorer, todo, work or work_here, total=len(parts))
+    if todo:
+        records = find_done(comparison, parts, overwrite=False, retry_failed=False)
+        scored = _read(comparison.out, parts, records, scorer)
+        if work:
+            scorer = open_scorer(config, comparison)  # with the features that others have kept meanwhile
+    if lost := [part.name for part in parts if part.name not in scored]:
+        raise InputError(
+            f"--out {config.out}: {len(lost)} parts were made, and are not there: {', '.join(lost[:3])}; see what "
+            "else writes there, and run the same command again"
+        )
+    summary, sound = _sum_up(config, comparison, scorer, parts, records, scored, digests)
+    keep_finished(comparison.out, inputs if sound else None, parts, records)
+    return summary, records, todo
 
 
 def _check_flags(config: EvaluateConfig) -> None:
@@ -142,8 +169,12 @@ def _sum_up(
     records: Mapping[str, PartRecord],
     scored: Mapping[str, Sequence[Mapping[str, Any]]],
     digests: Digests,
-) -> Summary:
-    """Write scores, summary and report."""
+) -> tuple[Summary, bool]:
+    """Write scores, summary and report.
+
+    Returns:
+        The summary, and whether all that it follows from could be read.
+    """
     by_row: dict[str, list[Mapping[str, Any]]] = {line.name: [] for line in comparison.lines()}
     for part in parts:
         for score in scored[part.name]:
@@ -151,6 +182,7 @@ def _sum_up(
     copies = copies_of(comparison, digests)
     real, faults = open_real(config.real, scorer.encoders[0], comparison.out) if config.real else (None, [])
     distances = measure_distances(comparison, parts, records, scorer, real) if real else {}
+    faults = [*faults, *(fault for encoder in scorer.encoders for fault in encoder.damaged)]
     scorer.flush()
     scores = mark_copies(by_row, copies)
     summary = summarise(
@@ -160,16 +192,14 @@ def _sum_up(
         distances=distances,
         copies=copies,
         banners=list_banners(config, comparison, scorer, distances),
-        notes=list_notes(
-            config, comparison, scorer, copies, [*faults, *(f for e in scorer.encoders for f in e.damaged)]
-        ),
+        notes=list_notes(config, comparison, scorer, copies, faults),
     )
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([score for column in scores.values() for score in column], SCORES), content)
     comparison.out.write(SCORES_TABLE, content.getvalue())
     comparison.out.write(SUMMARY, summary.to_json())
     write_report(comparison.out)
-    return summary
+    return summary, not faults
 
 
 def _plan_lines(comparison: Comparison) -> Iterator[str]:
