@@ -192,6 +192,11 @@ def unsupported(config: TrainConfig) -> list[tuple[bool, str]]:
             config.weights != "auto" and not config.init_from,
             f"--weights {config.weights}: give --init-from, which has them",
         ),
+        (
+            config.lr_schedule == "cosine" and config.steps <= config.warmup_steps,
+            f"--lr-schedule cosine falls after the warm-up: give --steps above {config.warmup_steps}, which "
+            "--warmup-steps takes",
+        ),
         (config.export_weights == "ema" and not config.ema, "--export-weights ema: give --ema, such as 0.9999"),
         (config.exemplar_mode != "cached" and config.clip == NONE, "live exemplars need an encoder: give --clip"),
         (config.masks == "box" and config.vae == NONE, "--no-augmentation encodes masked sources: give --vae"),
@@ -217,9 +222,19 @@ def feed_config(config: TrainConfig) -> FeedConfig:
     return FeedConfig(**{**shared, "exemplar": config.exemplar_mode})
 
 
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Return the learning rate of a step, counted from 1: warm-up, then constant, or a half cosine to 0 at the last."""
+    warm = config.lr * min(1.0, step / max(1, config.warmup_steps))
+    if config.lr_schedule == "constant" or step <= config.warmup_steps:
+        return warm
+    done = (step - config.warmup_steps) / (config.steps - config.warmup_steps)
+    return warm * (1 + math.cos(math.pi * done)) / 2
+
+
 def lasting(config: TrainConfig) -> dict[str, Any]:
-    """Return the fields that a resumed training must have unchanged."""
-    return {field.name: getattr(config, field.name) for field in fields(config) if field.name not in FREE}
+    """Return the fields that a resumed training must have unchanged; where the learning rate falls, the steps too."""
+    free = FREE - {"steps"} if config.lr_schedule == "cosine" else FREE
+    return {field.name: getattr(config, field.name) for field in fields(config) if field.name not in free}
 
 
 def encoder_name(flag: str, given: str, recorded: str) -> str:

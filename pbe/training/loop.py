@@ -14,6 +14,7 @@ from pbe.feed.dataset import Dataset
 from pbe.feed.training_feed import FeedStep
 from pbe.model.diffusion import weighted_loss
 from pbe.model.finite import NotFiniteError
+from pbe.training.config import learning_rate
 from pbe.training.observations import Observations, name_odd, observe, say_odd
 from pbe.training.ranks import Ranks
 from pbe.training.run import Run, save
@@ -77,7 +78,7 @@ def one_step(run: Run, source: Iterator[FeedStep], received: set[int]) -> tuple[
     rows, odd = _accumulate(run, step)
     # All ranks see the losses of all samples, so that all of them decide alike whether the step is allowed.
     seen, stop = _gather(rows, bool(received), run.ranks)
-    lr = config.lr * min(1.0, (counts.step + 1) / max(1, config.warmup_steps))
+    lr = learning_rate(config, counts.step + 1)
     updated, norm = engine.step(lr=lr, allowed=seen.finite)
     # fp16's loss scale overflows now and then and then adapts: such a step is skipped, but nothing is wrong with it.
     counts.add(updated=updated, overflow=config.dtype == "fp16" and seen.finite and not updated, missing=seen.missing)

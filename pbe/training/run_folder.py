@@ -199,7 +199,7 @@ def refuse_changes(config: TrainConfig, before: Mapping[str, Any]) -> None:
         InputError: naming the fields that differ.
     """
     now, then = lasting(config), {**lasting(TrainConfig()), **before}
-    changed = [f"{name} {then[name]} -> {value}" for name, value in now.items() if then[name] != value]
+    changed = [f"{name} {then[name]} -> {value}" for name, value in now.items() if then.get(name, value) != value]
     if changed:
         raise InputError(
             f"--out {config.out}: began with another training ({', '.join(changed)}); give that one again, or another "

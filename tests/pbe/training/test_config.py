@@ -3,9 +3,11 @@
 from dataclasses import fields, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pbe.feed.config import FeedConfig
-from pbe.training.config import PRESETS, TrainConfig, feed_config, switched
+from pbe.training.config import PRESETS, TrainConfig, feed_config, learning_rate, switched
 from pipeline.errors import InputError
 
 OWN = {"split", "draws"}  # of the feed, which no flag of a training sets
@@ -46,3 +48,22 @@ def test_weights_are_chosen_only_where_some_are_read() -> None:
     with pytest.raises(InputError, match=r"--weights ema: give --init-from"):
         TrainConfig(weights="ema")
     assert TrainConfig(weights="ema", init_from="model").weights == "ema"
+
+
+@given(st.integers(0, 30), st.integers(1, 30))
+def test_after_the_warm_up_the_learning_rate_stays_or_falls_to_nothing_at_the_last_step(warmup: int, more: int) -> None:
+    constant = TrainConfig(lr=0.3, warmup_steps=warmup, steps=warmup + more)
+    rates, falling = (
+        [learning_rate(config, step) for step in range(1, config.steps + 1)]
+        for config in (constant, replace(constant, lr_schedule="cosine"))
+    )
+    assert rates == [0.3 * min(1.0, step / max(1, warmup)) for step in range(1, len(rates) + 1)]
+    assert falling[:warmup] == rates[:warmup]
+    assert falling[-1] == 0 and falling[warmup:] == sorted(falling[warmup:], reverse=True)
+    left = [0.3, *falling[warmup:]]
+    assert [a + b for a, b in zip(left, left[::-1], strict=True)] == pytest.approx([0.3] * len(left))  # half a cosine
+
+
+def test_a_learning_rate_that_falls_after_the_warm_up_needs_steps_after_it() -> None:
+    with pytest.raises(InputError, match="--lr-schedule cosine falls after the warm-up: give --steps above 60"):
+        TrainConfig(lr_schedule="cosine", warmup_steps=60)
