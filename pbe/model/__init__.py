@@ -7,6 +7,7 @@ Files in the order of the flow:
     one_token         makes the UNet cheaper where the context is one token
     schedule          the noise schedule, the only one
     prediction        what the UNet predicts, noise or velocity -> the noise
+    objective         timesteps and masks -> what counts how much in what is minimised
     diffusion         adding noise, predicting it, losses
     paint_by_example  UNet and conditioner as one module to train
     guidance          computes once what the two halves of a guided batch share

@@ -9,6 +9,7 @@ from torch import nn
 from pbe.batch import Batch
 from pbe.model.conditioner import Conditioner, ConditionerConfig
 from pbe.model.diffusion import Losses, training_loss
+from pbe.model.objective import Objective
 from pbe.model.prediction import Prediction
 from pbe.model.schedule import scaled_linear_schedule
 from pbe.model.unet import UNetSize, build_unet, unet_config
@@ -28,23 +29,31 @@ class ModelConfig:
 
 
 class PaintByExample(nn.Module):
-    """UNet and conditioner. The frozen encoders are not part of it."""
+    """UNet and conditioner. The frozen encoders are not part of it, nor is the objective, which a training may set."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.unet = build_unet(config.unet, one_token=config.bottleneck)
         self.conditioner = Conditioner(config.conditioner)
+        self.objective = Objective(config.prediction)
         self._schedule = scaled_linear_schedule()  # not a buffer, which a half-precision cast would round
 
     def forward(self, batch: Batch) -> Losses:
         """Compute the training losses of a batch whose exemplars are features, see `training_loss`."""
         self._schedule = self._schedule.to(batch.timesteps.device)
-        return training_loss(self.unet, self.conditioner, batch, self._schedule)
+        return training_loss(self.unet, self.conditioner, batch, self._schedule, self.objective)
 
 
 def model_config(
-    size: UNetSize, *, latent_channels: int, latent_size: int, exemplar_width: int, blocks: int, bottleneck: bool = True
+    size: UNetSize,
+    *,
+    latent_channels: int,
+    latent_size: int,
+    exemplar_width: int,
+    blocks: int,
+    bottleneck: bool = True,
+    prediction: Prediction = "epsilon",
 ) -> ModelConfig:
     """Size a model to fit a dataset's encoders.
 
@@ -54,9 +63,10 @@ def model_config(
         exemplar_width: numbers in an exemplar vector.
         blocks: transformer blocks of the mapper; `mapper_blocks` counts them for a CLIP.
         bottleneck: one pooled vector an exemplar, or all tokens.
+        prediction: what the UNet predicts.
     """
     unet = unet_config(size, latent_channels=latent_channels, latent_size=latent_size)
-    return ModelConfig(unet, ConditionerConfig(exemplar_width, size.cross_dim, blocks), bottleneck)
+    return ModelConfig(unet, ConditionerConfig(exemplar_width, size.cross_dim, blocks), bottleneck, prediction)
 
 
 def dead_tensors(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -91,6 +91,7 @@ def one_step(run: Run, source: Iterator[FeedStep], received: set[int]) -> tuple[
     _refuse_many_bad(run, step, odd)
     row: Row = {"step": counts.step, "loss": seen.mean("loss"), "batch": seen.digest, "epoch": step.position.epoch}
     row |= {"loss_inside": seen.mean("inside"), "loss_outside": seen.mean("outside")}
+    row["objective"] = seen.mean("objective")
     row |= {f"loss_t{number}": value for number, value in enumerate(seen.by_timestep())}
     row |= {"grad_norm": norm, "uncond_norm": float(engine.full("conditioner.uncond_vector").norm()), "lr": lr}
     row |= {"skipped": counts.bad, "overflows": counts.overflows, "missing_samples": counts.missing}
@@ -117,7 +118,7 @@ def _accumulate(run: Run, step: FeedStep) -> tuple[NDArray[np.float64], list[str
         last = number == len(step.batches) - 1
         batch = run.prepare(micro)
         losses = engine.losses(batch)
-        engine.backward(weighted_loss(losses.per_sample, batch.weights, valid=valid, shares=shares), last=last)
+        engine.backward(weighted_loss(losses.objective, batch.weights, valid=valid, shares=shares), last=last)
         rows.append(observe(batch, losses))
         odd += name_odd(batch, rows[-1])
         if not last:

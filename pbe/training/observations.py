@@ -13,7 +13,7 @@ from pbe.model.diffusion import Losses
 
 BUCKETS = 10
 SHOWN = 8  # samples that a message names
-COLUMNS = ("ordinal", "key", "weight", "timestep", "loss", "inside", "outside", "hole")
+COLUMNS = ("ordinal", "key", "weight", "timestep", "loss", "inside", "outside", "objective", "hole")
 _KEY_BYTES = 6  # of a key's hash: exact in float64
 
 
@@ -21,7 +21,7 @@ class Observations:
     """One row a sample, ascending by ordinal, so that sums do not depend on the number of ranks."""
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
-        """Sort the rows, [n, 8], see COLUMNS; `hole` is the share of the latent's cells that is repainted."""
+        """Sort the rows, [n, 9], see COLUMNS; `hole` is the share of the latent's cells that is repainted."""
         self.rows = rows[np.argsort(rows[:, 0], kind="stable")]
 
     def column(self, name: str) -> NDArray[np.float64]:
@@ -30,8 +30,9 @@ class Observations:
 
     @property
     def finite(self) -> bool:
-        """Whether every loss that counts is a number."""
-        return bool(np.isfinite(self.column("loss")[self.column("weight") > 0]).all())
+        """Whether every loss that counts is a number, and what is minimised, too."""
+        counts = self.column("weight") > 0
+        return all(bool(np.isfinite(self.column(name)[counts]).all()) for name in ("loss", "objective"))
 
     @property
     def missing(self) -> int:
@@ -47,7 +48,7 @@ class Observations:
         """Average a column over the samples that count and have a value; NaN where there is none."""
         values = self.column(name)
         take = self.column("weight") > 0
-        if name != "loss":
+        if name in ("inside", "outside"):
             take &= ~np.isnan(values)  # an empty hole has no inside
         if chosen is not None:
             take = take & chosen
@@ -62,7 +63,8 @@ class Observations:
 def observe(batch: Batch, losses: Losses) -> NDArray[np.float64]:
     """Make the rows of one micro-batch."""
     holes = batch.masks.double().sum(dim=(1, 2, 3))
-    parts = (batch.weights, batch.timesteps, losses.per_sample.detach(), losses.inside, losses.outside, holes)
+    errors = (losses.per_sample.detach(), losses.inside, losses.outside, losses.objective.detach())
+    parts = (batch.weights, batch.timesteps, *errors, holes)
     numbers = torch.stack([part.double() for part in parts], dim=1).cpu().numpy()
     numbers[:, -1] /= batch.masks[0].numel()  # here, since a GPU would multiply by the reciprocal: 1 must be 1
     names = np.array(
@@ -78,10 +80,10 @@ def name_odd(batch: Batch, rows: NDArray[np.float64]) -> list[str]:
         batch: as the model took it, what is encoded live included.
         rows: of the batch, by `observe`.
     """
-    loss, weight = rows[:, COLUMNS.index("loss")], rows[:, COLUMNS.index("weight")]
+    loss, objective, weight = (rows[:, COLUMNS.index(name)] for name in ("loss", "objective", "weight"))
     taken = {"latents": batch.latents, "masked latents": batch.masked_latents, "exemplar": batch.exemplars}
     names = []
-    for slot in np.flatnonzero(~np.isfinite(loss) & (weight > 0)).tolist():
+    for slot in np.flatnonzero(~np.isfinite(loss + objective) & (weight > 0)).tolist():
         culprits = [name for name, values in taken.items() if not torch.isfinite(values[slot]).all()]
         names.append(f"{batch.keys[slot]} ({' and '.join(culprits) or 'the model'})")
     return names

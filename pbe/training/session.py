@@ -11,6 +11,7 @@ import torch
 
 from pbe.feed.dataset import open_dataset
 from pbe.feed.training_feed import Feed
+from pbe.model.objective import Objective
 from pbe.model.paint_by_example import PaintByExample, count_parameters, model_config
 from pbe.model.unet import UNET_SIZES
 from pbe.training.checkpoint import find_checkpoint, load_checkpoint, make_universal
@@ -105,11 +106,13 @@ def build(config: TrainConfig, feed: Feed, frozen: FrozenEncoders, ranks: Ranks)
         exemplar_width=dataset.dimension,
         blocks=config.mapper_blocks or (mapper_blocks_of(weights) if weights else 0) or frozen.mapper_blocks,
         bottleneck=config.bottleneck,
+        prediction=config.prediction,
     )
     torch.manual_seed(config.seed)
+    model = model_to_start(weights, size) if weights else PaintByExample(size)
+    model.objective = Objective(model.config.prediction, config.min_snr, config.hole_weight)
     if weights is None:
-        return PaintByExample(size)
-    model = model_to_start(weights, size)
+        return model
     for line in [*filter(None, [weights.taken]), *initialise(model, weights)]:
         ranks.say(line)
     return model

@@ -46,28 +46,28 @@ def model() -> PaintByExample:
     return random_model(tiny_config())
 
 
+def random_batch(b: int = 3, *, seed: int = 0, **fields: Any) -> Batch:
+    """A random batch; keyword arguments replace fields."""
+    g = torch.Generator().manual_seed(seed)
+    latent = (b, CHANNELS, LATENT, LATENT)
+    values: dict[str, Any] = {
+        "keys": [f"photo-0-{i}" for i in range(b)],
+        "ordinals": torch.arange(b),
+        "latents": torch.randn(latent, generator=g),
+        "masked_latents": torch.randn(latent, generator=g),
+        "masks": torch.rand((b, 1, LATENT, LATENT), generator=g),
+        "exemplars": torch.randn((b, WIDTH), generator=g),
+        "noise": torch.randn(latent, generator=g),
+        "timesteps": torch.randint(0, 1000, (b,), generator=g),
+        "drop": torch.rand(b, generator=g) < 0.5,
+        "weights": torch.ones(b),
+    }
+    return Batch(**{**values, **fields})
+
+
 @pytest.fixture
 def make_batch() -> BatchMaker:
-    """Make a random batch; keyword arguments replace fields."""
-
-    def make(b: int = 3, *, seed: int = 0, **fields: Any) -> Batch:
-        g = torch.Generator().manual_seed(seed)
-        latent = (b, CHANNELS, LATENT, LATENT)
-        values: dict[str, Any] = {
-            "keys": [f"photo-0-{i}" for i in range(b)],
-            "ordinals": torch.arange(b),
-            "latents": torch.randn(latent, generator=g),
-            "masked_latents": torch.randn(latent, generator=g),
-            "masks": torch.rand((b, 1, LATENT, LATENT), generator=g),
-            "exemplars": torch.randn((b, WIDTH), generator=g),
-            "noise": torch.randn(latent, generator=g),
-            "timesteps": torch.randint(0, 1000, (b,), generator=g),
-            "drop": torch.rand(b, generator=g) < 0.5,
-            "weights": torch.ones(b),
-        }
-        return Batch(**{**values, **fields})
-
-    return make
+    return random_batch
 
 
 def clip_config(*, projection: int = 16, layers: int = 4) -> Any:

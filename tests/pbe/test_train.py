@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("trainings")]  # on
 
 REPOSITORY = Path(__file__).parent.parent.parent
 MAIN = "pbe.train.main"
+OTHER_OBJECTIVE = ["--prediction", "v", "--min-snr", "5", "--hole-weight", "3", "--lr-schedule", "cosine"]
 Train = Callable[..., Path]
 
 
@@ -85,7 +86,7 @@ def test_a_compiled_unet_trains_alike_at_the_stages_that_allow_it(place: Path, w
 
 @pytest.mark.parametrize("kills", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_killed_anywhere_and_started_again_the_log_is_that_of_an_uninterrupted_run(place: Path, kills: int) -> None:
-    more = ("--zero-stage", "2", "--ema", "0.9")
+    more = ("--zero-stage", "2", "--ema", "0.9", *OTHER_OBJECTIVE)
     assert set(run(place, flags(place, "uncut", *more), world=2)) == {0}
     cut = place / "cut"
 
@@ -103,6 +104,10 @@ def test_killed_anywhere_and_started_again_the_log_is_that_of_an_uninterrupted_r
             assert None not in group.wait()  # ranks whose peer has died end by themselves
     assert set(run(place, flags(place, "cut", *more), world=2)) == {0}
     assert losses(cut) == losses(place / "uncut")
+    found, expected = (read_rows(out / METRICS) for out in (cut, place / "uncut"))
+    for name in ("objective", "lr"):
+        assert [row[name] for row in found] == [row[name] for row in expected]
+    assert all(row["objective"] != row["loss"] for row in found) and found[-1]["lr"] == 0
     logged = runs(cut)
     assert len(logged) == kills + 1 and "ended" not in logged[0]
     assert {run.get("how") for run in logged[:kills]} <= {None, "failed"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pbe.training.observations import name_odd, observe, say_odd
+from pbe.training.observations import Observations, name_odd, observe, say_odd
 from tests.pbe.conftest import BatchMaker, random_model, tiny_config
 
 
@@ -23,6 +23,16 @@ def test_a_sample_whose_loss_is_not_finite_is_named_with_what_of_it_is_not(
     if not spoilt:
         losses = replace(losses, per_sample=losses.per_sample.index_fill(0, torch.tensor([1, 3]), torch.inf))
     assert name_odd(batch, observe(batch, losses)) == [f"photo-0-1 ({culprit})"]
+
+
+def test_what_is_minimised_counts_and_is_named_as_the_loss_is(make_batch: BatchMaker) -> None:
+    batch = make_batch(2)
+    losses = random_model(tiny_config())(batch)
+    overflown = replace(losses, objective=losses.objective.detach() * torch.tensor([2.0, torch.inf]))
+    rows = observe(batch, overflown)
+    assert name_odd(batch, rows) == ["photo-0-1 (the model)"]
+    assert not Observations(rows).finite and Observations(observe(batch, losses)).finite
+    assert Observations(rows[:1]).mean("objective") == 2 * Observations(rows[:1]).mean("loss")
 
 
 def test_of_many_such_samples_only_the_first_are_named() -> None:

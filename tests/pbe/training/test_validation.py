@@ -14,6 +14,7 @@ KINDS = ("loss", "inside", "outside")
 def observed(rows: dict[str, list[float]]) -> Observations:
     """Observations of some samples; what is not given has a value that does not matter."""
     ordinary = {"ordinal": range(SAMPLES), "key": [0] * SAMPLES, "weight": [1] * SAMPLES, "timestep": range(SAMPLES)}
+    ordinary["objective"] = [1.0] * SAMPLES
     values = {**ordinary, "hole": [0.5] * SAMPLES, **{kind: [1.0] * SAMPLES for kind in KINDS}, **rows}
     return Observations(np.array([values[name] for name in COLUMNS], np.float64).T)
 
