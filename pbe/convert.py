@@ -15,7 +15,7 @@ import tyro
 from pbe.weights.averages import Choice, check_choice
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, refuse_no_conditioner
-from pbe.weights.own_note import is_own, read_note
+from pbe.weights.own_note import ONLY_NOISE, is_own, read_prediction
 from pipeline.command import guard
 from pipeline.errors import InputError
 from pipeline.hints import command_line, short_path
@@ -118,7 +118,8 @@ def check_paths(config: ConvertConfig) -> None:
         return
     if place.is_relative_to(model.resolve()) or model.resolve().is_relative_to(place):
         raise InputError(f"{flag}: is the model itself, or one lies in the other; give another folder")
-    read_note(model)
+    if read_prediction(model) == "v" and config.out.endswith(".ckpt"):
+        raise InputError(f"{flag}: the original code cannot hold this model: {ONLY_NOISE}; give a folder")
     refuse_no_conditioner(config.model, model)
     check_choice(config.model, model, config.weights)
 

@@ -12,7 +12,7 @@ from pbe.editing.config import EditConfig, refuse_resolution
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, read_json, refuse_no_conditioner
-from pbe.weights.own_note import read_note
+from pbe.weights.own_note import read_prediction
 from pipeline.encoders.facts import latent_factor
 from pipeline.errors import InputError
 
@@ -36,7 +36,7 @@ def check_model(config: EditConfig) -> int:
     encoder_config("--clip", config.clip, "image_encoder")
     if folder is None:
         return _factor(vae)
-    read_note(folder)
+    read_prediction(folder)
     refuse_no_conditioner(config.model, folder)
     check_choice(config.model, folder, config.weights)
     for part, flag, given in (("vae", "--vae", config.vae), ("image_encoder", "--clip", config.clip)):

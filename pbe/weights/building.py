@@ -65,8 +65,8 @@ def model_to_start(weights: Weights, config: ModelConfig) -> PaintByExample:
     """Build a model, at random, whose UNet has the weights' own size; `initialise` then starts it from them.
 
     Args:
-        config: sized for the dataset. Its latents, exemplar vectors and bottleneck are kept; checkpoints, which say
-            nothing of their size, take all of it.
+        config: sized for the dataset. Its latents, exemplar vectors, bottleneck and prediction are kept; checkpoints,
+            which say nothing of their size, take all of it.
 
     Raises:
         InputError: the weights' config does not describe a UNet.
@@ -76,7 +76,7 @@ def model_to_start(weights: Weights, config: ModelConfig) -> PaintByExample:
         unet |= {name: config.unet[name] for name in ("sample_size", "in_channels", "out_channels")}
         refuse_deep(unet)
         conditioner = replace(config.conditioner, cross_dim=unet["cross_attention_dim"])
-        return PaintByExample(ModelConfig(unet, conditioner, config.bottleneck))
+        return PaintByExample(replace(config, unet=unet, conditioner=conditioner))
 
 
 def mapper_blocks_of(weights: Weights) -> int:
@@ -156,7 +156,8 @@ def _model_config(weights: Weights) -> ModelConfig:
     with described(f"{weights.source}: conditioner"):
         cross_dim, width = weights.conditioner["proj_out.weight"].shape
     conditioner = ConditionerConfig(width=width, cross_dim=cross_dim, blocks=mapper_blocks_of(weights))
-    return ModelConfig(unet, conditioner, bottleneck=weights.note.get("bottleneck", True))
+    bottleneck = weights.note.get("bottleneck", True)
+    return ModelConfig(unet, conditioner, bottleneck=bottleneck, prediction=weights.prediction)
 
 
 def build_tower(weights: Weights) -> Any:

@@ -144,7 +144,8 @@ def _summary(parts: Parts) -> list[str]:
     """List parameters, tensors, precisions and size of each part, a line each."""
     lines = [f"  {name:17} {'missing' if part is None else _size(part)}" for name, part in _named(parts).items()]
     step = "" if parts.note.get("step") is None else f" of step {parts.note['step']:,}"
-    return [*lines, f"  weights           {parts.weights}{step}"]
+    predicts = ", predicts velocities (v)" if parts.model.config.prediction == "v" else ""
+    return [*lines, f"  weights           {parts.weights}{step}{predicts}"]
 
 
 def _size(part: torch.nn.Module) -> str:

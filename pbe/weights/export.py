@@ -1,7 +1,8 @@
 """Export: a model's state and its encoders -> a folder that diffusers, or at least this project, can load.
 
 diffusers' Paint by Example folder where the parts fit it; else the same with the conditioner in a folder of its own.
-Both carry `pbe.json`, which records the layout and whether the weights are raw or their moving average.
+Both carry `pbe.json`, which records the layout, whether the weights are raw or their moving average, and, of a model
+of velocities, what it predicts; diffusers reads that in its own scheduler config.
 """
 
 import copy
@@ -13,10 +14,11 @@ from typing import Any, Literal
 import torch
 
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
+from pbe.model.prediction import DIFFUSERS_NAMES, Prediction
 from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.model.unet import build_unet
 from pbe.weights.misfits import diffusers_misfits
-from pbe.weights.own_note import FORMAT_VERSION, NOTE_FILE
+from pbe.weights.own_note import FORMATS, NOTE_FILE, SCHEDULER_CONFIG
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
 from pipeline.encoders.libraries import diffusers
 from pipeline.errors import InputError
@@ -95,8 +97,15 @@ def export_model(
             _write_diffusers_parts(aside, under(state, "conditioner."), config, tower)
         else:
             _write_own_parts(aside, under(state, "conditioner."), tower)
-        note = {"format": FORMAT_VERSION, "layout": written, "weights": weights, "step": step}
-        _write_json(aside / NOTE_FILE, {**note, "bottleneck": config.bottleneck, "encoders": dict(encoders or {})})
+        note: dict[str, Any] = {
+            "format": FORMATS[config.prediction],
+            "layout": written,
+            "weights": weights,
+            "step": step,
+            "bottleneck": config.bottleneck,
+            "encoders": dict(encoders or {}),
+        }
+        _write_json(aside / NOTE_FILE, note | _unless_noise(config.prediction, {"prediction": config.prediction}))
     return written
 
 
@@ -126,9 +135,15 @@ def _write_diffusers_parts(folder: Path, conditioner: Tensors, config: ModelConf
     encoder_config.projection_dim = config.conditioner.cross_dim
     encoder_config.architectures = ["PaintByExampleImageEncoder"]
     encoder_config.save_pretrained(folder / "image_encoder")
-    _write_json(folder / "scheduler" / "scheduler_config.json", PNDM_CONFIG)
+    named = _unless_noise(config.prediction, {"prediction_type": DIFFUSERS_NAMES[config.prediction]})
+    _write_json(folder / SCHEDULER_CONFIG, PNDM_CONFIG | named)
     _write_json(folder / "feature_extractor" / "preprocessor_config.json", _clip_preprocessing(tower.config.image_size))
     _write_json(folder / "model_index.json", _MODEL_INDEX)
+
+
+def _unless_noise(prediction: Prediction, said: dict[str, str]) -> dict[str, str]:
+    """What a model's files say of its prediction: nothing where it is noise, as before there was a choice."""
+    return {} if prediction == "epsilon" else said
 
 
 def _clip_preprocessing(image_size: int) -> dict[str, Any]:

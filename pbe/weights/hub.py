@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from pbe.weights.model_files import FORMS, PATHS, model_folder
-from pbe.weights.own_note import NOTE_FILE
+from pbe.weights.own_note import NOTE_FILE, SCHEDULER_CONFIG
 from pipeline.encoders.names import refuse_missing
 from pipeline.errors import InputError
 from pipeline.tensors.hub import fetch_files
 from pipeline.tensors.weight_files import WEIGHT_SUFFIXES
 
-CONFIGS = ["model_index.json", NOTE_FILE, "*/config.json"]
+CONFIGS = ["model_index.json", NOTE_FILE, SCHEDULER_CONFIG, "*/config.json"]
 
 
 def find_configs(flag: str, source: str) -> Path | None:

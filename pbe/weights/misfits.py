@@ -8,6 +8,7 @@ from pbe.model.conditioner import ConditionerConfig
 from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.unet import UNET_SIZES, unet_config
 from pbe.weights.building import SD_V1_VAE, VIT_L_14
+from pbe.weights.own_note import ONLY_NOISE
 from pipeline.encoders.libraries import diffusers, transformers
 from pipeline.errors import InputError
 from pipeline.tensors.fitting import differences
@@ -53,7 +54,7 @@ def diffusers_misfits(config: ModelConfig, *, vae: Any | None, tower: Any | None
 
 
 def original_misfits(model: PaintByExample, *, vae: Any, tower: Any) -> list[str]:
-    """Describe which parts the only config of the original code could not hold; empty: it can hold the model."""
+    """Describe what the only config of the original code could not hold; empty: it can hold the model."""
     with torch.device("meta"):
         original = PaintByExample(
             ModelConfig(unet_config(UNET_SIZES["sd-v1"], latent_channels=4), ConditionerConfig(1024, 768, 5))
@@ -66,7 +67,8 @@ def original_misfits(model: PaintByExample, *, vae: Any, tower: Any) -> list[str
         ("VAE", "Stable Diffusion v1's", original_vae, vae),
         ("CLIP vision tower", "ViT-L/14's", original_tower, tower),
     ]
-    return [
+    velocities = [ONLY_NOISE] if model.config.prediction == "v" else []
+    return velocities + [
         f"the {name} has other tensors than {whose}"
         for name, whose, expected, part in parts
         if differences(expected, part.state_dict())

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from pbe.model.prediction import Prediction
 from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.weights.averages import (
     AVERAGE_FOLDER,
@@ -26,7 +27,7 @@ from pbe.weights.averages import (
 from pbe.weights.ldm_checkpoint import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
 from pbe.weights.ldm_names import CONDITIONER_PREFIXES, UNET_PREFIX
 from pbe.weights.model_files import FORMS, PATHS, is_paint_by_example, model_folder, read_json
-from pbe.weights.own_note import NOTE_FILE, read_note
+from pbe.weights.own_note import NOTE_FILE, SCHEDULER_CONFIG, read_note, read_prediction
 from pipeline.encoders.names import refuse_missing
 from pipeline.errors import InputError
 from pipeline.tensors.hub import fetch
@@ -35,7 +36,7 @@ from pipeline.tensors.reading import read_part, read_tensors
 from pipeline.tensors.weight_files import FOLDER_SUFFIXES, find_weights, weight_patterns
 
 _PARTS = ("unet", "conditioner", "image_encoder", "vae")
-_SCHEDULE = {"prediction_type": "epsilon", **NOISE_SCHEDULE}
+_SCHEDULE = {**NOISE_SCHEDULE, "trained_betas": None, "rescale_betas_zero_snr": False}
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Weights:
     """transformers' config; None: ViT-L/14."""
     vae_config: Mapping[str, Any] | None = None
     """diffusers' config; None: Stable Diffusion v1's."""
+    prediction: Prediction = "epsilon"
+    """What the UNet predicts; checkpoints of the original code know only noise."""
     note: Mapping[str, Any] = field(default_factory=dict)
     """What `pbe.weights.export` recorded, and `weights`: raw or ema, where that is known."""
     taken: str = ""
@@ -79,7 +82,7 @@ def read_weights(source: str, *, choice: Choice = "auto") -> Weights:
         return _read_folder(model_folder(path), str(model_folder(path)), choice)
     if path.is_file():
         return _read_file(path, choice)
-    parts, extra = [*_PARTS], ["model_index.json", "scheduler/scheduler_config.json", NOTE_FILE]
+    parts, extra = [*_PARTS], ["model_index.json", SCHEDULER_CONFIG, NOTE_FILE]
     if choice == "ema":
         parts.append(AVERAGE_FOLDER)
     if choice != "auto":
@@ -145,18 +148,19 @@ def _read_folder(folder: Path, source: str, choice: Choice) -> Weights:
         unet_config=read_json(folder / "unet" / "config.json"),
         tower_config=encoder_config,
         vae_config=read_json(vae / "config.json") if has_vae else None,
+        prediction=read_prediction(folder),
         note={**note, "weights": chosen.kind} if chosen.kind else note,
         taken=describe_choice(chosen.kind, raw=raw) if chosen.beside else "",
     )
 
 
 def _refuse_foreign_schedule(folder: Path) -> None:
-    """Refuse a model that learned to predict something other than noise, or with another noise schedule.
+    """Refuse a model that learned with another noise schedule.
 
     Raises:
         InputError: naming the setting.
     """
-    path = folder / "scheduler" / "scheduler_config.json"
+    path = folder / SCHEDULER_CONFIG
     if not path.is_file():
         return
     config = read_json(path)

@@ -278,11 +278,12 @@ def test_a_link_is_followed_and_stays(tmp_path: Path, published: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "changed", "expected"),
     [
-        ("scheduler/scheduler_config.json", {"prediction_type": "v_prediction"}, "prediction_type is 'v_prediction'"),
+        ("scheduler/scheduler_config.json", {"prediction_type": "sample"}, "prediction_type is 'sample'; give a model"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "linear"}, "beta_schedule is 'linear'"),
         ("pbe.json", {"step": "x"}, "is not a note of format 1"),
         ("pbe.json", {"encoders": [1]}, "is not a note of format 1"),
-        ("pbe.json", {"format": 99}, "is not a note of format 1"),
+        ("pbe.json", {"format": 99}, "is not a note of format 1 or 2"),
+        ("pbe.json", {"format": 2}, "is not a note of format 1 or 2"),
         ("image_encoder/config.json", {"num_hidden_layers": 10**5}, "num_hidden_layers 100000"),
         ("unet/config.json", {"layers_per_block": 10**5}, "layers_per_block 100000"),
         ("vae/config.json", {"scaling_factor": None}, "scaling_factor None"),
