@@ -48,7 +48,7 @@ def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: P
         masked_latents=masked_latents.float(),
         masks=torch.nn.functional.interpolate(torch.from_numpy(hole)[None].float(), size=cells).to(editor.vae.device),
     )
-    return Task(Planes(source), mask, Crop((0, 0, width, height), "crop"), conditions, noise, stock_bits=True)
+    return Task(Planes(source), mask, Crop((0, 0, width, height), "crop"), conditions, noise, as_diffusers=True)
 
 
 def _process(exemplar: Pixels, size: int) -> torch.Tensor:

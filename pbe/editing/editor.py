@@ -92,8 +92,8 @@ class Task:
     """Of a batch of one."""
     noise: torch.Tensor
     """[n, c, h, w] float32."""
-    stock_bits: bool = False
-    """Round as diffusers' stock attention does, at the cost of speed."""
+    as_diffusers: bool = False
+    """Sample as diffusers' pipeline: round as its attention does, at the cost of speed, and step with velocities."""
 
 
 def load_editor(
@@ -341,8 +341,10 @@ def denoise(
     """Sample the latents [b, c, h, w] of some pictures: tasks with the number of one of their noises."""
     conditions = Conditions.join([task.conditions for task, _ in slots])
     noise = torch.stack([task.noise[row] for task, row in slots])
-    unet = editor.parts.model.unet
-    made = make_scheduler(scheduler, steps=steps, device=conditions.context.device)
-    exact = slots[0][0].stock_bits
+    unet, predicts = editor.parts.model.unet, editor.parts.model.config.prediction
+    exact, device = slots[0][0].as_diffusers, conditions.context.device
+    made = make_scheduler(scheduler, steps=steps, device=device, takes=predicts if exact else "epsilon")
     with attention_everywhere(unet) if exact else nullcontext():
-        return sample(unet, made, noise, conditions, guidance=guidance, share=not exact, on_step=on_step)
+        return sample(
+            unet, made, noise, conditions, guidance=guidance, prediction=predicts, share=not exact, on_step=on_step
+        )

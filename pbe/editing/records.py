@@ -22,7 +22,8 @@ from schemas.shards import json_bytes
 Settings = Mapping[str, Any]
 Digests = Mapping[str, str]
 
-ONCE_IMPLIED = {"settings": {"repaint": "white"}}  # what records did not hold when there was no choice
+# What records did not hold when there was no choice.
+ONCE_IMPLIED = {"settings": {"repaint": "white", "prediction": "epsilon"}}
 UNRECORDED = ("table", *EVALUATED)  # of a case: another of these does not make other pictures
 MAX_NAMED = 3
 THREADS = 8

@@ -253,6 +253,7 @@ def _settings(config: EditConfig, editor: Editor) -> dict[str, Any]:
         "dtype": dtype,
         "resolution": editor.resolution,
         "weights": _digest(editor),
+        "prediction": editor.parts.model.config.prediction,
     }
 
 

@@ -2,6 +2,10 @@
 
 Classifier-free guidance (Eq. 6 of Ho and Salimans, as a scale): uncond + scale * (cond - uncond). Both predictions come
 from one call of the UNet on twice the batch; at scale 1 the unconditional half cancels out and is not computed.
+
+Velocities are turned into noise before the step, whatever the scheduler: PLMS averages the predictions of several
+timesteps, and what velocities of other timesteps say about this one's noise is wrong. Guidance may come before or after
+it, since both are linear and guidance's weights sum to 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +18,8 @@ import torch
 
 from pbe.model.diffusion import predict_noise
 from pbe.model.guidance import shared_before_context
-from pbe.model.schedule import NOISE_SCHEDULE
+from pbe.model.prediction import DIFFUSERS_NAMES, Prediction, noise_of
+from pbe.model.schedule import NOISE_SCHEDULE, Schedule
 
 SchedulerName = Literal["pndm", "ddim", "dpmpp"]
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
@@ -57,17 +62,23 @@ class Conditions:
         )
 
 
-def make_scheduler(name: SchedulerName, *, steps: int, device: torch.device | str = "cpu") -> Any:
+def make_scheduler(
+    name: SchedulerName, *, steps: int, device: torch.device | str = "cpu", takes: Prediction = "epsilon"
+) -> Any:
     """Make a diffusers scheduler with Stable Diffusion v1's noise schedule, its timesteps set.
 
     `pndm` is PLMS, with steps + 1 timesteps; `ddim` (eta 0) and `dpmpp` (DPM-Solver++ 2M) have as many as steps.
+
+    Args:
+        takes: which predictions it steps with. diffusers' pipelines leave velocities to the scheduler.
     """
+    schedule = {**NOISE_SCHEDULE, **_STEPPING, "prediction_type": DIFFUSERS_NAMES[takes]}
     if name == "pndm":
-        scheduler = diffusers.PNDMScheduler(**NOISE_SCHEDULE, **_STEPPING, skip_prk_steps=True, set_alpha_to_one=False)
+        scheduler = diffusers.PNDMScheduler(**schedule, skip_prk_steps=True, set_alpha_to_one=False)
     elif name == "ddim":
-        scheduler = diffusers.DDIMScheduler(**NOISE_SCHEDULE, **_STEPPING, set_alpha_to_one=False, clip_sample=False)
+        scheduler = diffusers.DDIMScheduler(**schedule, set_alpha_to_one=False, clip_sample=False)
     else:
-        scheduler = diffusers.DPMSolverMultistepScheduler(**NOISE_SCHEDULE, **_STEPPING, algorithm_type="dpmsolver++")
+        scheduler = diffusers.DPMSolverMultistepScheduler(**schedule, algorithm_type="dpmsolver++")
     scheduler.set_timesteps(steps, device=device)
     return scheduler
 
@@ -93,6 +104,7 @@ def sample(
     conditions: Conditions,
     *,
     guidance: float,
+    prediction: Prediction = "epsilon",
     share: bool = True,
     on_step: Callable[[], object] | None = None,
 ) -> torch.Tensor:
@@ -103,6 +115,7 @@ def sample(
         scheduler: from make_scheduler; used up by one call.
         noise: [b, c, h, w].
         guidance: the scale. Up to 1 there is no guidance: the prediction with the exemplar alone.
+        prediction: what the UNet predicts; turned into noise where that is what the scheduler takes.
         share: with guidance, compute what comes before the first cross-attention once for both halves, which rounds
             differently than two full halves.
         on_step: called after every call of the UNet.
@@ -113,7 +126,11 @@ def sample(
     # With guidance, each step predicts for [unconditional, conditional] in one batch of 2b, and mixes the two.
     guided = guidance > 1
     shown = _both(conditions) if guided else conditions
-    latents: torch.Tensor = noise.to(conditions.context.device) * scheduler.init_noise_sigma
+    device = conditions.context.device
+    latents: torch.Tensor = noise.to(device) * scheduler.init_noise_sigma
+    # What the scheduler does not take itself is turned into noise here.
+    left: Prediction = "epsilon" if scheduler.config.prediction_type == DIFFUSERS_NAMES[prediction] else prediction
+    schedule = Schedule(scheduler.alphas_cumprod).to(device)
     with shared_before_context(unet) if guided and share else nullcontext():
         for timestep in scheduler.timesteps:
             noisy = scheduler.scale_model_input(torch.cat([latents] * 2) if guided else latents, timestep)
@@ -124,6 +141,7 @@ def sample(
             if guided:
                 unconditional, conditional = predicted.chunk(2)
                 predicted = unconditional + guidance * (conditional - unconditional)
+            predicted = noise_of(predicted, latents, timestep, schedule, left)
             latents = scheduler.step(predicted, timestep, latents).prev_sample
             if on_step:
                 on_step()

@@ -175,8 +175,9 @@ def _paint(
     for first in range(0, len(noise), at_once):
         part = slice(first, first + at_once)
         scheduler = make_scheduler("dpmpp", steps=STEPS, device=noise.device)
+        shown, predicts = everything.take(part), model.config.prediction
         painted.append(
-            sample(model.unet, scheduler, noise[part], everything.take(part), guidance=scale, on_step=on_step)
+            sample(model.unet, scheduler, noise[part], shown, guidance=scale, prediction=predicts, on_step=on_step)
         )
     latents = torch.cat(painted)
     refuse_not_finite(latents, "UNet", model.unet.dtype)

@@ -149,7 +149,7 @@ class Bench:
     def run_ours(self, case: Case, on_step: OnStep) -> torch.Tensor:
         """Sample; gives latents."""
         task: Task = prepare_as_diffusers(self.editor, self.source, self.mask, self.exemplar, seed=SEED, n=case.batch)
-        task = dataclasses.replace(task, stock_bits=False)
+        task = dataclasses.replace(task, as_diffusers=False)
         calls = count()
 
         def after_the_first() -> None:
@@ -193,6 +193,7 @@ class _Model:
         return self
 
     bottleneck = True
+    prediction = "epsilon"
 
 
 def in_turns(runs: Sequence[Run], *, first: int, device: str) -> list[list[float]]:
