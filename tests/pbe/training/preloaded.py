@@ -45,8 +45,8 @@ def train_spoilt(spoilt: str, command_lines: list[list[str]]) -> int:
 
     def spoil(_: torch.nn.Module, inputs: tuple[Batch], losses: Losses) -> Losses:
         bad = torch.tensor([key.startswith(spoilt) for key in inputs[0].keys])
-        spoilt = {name: getattr(losses, name).masked_fill(bad, torch.nan) for name in ("objective", "per_sample")}
-        return replace(losses, **spoilt)
+        odd = {name: getattr(losses, name).masked_fill(bad, torch.nan) for name in ("objective", "per_sample")}
+        return replace(losses, **odd)
 
     def build_spoilt(*arguments: Any) -> Any:
         model = build(*arguments)
