@@ -49,7 +49,7 @@ demo: venv
 # server of their own. A test that starts one has the marker `processes`, by a fixture that does so (PROCESS_FIXTURES in
 # tests/conftest.py) or by hand.
 check: lint
-	$(BIN)/pytest -m 'not slow and not processes' -n $(WORKERS)
+	$(BIN)/pytest -m 'not slow and not processes' -n $(WORKERS) --dist loadgroup
 
 # What a commit needs: everything that is not marked `slow`. Ray's tests share one worker and its Ray, those of faults of
 # disks, storage and processes another; `make test WORKERS=1` runs one test after the other. Types are checked meanwhile.

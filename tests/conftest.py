@@ -43,7 +43,7 @@ Make = Callable[..., PreparedJob]
 SmallDisk = tuple[Path, Callable[[str], None]]
 RAY_TESTS = Path(__file__).parent / "ray_jobs"
 FAULTS = ("test_kills.py", "test_disk_full.py", "test_object_storage.py")  # half of the time of Ray's tests
-LONGEST = ("ray", "faults", "trainings", "looks", "fiftyone")  # groups of tests, by how long they take
+LONGEST = ("trainings", "ray", "faults", "fiftyone")  # groups of tests, by how long they take
 CHROMIUM = "/usr/bin/chromium"
 REQUIRED = "PBE_REQUIRE_BROWSER"  # set by CI, where what is missing must not be skipped
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -70,15 +70,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("faults" if item.path.name in FAULTS else "ray"))
         if "fiftyone_database" in getattr(item, "fixturenames", ()):  # likewise, with one mongod and one App
             item.add_marker(pytest.mark.xdist_group("fiftyone"))
+        if not item.get_closest_marker("xdist_group"):  # what a module's fixtures make is made once
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
         if PROCESS_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("processes")
     items.sort(key=_start)  # a long group that starts late is what everybody waits for
 
 
 def _start(item: pytest.Item) -> int:
-    """When a test's group starts: the longest first, then all that has no group."""
+    """When a test's group starts: the longest first, then module by module."""
     group = item.get_closest_marker("xdist_group")
-    return LONGEST.index(group.args[0]) if group else len(LONGEST)
+    return LONGEST.index(group.args[0]) if group and group.args[0] in LONGEST else len(LONGEST)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -55,7 +55,7 @@ def assert_close(out: Path, whole: Path, *, steps: int) -> None:
 def test_stages_ranks_and_accumulation_give_the_same_losses_and_1_rank_takes_over_from_2(
     place: Path, whole: Path, stages: tuple[int, ...]
 ) -> None:
-    for world, micro, chosen in ((1, "2", (3,)), (2, "2", stages), (2, "4", (2,))):
+    for world, micro, chosen in ((1, "2", (3,)), (2, "2", stages), *([(2, "4", (2,))] if len(stages) > 2 else ())):
         runs = {f"z{stage}w{world}m{micro}": ("--zero-stage", str(stage)) for stage in chosen}
         more = ("--steps", "4", "--ema", "0.9", "--micro-batch", micro, "--export-weights", "raw")
         assert set(run(place, *(flags(place, out, *more, *stage) for out, stage in runs.items()), world=world)) == {0}

@@ -52,10 +52,14 @@ def finished(out: Path) -> dict[str, int]:
     return times
 
 
-def kill_flags(sample_folder: Path, *, draws: int = 2) -> list[str]:
-    """Inputs with many small units: 100 real photos where they are, else the sample photos at four times the draws."""
+def kill_flags(sample_folder: Path, *, draws: int = 2, small: bool = False) -> list[str]:
+    """Inputs with many small units: 100 real photos where they are, else the sample photos at four times the draws.
+
+    Args:
+        small: the sample photos in any case.
+    """
     real = ROOT.parent / "shared/data/openimages_v6_train100"
-    if real.is_dir():
+    if real.is_dir() and not small:
         boxes, photos, draws = real / "oidv6-train-annotations-bbox.csv", real / "train", draws
         classes, photos_per_unit = real / "class-descriptions-boxable.csv", "3"
     else:
@@ -84,7 +88,8 @@ class KillChain:
     Args:
         flags: of the shard job, without --out.
         environment: of the job.
-        cluster: a ray.cluster_utils.Cluster with a second node; None where the job starts Ray itself.
+        cluster: a ray.cluster_utils.Cluster with a second node, or a Head where no node is killed; None where the job
+            starts Ray itself.
     """
 
     out: Path

@@ -17,7 +17,7 @@ from tests.ray_jobs.conftest import MakeHere, Run
 from tests.ray_jobs.head import ROOT
 from tests.ray_jobs.killing import hashes
 
-FLAGS = ("--resolution", "64", "--photos-per-unit", "1", "--encoders", "1")
+FLAGS = ("--resolution", "64", "--photos-per-unit", "3", "--encoders", "1")
 
 
 @pytest.fixture

@@ -224,9 +224,11 @@ def server(sample_folder: Path) -> Iterator[_StallingServer]:
     served.shutdown()
 
 
-def test_a_unit_whose_actor_dies_three_times_fails_and_the_rest_is_made(
-    drive: Run, head: Head, server: _StallingServer, tmp_path: Path
+@pytest.mark.parametrize("deaths", [2, pytest.param(units_on_ray.MAX_ATTEMPTS, marks=pytest.mark.slow)])
+def test_a_unit_whose_actor_dies_too_often_fails_and_the_rest_is_made(
+    drive: Run, head: Head, server: _StallingServer, tmp_path: Path, deaths: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(units_on_ray, "MAX_ATTEMPTS", deaths)
     url = f"http://127.0.0.1:{server.server_port}"
     inputs = ("--boxes", f"{url}/train-annotations-bbox.csv", "--images", f"{url}/train")
     flags = (*inputs, "--out", tmp_path / "d", *SMALL, "--photos-per-unit", "1")
@@ -234,7 +236,7 @@ def test_a_unit_whose_actor_dies_three_times_fails_and_the_rest_is_made(
     server.stalled = "00f10be400000007"
 
     def kill_actors() -> None:
-        for _ in range(3):
+        for _ in range(deaths):
             assert server.waiting.acquire(timeout=200)
             ours = psutil.Process(head.pid).children(recursive=True)
             actors = [process for process in ours if "UnitActor" in " ".join(process.cmdline())]
@@ -248,7 +250,7 @@ def test_a_unit_whose_actor_dies_three_times_fails_and_the_rest_is_made(
         kills.result()
     assert stopped.returncode == 1, stopped.stdout + stopped.stderr
     assert "1 unit failed" in stopped.stdout
-    assert "its actor died 3 times" in stopped.stdout
+    assert f"its actor died {deaths} times" in stopped.stdout
     assert len(list((tmp_path / "d/units").iterdir())) == 6
 
 

@@ -169,6 +169,7 @@ def test_bfloat16_weights_train_with_a_float32_loss(model: PaintByExample, make_
     torch.testing.assert_close(losses.per_sample, reference, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_unet_is_traced_in_one_graph(model: PaintByExample, make_batch: BatchMaker) -> None:
     model.unet.compile(backend="eager", fullgraph=True)
     _assert_compiled_alike(model, make_batch())

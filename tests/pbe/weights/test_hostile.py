@@ -15,7 +15,7 @@ def subjects() -> list[Subject]:
 
 
 @pytest.mark.parametrize(
-    ("at", "count", "whole"), [(0, 25, "picture"), (1, 30, "weights")], ids=["folders", "checkpoints"]
+    ("at", "count", "whole"), [(0, 12, "picture"), (1, 15, "weights")], ids=["folders", "checkpoints"]
 )
 def test_mutated_models_load_or_are_refused_by_name(
     subjects: list[Subject], at: int, count: int, whole: str, tmp_path: Path
