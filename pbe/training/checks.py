@@ -21,6 +21,7 @@ from pbe.training.run_folder import (
 )
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
+from pbe.weights.own_note import read_prediction
 from pipeline.encoders.facts import read_clip_facts, read_vae_facts
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
@@ -38,6 +39,7 @@ def check_training(config: TrainConfig) -> None:
         folder = find_configs("--init-from", config.init_from)
         if folder:
             check_choice(config.init_from, folder, config.weights)
+            _refuse_velocities(config, folder)
     count_micro_batches(config, world=int(os.environ.get("WORLD_SIZE", "1")))
     draws = draws_begun_with(Path(config.out))
     dataset = open_dataset(config.data, split="train", draws=draws, anonymous=config.anonymous)
@@ -46,6 +48,16 @@ def check_training(config: TrainConfig) -> None:
         check_sources(dataset)
     _check_encoders(config, dataset)
     _check_out(config, dataset)
+
+
+def _refuse_velocities(config: TrainConfig, folder: Path) -> None:
+    """Refuse to train a model of velocities on to one of noise; the other way is allowed.
+
+    Raises:
+        InputError: naming the flag to give.
+    """
+    if config.prediction == "epsilon" and read_prediction(folder) == "v":
+        raise InputError(f"--init-from {config.init_from}: predicts velocities, not noise; give --prediction v")
 
 
 def count_micro_batches(config: TrainConfig, *, world: int) -> int:

@@ -113,7 +113,9 @@ def build(config: TrainConfig, feed: Feed, frozen: FrozenEncoders, ranks: Ranks)
     model.objective = Objective(model.config.prediction, config.min_snr, config.hole_weight)
     if weights is None:
         return model
-    for line in [*filter(None, [weights.taken]), *initialise(model, weights)]:
+    turned = f"{weights.source} predicts {weights.prediction}; the model learns to predict {config.prediction} instead"
+    told = [weights.taken, turned if weights.prediction != config.prediction else ""]
+    for line in [*filter(None, told), *initialise(model, weights)]:
         ranks.say(line)
     return model
 

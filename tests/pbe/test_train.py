@@ -246,9 +246,13 @@ def test_another_training_a_second_one_and_a_cut_lane_are_refused(place: Path, w
 def test_weights_come_in_and_go_out_unchanged_the_dead_ones_also_through_bf16(place: Path, whole: Path) -> None:
     start = ("--init-from", str(whole / "model"), "--steps", "2", "--lr", "0")
     low = ("--dtype", "bf16", "--zero-stage", "3", "--checkpointing", "--channels-last")
-    assert run(place, flags(place, "same", *start), flags(place, "low", *start, *low)) == [0]
+    turned = flags(place, "turned", *start, "--prediction", "v")
+    assert run(place, flags(place, "same", *start), flags(place, "low", *start, *low), turned) == [0]
     first = exported(whole)
-    assert all(torch.equal(value, first[name]) for name, value in exported(place / "same").items())
+    for out in ("same", "turned"):
+        assert all(torch.equal(value, first[name]) for name, value in exported(place / out).items())
+    assert f"{whole / 'model'} predicts epsilon; the model learns to predict v instead" in log(place)
+    assert read_weights(str(place / "turned")).prediction == "v"
     rounded = exported(place / "low")
     dead = [
         name for name in first if "attn2.to_q" in name or "attn2.to_k" in name or (".norm2" in name and "trans" in name)

@@ -41,6 +41,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "weights missing": (_train("--init-from", "./sd"), ["--init-from ./sd: no such folder or file"]),
     "weights of another kind": (_train("--init-from", "notes.txt"), ["--init-from notes.txt: ends in none of"]),
     "weights not on the hub": (_train("--init-from", "no-one/nothing"), ["--init-from no-one/nothing: not a folder"]),
+    "weights of velocities": (
+        _train("--init-from", "velocities"),
+        ["--init-from velocities: predicts velocities, not noise; give --prediction v"],
+    ),
     "vae missing": (_train("--vae", "/no/vae"), ["--vae /no/vae: no such folder or file"]),
     "clip missing": (_train("--clip", "data/clip"), ["--clip data/clip: no such folder or file"]),
     "vae of another size": (
@@ -84,6 +88,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vae = {"_class_name": "AutoencoderKL", "latent_channels": 16, "block_out_channels": [8, 8, 8, 16]}
     (place / "vae/config.json").write_text(json.dumps(vae))
     (place / "vae/diffusion_pytorch_model.safetensors").touch()
+    for part in ("unet", "scheduler"):
+        (place / "velocities" / part).mkdir(parents=True)
+    (place / "velocities/scheduler/scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
     (place / "busy").mkdir()
     state = {
         "config": lasting(replace(PRESETS["tiny"], mapper_blocks=1)),
