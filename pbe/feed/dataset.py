@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pbe.feed.config import MaskMode
 from pbe.feed.contents import Contents, read_contents
 from pipeline.errors import InputError
 from pipeline.hints import verify_command
+from pipeline.rng import rng_for
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
@@ -22,6 +24,7 @@ from schemas.shards import index_path
 _INDEX_COLUMNS = ["key", "mask_polygon", "box_in_crop", "offset", "size", "members", "sha256"]
 
 SPARE_INDEXES = 16
+HOLES, HOLE_SHARDS = 50_000, 200  # that are measured: enough samples, of no more shards
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,16 @@ class ShardIndex:
     def polygon(self, row: int) -> NDArray[np.float32]:
         """Return the mask of a sample: [points, 2] x y, shares of the crop."""
         return self._points[self._first_points[row] : self._first_points[row + 1]].reshape(-1, 2)
+
+    def hole_sides(self, masks: MaskMode) -> NDArray[np.float32]:
+        """Return the longest side of each mask's box, [n] shares of the crop; see FeedConfig.masks."""
+        if masks == "box":
+            low, high = self.boxes[:, :2], self.boxes[:, 2:]
+        else:
+            points, firsts = self._points.reshape(-1, 2), self._first_points[:-1] // 2
+            low, high = np.minimum.reduceat(points, firsts), np.maximum.reduceat(points, firsts)
+        sides: NDArray[np.float32] = (high.clip(0, 1) - low.clip(0, 1)).max(axis=1)
+        return sides
 
 
 @dataclass(frozen=True)
@@ -156,6 +169,28 @@ def check_sources(dataset: Dataset) -> None:
         raise InputError(
             f"{dataset.folder.url}: box masks need the sources, which its shards lack; make it with --keep-source"
         )
+
+
+def sample_hole_sides(dataset: Dataset, *, masks: MaskMode) -> NDArray[np.float32]:
+    """Measure the holes of a split: [n] shares of the crop's side, at least a pixel's.
+
+    Of all its samples where it has no more than HOLES. Of a larger split, those of whole shards, drawn by the dataset's
+    digest alone, until there are HOLES of them or HOLE_SHARDS shards: photos lie in the shards in the order of a hash,
+    so that any shard is a fair sample.
+
+    Raises:
+        InputError: an index is damaged.
+    """
+    shards = [shard for by_draw in dataset.shards for shard in by_draw]
+    sides = np.empty(0, np.float32)
+    for place in rng_for(0, "hole sides", dataset.digest).permutation(len(shards))[:HOLE_SHARDS]:
+        sides = np.append(sides, read_shard_index(dataset.folder, shards[place]).hole_sides(masks))
+        if len(sides) >= HOLES:
+            break
+    if not np.isfinite(sides).all():
+        remedy = f"run `{verify_command(dataset.folder.url)}`, then the shard job again"
+        raise InputError(f"{dataset.folder.url}/index: masks with numbers that are not finite; {remedy}")
+    return sides.clip(1 / dataset.resolution, None)
 
 
 def read_shard_index(folder: Folder, shard: Shard) -> ShardIndex:

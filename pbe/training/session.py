@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from pbe.feed.dataset import open_dataset
+from pbe.feed.dataset import open_dataset, sample_hole_sides
 from pbe.feed.training_feed import Feed
 from pbe.model.objective import Objective
 from pbe.model.paint_by_example import PaintByExample, count_parameters, model_config
@@ -38,6 +38,7 @@ from pbe.training.sample_grids import PictureScorer, write_example
 from pbe.training.telemetry import draw_losses
 from pbe.weights.building import initialise, mapper_blocks_of, model_to_start
 from pbe.weights.export import export_model
+from pbe.weights.hole_sides import summarise_hole_sides
 from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.reading import read_weights
 from pipeline.errors import InputError
@@ -226,6 +227,7 @@ def export(run: Run) -> None:
             step=run.counts.step,
             layout=None if config.export_layout == "auto" else config.export_layout,
             encoders=run.frozen.fingerprints,
+            hole_sides=summarise_hole_sides(sample_hole_sides(run.feed.dataset, masks=config.masks)),
         )
         run.ranks.say(f"model: {run.out / MODEL} ({layout} layout, {'moving average' if averaged else 'raw'} weights)")
     run.ranks.barrier()

@@ -3,6 +3,7 @@
 Files in the order of the flow; the first four import no torch:
 
     model_files     a model's name -> its folder or file, and what its configs say
+    hole_sides      how large a training's holes were -> quantiles in the model's note
     own_note        pbe.json, what our own model folders say about themselves
     averages        raw weights, and their moving average beside them -> those that --weights chooses
     hub             a model's name -> the folder of its configs

@@ -11,6 +11,7 @@ from pbe.model.paint_by_example import count_parameters
 from pbe.weights.averages import Choice
 from pbe.weights.building import build_model
 from pbe.weights.export import export_model
+from pbe.weights.hole_sides import HOLE_SIDES
 from pbe.weights.ldm_checkpoint import write_checkpoint
 from pbe.weights.misfits import diffusers_misfits, original_misfits, refuse_misfits
 from pbe.weights.named_encoders import choose_tower, choose_vae
@@ -133,6 +134,7 @@ def _write_folder(out: Path, layout: Layout, parts: Parts) -> str:
         step=parts.note.get("step"),
         layout=None if layout == "auto" or layout == "ckpt" else layout,
         encoders=parts.note.get("encoders"),
+        hole_sides=parts.note.get(HOLE_SIDES),
     )
     if written == "diffusers":
         return "diffusers layout"

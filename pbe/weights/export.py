@@ -17,6 +17,7 @@ from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.prediction import DIFFUSERS_NAMES, Prediction
 from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.model.unet import build_unet
+from pbe.weights.hole_sides import HOLE_SIDES
 from pbe.weights.misfits import diffusers_misfits
 from pbe.weights.own_note import FORMATS, NOTE_FILE, SCHEDULER_CONFIG
 from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
@@ -62,6 +63,7 @@ def export_model(
     step: int | None,
     layout: Layout | None = None,
     encoders: Mapping[str, str] | None = None,
+    hole_sides: Mapping[str, float] | None = None,
 ) -> Layout:
     """Write a model folder, aside first, in place of an older one.
 
@@ -73,6 +75,7 @@ def export_model(
         step: optimiser steps behind them; None: unknown.
         layout: None: diffusers' where the parts fit, else ours.
         encoders: names and fingerprints of the dataset's encoders, recorded.
+        hole_sides: of the training, recorded; see `pbe.weights.hole_sides`. None: unknown.
 
     Returns:
         The layout written.
@@ -105,7 +108,8 @@ def export_model(
             "bottleneck": config.bottleneck,
             "encoders": dict(encoders or {}),
         }
-        _write_json(aside / NOTE_FILE, note | _unless_noise(config.prediction, {"prediction": config.prediction}))
+        note |= _unless_noise(config.prediction, {"prediction": config.prediction})
+        _write_json(aside / NOTE_FILE, note | ({HOLE_SIDES: dict(hole_sides)} if hole_sides else {}))
     return written
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pbe.model.prediction import DIFFUSERS_NAMES, Prediction
+from pbe.weights.hole_sides import HOLE_SIDES, is_summary
 from pbe.weights.model_files import read_json
 from pipeline.errors import InputError
 
@@ -35,6 +36,7 @@ def read_note(folder: Path) -> dict[str, Any]:
         and (note.get("step") is None or type(note["step"]) is int)
         and isinstance(note.get("bottleneck"), bool)
         and isinstance(note.get("encoders"), dict)
+        and (note.get(HOLE_SIDES) is None or is_summary(note[HOLE_SIDES]))
     )
     if not sound:
         raise InputError(f"{path}: is not a note of format 1 or 2; copy the model's folder again")

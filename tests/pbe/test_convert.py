@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from pbe.convert import main
 from pbe.edit import main as edit
 from pbe.weights.export import export_model
+from pbe.weights.hole_sides import summarise_hole_sides
 from pbe.weights.parts import load_parts
 from pbe.weights.reading import Weights, read_weights
 from tests.pbe.conftest import (
@@ -105,13 +107,15 @@ def test_each_tensor_keeps_its_bits_and_its_precision(tmp_path: Path, published:
 
 def test_what_the_training_recorded_stays_recorded(tmp_path: Path, pipeline: Any) -> None:
     model, recorded = random_model(tiny_config()), {"vae": "a", "clip": "b"}
+    sides = summarise_hole_sides(np.array([0.25, 0.5], np.float32))
     export_model(
         tmp_path / "run/model", model.state_dict(), model.config, vae=pipeline.vae, tower=diffusers_encoder().model,
-        weights="ema", step=9, encoders=recorded,
+        weights="ema", step=9, encoders=recorded, hole_sides=sides,
     )  # fmt: skip
     _convert(tmp_path / "run", tmp_path / "out", "--layout", "pbe")
     note = json.loads((tmp_path / "out" / "pbe.json").read_text())
     assert (note["weights"], note["step"], note["encoders"], note["layout"]) == ("ema", 9, recorded, "pbe")
+    assert note["hole_sides"] == sides
     _assert_same_weights(read_weights(str(tmp_path / "out")), read_weights(str(tmp_path / "run")))
 
 
@@ -284,6 +288,7 @@ def test_a_link_is_followed_and_stays(tmp_path: Path, published: Path) -> None:
         ("pbe.json", {"encoders": [1]}, "is not a note of format 1"),
         ("pbe.json", {"format": 99}, "is not a note of format 1 or 2"),
         ("pbe.json", {"format": 2}, "is not a note of format 1 or 2"),
+        ("pbe.json", {"hole_sides": {"1": 0.5}}, "is not a note of format 1"),
         ("image_encoder/config.json", {"num_hidden_layers": 10**5}, "num_hidden_layers 100000"),
         ("unet/config.json", {"layers_per_block": 10**5}, "layers_per_block 100000"),
         ("vae/config.json", {"scaling_factor": None}, "scaling_factor None"),

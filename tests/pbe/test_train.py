@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from pbe.edit import main as edit
+from pbe.feed.dataset import open_dataset, sample_hole_sides
 from pbe.training.memory import state_memory
 from pbe.training.run_folder import CHECKPOINTS, METRICS, read_rows
 from pbe.weights.building import build_model
+from pbe.weights.hole_sides import summarise_hole_sides
 from pbe.weights.reading import read_weights
 from pipeline.hints import look_line
 from tests.conftest import SmallDisk
@@ -274,11 +276,15 @@ def test_the_papers_switches_train_and_export_what_loads_again(place: Path, make
     }
     lines = [[*base, "--out", str(place / name), *more] for name, more in switches.items()]
     assert run(place, *lines) == [0], log(place)
+    dataset, masks = open_dataset(str(place / "photos"), split="train"), ("drawn", "box")
+    sides = {mode: summarise_hole_sides(sample_hole_sides(dataset, masks=mode)) for mode in masks}  # type: ignore[arg-type]
+    assert sides["box"]["50"] < sides["drawn"]["50"]
     expected = {"no-bottleneck": ("pbe", "raw", False), "naive": ("pbe", "ema", False)}
     for name in switches:
         note = json.loads((place / name / "model" / "pbe.json").read_text())
         assert (note["layout"], note["weights"], note["bottleneck"]) == expected.get(name, ("diffusers", "raw", True))
         assert build_model(read_weights(str(place / name / "model"))).config.bottleneck == note["bottleneck"]
+        assert note["hole_sides"] == sides["box" if name in ("no-augmentation", "naive") else "drawn"]
         assert read_rows(place / name / METRICS)[-1]["validation_loss"] > 0
     assert "importing torch" in log(place) and "validation: " in log(place) and "start-up included" in log(place)
     assert f"{look_line(str(place / 'all'))}\n" in log(place)
