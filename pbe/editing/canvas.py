@@ -4,8 +4,8 @@ Masks are [h, w] bool with True = repaint. Only pixels of the crop ever change.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -21,9 +21,9 @@ from pipeline.draws.mask_pictures import cut_shares, repainted_shares
 
 Share = NDArray[np.float32]
 Blend = Literal["hole", "crop", "paste"]
+Context = Literal["auto", "whole"]
 
-LEAST_CONTEXT, MOST_CONTEXT = 2, 8  # the crop's side, in longest sides of the hole
-SQUASH_CONTEXT = 4 / 3  # and the least for which a square is cut
+SQUASH_SHARE = 3 / 4  # of the crop's side: the largest hole for which a square is cut
 FEATHER_SHARE = 1 / 16  # of the crop's side, around the hole or along the crop's sides
 INNER_FEATHER_SHARE = 1 / 64  # inside the hole, where nothing outside it may change; no more than half its thickness
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -35,23 +35,69 @@ def hole_box(mask: Hole) -> PixelBox:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def crop_for_editing(mask: Hole, resolution: int) -> Crop:
+@dataclass(frozen=True)
+class Aims:
+    """Between which shares of the crop's side a hole's longest side is to lie, 0 < least <= most <= 1."""
+
+    least: float = 1 / 4
+    most: float = 2 / 3
+
+
+AIMS = Aims()
+"""For a model that says nothing of its training."""
+
+
+def aims_within(hole_sides: Mapping[str, float] | None) -> Aims:
+    """Bring the aims between the 5th and the 95th percentile of a training's holes.
+
+    No further: the crop should be as large as the model's picture for as many holes as possible, since a smaller one
+    is enlarged and shows less of the source, and holes that a tenth of the samples had are no strangers to the model.
+
+    Args:
+        hole_sides: of the model's note, see `pbe.weights.hole_sides`; None: it has none, which changes nothing.
+    """
+    if hole_sides is None:
+        return AIMS
+    low, high = hole_sides["5"], hole_sides["95"]
+    return Aims(min(max(AIMS.least, low), high), min(max(AIMS.most, low), high))
+
+
+def crop_for_editing(mask: Hole, resolution: int, *, context: Context = "auto", aims: Aims = AIMS) -> Crop:
     """Choose the part of the source around the hole that goes to the model.
 
-    A square, as large as the model's picture where that gives the hole between an eighth and a half of its side, as in
-    training; never larger than the source's short side. Where this leaves the hole more than 3/4 of the side, all of
-    the short side and 4/3 of the hole along the long one, squashed to a square, as training does with complete photos.
+    A square around the hole, moved into the source, never larger than the source's short side. Where no such square
+    holds the hole, or holds it too tightly, an oblong, squashed to a square, as training does with complete photos.
+
+    Args:
+        resolution: px along a side of the model's picture.
+        context: `auto`: as large as the model's picture where that gives the hole a share of the side within the aims,
+            else as little smaller or larger as does. Where the short side leaves the hole more than 3/4 (or the larger
+            aim), all of the short side, and along the long one so much that the hole takes 3/4.
+            `whole`: the largest square; the complete source where the hole is longer than its short side.
     """
     height, width = mask.shape
     left, top, right, bottom = hole_box(mask)
     longest, short = max(right - left, bottom - top), min(width, height)
-    wanted = max(LEAST_CONTEXT * longest, min(resolution, MOST_CONTEXT * longest))
-    least = math.ceil(SQUASH_CONTEXT * longest)
-    side = min(wanted, short) if least <= short else least
+    if context == "whole":
+        side = short if longest <= short else max(width, height)
+    else:
+        wanted = max(math.ceil(longest / aims.most), min(resolution, math.floor(longest / aims.least)))
+        least = math.ceil(longest / max(aims.most, SQUASH_SHARE))
+        side = min(wanted, short) if least <= short else least
     columns, rows = min(side, width), min(side, height)
     x = min(max((left + right - columns) // 2, 0), width - columns)
     y = min(max((top + bottom - rows) // 2, 0), height - rows)
     return Crop((x, y, x + columns, y + rows), "crop" if columns == rows else "squash")
+
+
+def hole_side(mask: Hole, crop: Crop) -> float:
+    """Return the longest side of the hole's box as the model sees it: a share of the crop's side, each axis by itself.
+
+    What `pbe.weights.hole_sides` counts of a training.
+    """
+    left, top, right, bottom = crop.box
+    x0, y0, x1, y1 = hole_box(mask)
+    return max((x1 - x0) / (right - left), (y1 - y0) / (bottom - top))
 
 
 def cut_mask(mask: Hole, crop: Crop, resolution: int) -> NDArray[np.uint8]:

@@ -4,18 +4,17 @@ No case can have a file of this name: pictures of tables are PNGs.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from pbe.editing.canvas import crop_for_editing
 from pbe.editing.case import Case
 from pbe.editing.figure import cut_to
 from pbe.editing.inputs import read_case, read_picture
 from pbe.editing.outputs import CONTACT_SHEET, JPEG_QUALITY, Outputs
-from pipeline.arrays import Pixels
+from pipeline.arrays import Hole, Pixels
 from pipeline.decoding.colour import on_backdrop
 from pipeline.draws.crops import Crop
 from pipeline.errors import InputError
@@ -29,13 +28,13 @@ TILE_PX = 440  # along the longest side, twice what is shown
 
 
 def write_contact_sheet(
-    outputs: Outputs, cases: Sequence[Case], *, resolution: int, repaint: Repaint, note: str
+    outputs: Outputs, cases: Sequence[Case], *, crop_of: Callable[[Hole], Crop], repaint: Repaint, note: str
 ) -> str:
     """Draw the finished cases of a table, evenly chosen where there are more than MOST_ROWS.
 
     Args:
         cases: in the order of the table.
-        resolution: px along a side of the model's picture, which decides the part of a source that is shown; 0: all.
+        crop_of: chooses the part of a source that is shown, by its mask: what the model saw.
         repaint: what of a mask is repainted.
         note: written below: model, steps.
 
@@ -44,7 +43,7 @@ def write_contact_sheet(
     """
     chosen = [cases[place * len(cases) // MOST_ROWS] for place in range(MOST_ROWS)]
     shown = chosen if len(cases) > MOST_ROWS else cases
-    rows, labels = zip(*(_row(outputs, case, resolution, repaint) for case in shown), strict=True)
+    rows, labels = zip(*(_row(outputs, case, crop_of, repaint) for case in shown), strict=True)
     titles = ["source and mask", "exemplar", "result"]
     counted = f"{len(shown)} of {len(cases):,} cases" if len(shown) < len(cases) else f"{len(cases)} cases"
     figure = draw_tiles(rows, titles=titles, labels=labels, note=f"{counted}; {_fit(note)}")
@@ -54,7 +53,9 @@ def write_contact_sheet(
     return CONTACT_SHEET
 
 
-def _row(outputs: Outputs, case: Case, resolution: int, repaint: Repaint) -> tuple[list[Pixels | None], list[str]]:
+def _row(
+    outputs: Outputs, case: Case, crop_of: Callable[[Hole], Crop], repaint: Repaint
+) -> tuple[list[Pixels | None], list[str]]:
     """Read the pictures of a case, cut to what the model saw, and their labels; what cannot be read leaves a gap."""
     first = f"guidance {case.guidance[0]:g}, seed {case.seeds[0]}: 1 of {case.pictures}" if case.pictures > 1 else ""
     pictures: list[Pixels | None] = [None, None, None]
@@ -62,8 +63,7 @@ def _row(outputs: Outputs, case: Case, resolution: int, repaint: Repaint) -> tup
         made = case.file(case.guidance[0], case.seeds[0], outputs.suffix)
         pictures[2] = result = read_picture(outputs.place(made), "result")
         given = read_case(case, repaint=repaint)
-        height, width = given.mask.shape
-        crop = crop_for_editing(given.mask, resolution) if resolution else Crop((0, 0, width, height), "crop")
+        crop = crop_of(given.mask)
         outlined = outline_mask(on_backdrop(given.source), given.mask, crop)
         pictures = [cut_to(outlined, crop), given.exemplar, cut_to(result, crop)]
         gone = ""

@@ -4,7 +4,7 @@ What the model sees is made as for training: a square crop, resized with antiali
 the masked crop's posterior mean; the exemplar squashed to 224 px.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import torch
 
-from pbe.editing.canvas import Blend, blend, crop_for_editing, cut_mask
+from pbe.editing.canvas import Aims, Blend, Context, aims_within, blend, crop_for_editing, cut_mask
 from pbe.editing.config import MAX_RESOLUTION, refuse_bad_numbers, refuse_resolution
 from pbe.editing.inputs import Picture, box_mask, box_text, read_mask, read_picture
 from pbe.model.conditioner import exemplar_features
@@ -29,6 +29,7 @@ from pbe.model.sampler import (
     sample,
 )
 from pbe.weights.averages import Choice
+from pbe.weights.hole_sides import HOLE_SIDES
 from pbe.weights.parts import Parts, load_parts
 from pipeline.arrays import Hole, Pixels
 from pipeline.decoding.colour import Planes
@@ -76,6 +77,21 @@ class Editor:
     def channels(self) -> int:
         """Channels of a latent."""
         return int(self.parts.model.unet.config.out_channels)
+
+    @property
+    def hole_sides(self) -> Mapping[str, float] | None:
+        """How large the holes of the model's training were; None: unknown. See `pbe.weights.hole_sides`."""
+        sides: Mapping[str, float] | None = self.parts.note.get(HOLE_SIDES)
+        return sides
+
+    @property
+    def aims(self) -> Aims:
+        """How large a hole is to be for the model."""
+        return aims_within(self.hole_sides)
+
+    def crop_for(self, mask: Hole, context: Context) -> Crop:
+        """Choose the part of a source with this hole that the model sees; see `crop_for_editing`."""
+        return crop_for_editing(mask, self.resolution, context=context, aims=self.aims)
 
 
 @dataclass(frozen=True)
@@ -145,6 +161,7 @@ def edit(
     n: int = 1,
     blend: Blend = "hole",
     repaint: Repaint = "white",
+    context: Context = "auto",
 ) -> list[Pixels]:
     """Repaint the masked part of a picture so that it shows the exemplar's object.
 
@@ -164,6 +181,8 @@ def edit(
             bit for bit; `crop`: the whole crop that the model saw, as decoded.
         repaint: what of the mask is repainted: `white`, `black`, `nonzero` (of label pictures), `opaque` or
             `transparent`.
+        context: how much of the source the model sees. `auto`: a square in which the hole is about as large as in
+            training; `whole`: the largest square.
 
     Returns:
         n arrays [h, w, 3] uint8 sRGB in the source's size: a source of another colour space is converted, and lies on
@@ -179,6 +198,7 @@ def edit(
         ("scheduler", scheduler, SchedulerName),
         ("blend", blend, Blend),
         ("repaint", repaint, Repaint),
+        ("context", context, Context),
     ):
         if value not in get_args(allowed):
             raise InputError(f"{name} {value!r}: give {', '.join(get_args(allowed))}")
@@ -191,6 +211,7 @@ def edit(
         _read_hole(mask, box, pixels, repaint),
         read_picture(exemplar, "exemplar"),
         seeds=range(seed, seed + n),
+        context=context,
     )
     [made] = paint(editor, [task], guidance=guidance, steps=steps, scheduler=scheduler, how=blend)
     if isinstance(made, NotFiniteError):
@@ -206,7 +227,9 @@ def _read_hole(mask: Picture | None, box: str | Sequence[int] | None, source: Pi
     raise InputError("mask, box: give one of the two")
 
 
-def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, seeds: Sequence[int]) -> Task:
+def prepare(
+    editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, seeds: Sequence[int], context: Context = "auto"
+) -> Task:
     """Encode what the pictures are conditioned on, as for training, and draw their noise.
 
     Args:
@@ -214,12 +237,13 @@ def prepare(editor: Editor, source: Pixels, mask: Hole, exemplar: Pixels, *, see
         mask: [H, W] bool, True = repaint, not empty.
         exemplar: [h, w, 3] uint8 RGB.
         seeds: one a picture.
+        context: how much of the source the model sees; see `crop_for_editing`.
 
     Raises:
         NotFiniteError: a part of the model gives numbers that are not finite.
     """
     size = editor.resolution
-    crop = crop_for_editing(mask, size)
+    crop = editor.crop_for(mask, context)
     hole = cut_mask(mask, crop, size)
     masked = blank_signed(signed(cut(source, crop.box, size)[None]), hole[None])
     cells = size // editor.factor

@@ -1,6 +1,6 @@
 """Ending: how an edit ended -> the lines that say so, what to look at, and what to run next. Imports no torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, replace
 from pathlib import PurePosixPath
 
@@ -10,6 +10,7 @@ from pbe.editing.outputs import CONTACT_SHEET, FORMATS, Outputs
 from pipeline.hints import command_line, look_line, short_path
 
 SCALES, SEEDS = "1,3,5,7", 4  # to compare next
+NAMED_CASES = 3
 
 
 def end_lines(
@@ -43,6 +44,30 @@ def end_lines(
         yield "fix what the messages name, and run the same command again: it makes those that are missing"
     else:
         yield f"next: {command_of(_next(config))}"
+
+
+def strange_holes(config: EditConfig, sides: Mapping[str, float], *, seen: Mapping[str, float] | None) -> Iterator[str]:
+    """Say which holes are smaller, and which larger, than 99 of 100 that the model was trained on, and what to do.
+
+    Args:
+        sides: by case, the hole's side as a share of what the model saw; see `pbe.weights.hole_sides`.
+        seen: of the model's training; None: unknown, and nothing is said.
+    """
+    if seen is None:
+        return
+    whole = "leave --compat out" if config.compat else "leave --context whole out"
+    larger = "give a larger source, with more around the hole"
+    for what, side, names, remedy in (
+        ("smaller", seen["1"], [name for name, side in sides.items() if side < seen["1"]], whole),
+        ("larger", seen["99"], [name for name, side in sides.items() if side > seen["99"]], larger),
+    ):
+        if names:
+            shown = [f"{f'{name}: ' if config.cases else ''}{sides[name]:.2f}" for name in names[:NAMED_CASES]]
+            more = f" and {len(names) - NAMED_CASES:,} more" if len(names) > NAMED_CASES else ""
+            yield (
+                f"hole {what} than in 99 of 100 samples of the model's training, {side:.2f} of the side of what it "
+                f"sees ({', '.join(shown)}{more}): {remedy}"
+            )
 
 
 def command_of(config: EditConfig) -> str:

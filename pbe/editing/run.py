@@ -4,25 +4,29 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
+from functools import partial
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from pbe.editing.as_diffusers import prepare_as_diffusers
+from pbe.editing.canvas import hole_side
 from pbe.editing.case import Case
 from pbe.editing.config import EditConfig
 from pbe.editing.contact_sheet import write_contact_sheet
 from pbe.editing.editor import Editor, Painted, Progress, Task, load_editor, paint, prepare
-from pbe.editing.ending import end_lines
+from pbe.editing.ending import end_lines, strange_holes
 from pbe.editing.figure import draw_pictures
 from pbe.editing.inputs import CasePictures, read_case
 from pbe.editing.outputs import Outputs
 from pbe.editing.records import digest_inputs, settings_of_flags, unfinished, write_record
 from pbe.model.finite import NotFiniteError
 from pbe.model.sampler import make_scheduler
+from pipeline.arrays import Hole
 from pipeline.decoding.colour import Planes, on_backdrop
+from pipeline.draws.crops import Crop
 from pipeline.errors import InputError
 from pipeline.storage.redaction import redact
 
@@ -61,11 +65,13 @@ def edit_cases(
     done = {case.name for case in cases} - names
     groups = [group for group in _groups(cases, config) if any(case.name in names for case in group)]
     failed, lost = 0, Counter[str]()
+    sides: dict[str, float] = {}
     with _progress(config, groups) as bar:
         for group in groups:
             # Hashed before they are read: a file that changes in between shows up as changed in the next run.
             digests = {case: digest_inputs(case) for case in group} if table else {}
             ready = _prepare_group(editor, group, config, pictures or {})
+            sides |= {case.name: hole_side(task.mask, task.crop) for case, (task, _) in ready if case.name in names}
             made = edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update) if ready else set()
             failed += len(names & {case.name for case in group} - made)
             for given in (given for case, (_, given) in ready if case.name in made):
@@ -75,11 +81,12 @@ def edit_cases(
                 done.add(case.name)
     finished = [case for case in cases if case.name in done]
     if finished:
-        resolution = 0 if config.compat else editor.resolution
-        note = _describe(editor, config)
-        write_contact_sheet(outputs, finished, resolution=resolution, repaint=config.repaint, note=note)
+        note, crop_of = _describe(editor, config), partial(_crop_for, editor, config)
+        write_contact_sheet(outputs, finished, crop_of=crop_of, repaint=config.repaint, note=note)
     seconds = time.monotonic() - began
     for line in end_lines(config, cases, outputs, todo=len(todo), failed=failed, seconds=seconds):
+        print(redact(line))
+    for line in strange_holes(config, sides, seen=editor.hole_sides):
         print(redact(line))
     if lost:
         print("not kept of the source: " + "; ".join(_of_sources(words, count) for words, count in lost.items()))
@@ -100,7 +107,7 @@ def _prepare_group(
     for case in group:
         try:
             given = pictures.get(case) or read_case(case, repaint=config.repaint)
-            ready.append((case, (prepare_case(editor, case, given, compat=config.compat), given)))
+            ready.append((case, (prepare_case(editor, case, given, config), given)))
         except InputError as error:
             if not config.cases and not isinstance(error, NotFiniteError):
                 raise
@@ -112,7 +119,7 @@ def _report(case: Case, error: InputError) -> None:
     tqdm.write(redact(f"{case.name}: {error}"))
 
 
-def prepare_case(editor: Editor, case: Case, pictures: CasePictures, *, compat: bool) -> Task:
+def prepare_case(editor: Editor, case: Case, pictures: CasePictures, config: EditConfig) -> Task:
     """Encode a case and draw its noise.
 
     Raises:
@@ -120,10 +127,10 @@ def prepare_case(editor: Editor, case: Case, pictures: CasePictures, *, compat: 
         NotFiniteError: a part of the model gives numbers that are not finite.
     """
     source, mask, exemplar = on_backdrop(pictures.source), pictures.mask, pictures.exemplar
-    if compat:
+    if config.compat:
         task = prepare_as_diffusers(editor, source, mask, exemplar, seed=case.seeds[0], n=len(case.seeds))
     else:
-        task = prepare(editor, source, mask, exemplar, seeds=case.seeds)
+        task = prepare(editor, source, mask, exemplar, seeds=case.seeds, context=config.context)
     return replace(task, source=pictures.source)
 
 
@@ -200,6 +207,12 @@ def _groups(cases: Sequence[Case], config: EditConfig) -> list[list[Case]]:
     return groups
 
 
+def _crop_for(editor: Editor, config: EditConfig, mask: Hole) -> Crop:
+    """Choose the part of a source with this hole that the model sees."""
+    height, width = mask.shape
+    return Crop((0, 0, width, height), "crop") if config.compat else editor.crop_for(mask, config.context)
+
+
 def _paint(
     editor: Editor, tasks: Sequence[Task], config: EditConfig, scale: float, on_pictures: Progress | None
 ) -> list[Painted]:
@@ -247,11 +260,13 @@ def _load(config: EditConfig) -> Editor:
 
 def _settings(config: EditConfig, editor: Editor) -> dict[str, Any]:
     """What decides the pictures besides the case."""
+    aimed = config.context == "auto" and not config.compat
     dtype = str(editor.parts.model.conditioner.proj_out.weight.dtype).removeprefix("torch.")
     return {
         **settings_of_flags(config),
         "dtype": dtype,
         "resolution": editor.resolution,
+        **({"aims": list(astuple(editor.aims))} if aimed else {}),
         "weights": _digest(editor),
         "prediction": editor.parts.model.config.prediction,
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pbe.editing.canvas import crop_for_editing
+from pbe.editing.canvas import Aims, crop_for_editing
 from pbe.evaluation.bench.cases import OpenedCase
 from pbe.evaluation.copying.harmonising import harmonise_reinhard
 from pbe.evaluation.copying.pasting import paste_object
@@ -24,7 +24,8 @@ from pbe.evaluation.methods.weight_digests import digest_files
 from pipeline.arrays import Hole, Pixels
 from pipeline.errors import InputError
 
-CONTEXT_PX = 512  # what LaMa sees: the crop that a model of this size would
+# What LaMa sees: a crop of this size where the hole then takes such shares of its side. It was not trained by us.
+CONTEXT_PX, SHARES = 512, Aims(1 / 8, 1 / 2)
 
 
 class LamaPasteHarmonise:
@@ -84,7 +85,7 @@ class LamaPasteHarmonise:
                 painter.drop()
 
     def _edit(self, case: OpenedCase) -> Pixels | CaseError:
-        left, top, right, bottom = crop_for_editing(case.mask, CONTEXT_PX).box
+        left, top, right, bottom = crop_for_editing(case.mask, CONTEXT_PX, aims=SHARES).box
         part, hole = case.source[top:bottom, left:right], case.mask[top:bottom, left:right]
         outline = self._cutter.cut(case.exemplar) if case.exemplar_mask is None else case.exemplar_mask
         if not outline.any():

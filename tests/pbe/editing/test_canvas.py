@@ -1,5 +1,6 @@
 """The canvas: which crop is edited, and what comes back."""
 
+import math
 from typing import Any
 
 import cv2
@@ -9,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pbe.editing.canvas import blend, crop_for_editing, cut_mask, hole_box, seam
+from pbe.editing.canvas import AIMS, Aims, aims_within, blend, crop_for_editing, cut_mask, hole_box, hole_side, seam
+from pbe.weights.hole_sides import PERCENTS
 from pipeline.decoding.colour import Planes
 from pipeline.draws.crops import Crop
 from pipeline.draws.masks import rectangle
 from pipeline.draws.raster import raster_mask
 
-SIZES = st.integers(8, 300)
+SIZES, SHARES = st.integers(8, 300), st.floats(1 / 16, 1)
 RESOLUTION = 64
 
 
@@ -45,22 +47,52 @@ def test_the_crop_holds_the_hole_and_is_square_where_the_source_leaves_context(m
         assert max(right - left, bottom - top) == min(max(height, width), -(-4 * longest // 3))
 
 
+@given(masks(), st.just(AIMS) | st.lists(SHARES, min_size=2, max_size=2).map(lambda pair: Aims(*sorted(pair))))
+def test_the_hole_takes_a_share_of_the_crop_within_the_aims_where_the_source_allows(
+    mask: NDArray[np.bool_], aims: Aims
+) -> None:
+    crop = crop_for_editing(mask, RESOLUTION, aims=aims)
+    x0, y0, x1, y1 = hole_box(mask)
+    longest = max(x1 - x0, y1 - y0)
+    needed = math.ceil(longest / aims.most)  # px of the crop's side
+    if needed <= min(mask.shape):
+        assert crop.fit == "crop" and hole_side(mask, crop) <= aims.most
+        assert hole_side(mask, crop) >= aims.least or crop.box[2] - crop.box[0] == needed  # rounded up to a pixel
+    left, top, right, bottom = crop.box
+    assert left <= x0 < x1 <= right and top <= y0 < y1 <= bottom and 0 < hole_side(mask, crop) <= 1
+
+
 @given(masks())
-def test_the_hole_takes_between_an_eighth_and_a_half_of_the_crop_where_the_source_allows(
+def test_the_whole_context_is_the_largest_square_that_holds_the_hole_or_else_the_source(
     mask: NDArray[np.bool_],
 ) -> None:
-    left, _, right, _ = crop_for_editing(mask, RESOLUTION).box
+    crop, (height, width) = crop_for_editing(mask, RESOLUTION, context="whole"), mask.shape
+    left, top, right, bottom = crop.box
     x0, y0, x1, y1 = hole_box(mask)
-    longest, side = max(x1 - x0, y1 - y0), right - left
-    if 2 * longest <= min(mask.shape):
-        assert 2 * longest <= side <= max(8 * longest, 2)
+    assert 0 <= left <= x0 < x1 <= right <= width and 0 <= top <= y0 < y1 <= bottom <= height
+    if max(x1 - x0, y1 - y0) <= min(height, width):
+        assert right - left == bottom - top == min(height, width) and crop.fit == "crop"
+    else:
+        assert crop.box == (0, 0, width, height) and crop.fit == "squash"
 
 
-@pytest.mark.parametrize(("size", "hole"), [(512, 64), (512, 200), (512, 256)])
-def test_a_source_of_the_models_size_is_edited_whole(size: int, hole: int) -> None:
-    mask = np.zeros((size, size), bool)
+@given(st.lists(SHARES, min_size=len(PERCENTS), max_size=len(PERCENTS)).map(sorted))
+def test_the_aims_are_a_quarter_and_two_thirds_but_never_what_few_samples_of_the_training_had(
+    sides: list[float],
+) -> None:
+    seen = {str(percent): side for percent, side in zip(PERCENTS, sides, strict=True)}
+    aims = aims_within(seen)
+    assert aims_within(None) == Aims(1 / 4, 2 / 3)
+    assert seen["5"] <= aims.least <= aims.most <= seen["95"]
+    for aim, usual in ((aims.least, 1 / 4), (aims.most, 2 / 3)):
+        assert aim == usual or not seen["5"] <= usual <= seen["95"]
+
+
+@pytest.mark.parametrize(("hole", "context"), [(128, "auto"), (341, "auto"), (384, "auto"), (8, "whole")])
+def test_a_source_of_the_models_size_is_edited_whole(hole: int, context: Any) -> None:
+    mask = np.zeros((512, 512), bool)
     mask[30 : 30 + hole, 40 : 40 + hole] = True
-    assert crop_for_editing(mask, 512).box == (0, 0, 512, 512)
+    assert crop_for_editing(mask, 512, context=context).box == (0, 0, 512, 512)
 
 
 @settings(max_examples=60)

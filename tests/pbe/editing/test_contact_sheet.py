@@ -1,6 +1,7 @@
 """The contact sheet of a table: a row a case, and never too many."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pbe.editing import contact_sheet
+from pbe.editing.canvas import crop_for_editing
 from pbe.editing.case import Case
 from pbe.editing.outputs import Outputs
 from pipeline.pictures.tiles import DPI, NOTE_IN, TILE_IN, TITLE_IN
@@ -25,8 +27,10 @@ def test_rows_are_bounded_and_lost_pictures_leave_gaps(tmp_path: Path, monkeypat
     cases[2] = replace(cases[2], source="gone.png")
     (tmp_path / "out/case1.png").write_bytes(b"torn")
 
+    crop_of = partial(crop_for_editing, resolution=16)
+
     def draw(chosen: list[Case]) -> np.ndarray:
-        name = contact_sheet.write_contact_sheet(outputs, chosen, resolution=16, repaint="white", note="a model")
+        name = contact_sheet.write_contact_sheet(outputs, chosen, crop_of=crop_of, repaint="white", note="a model")
         return np.asarray(Image.open(tmp_path / "out" / name)).astype(int)
 
     three, seven = draw(cases[:3]), draw(cases)

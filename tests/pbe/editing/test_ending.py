@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pbe.editing.case_table import single_case
 from pbe.editing.config import EditConfig
-from pbe.editing.ending import command_of, end_lines
+from pbe.editing.ending import command_of, end_lines, strange_holes
 from pbe.editing.outputs import find_outputs
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -52,3 +52,15 @@ def test_guidance_scales_come_next_then_seeds_each_beside_what_there_is(tmp_path
     assert (second.guidance, second.n, second.out) == ("1,3,5,7", 1, str(tmp_path / "a b-guidance.png"))
     third = printed_next(second)
     assert (third.guidance, third.n, third.out) == ("5", 4, str(tmp_path / "a b-guidance-seeds.png"))
+
+
+def test_holes_unlike_those_of_the_training_are_told_in_a_line_a_kind_and_others_are_not() -> None:
+    table, single = EditConfig("m", "o", cases="c.csv", context="whole"), EditConfig("m", "o", context="whole")
+    seen = {"1": 0.2, "99": 0.9}
+    assert not list(strange_holes(single, {"a": 0.2, "b": 0.9}, seen=seen))
+    assert not list(strange_holes(single, {"a": 0.01}, seen=None))
+    smaller, larger = strange_holes(table, {**dict.fromkeys("abcd", 0.1), "e": 0.95, "f": 0.5}, seen=seen)
+    assert "hole smaller than in 99 of 100" in smaller and "0.20 of the side" in smaller
+    assert "(a: 0.10, b: 0.10, c: 0.10 and 1 more): leave --context whole out" in smaller
+    assert "hole larger than in 99 of 100" in larger and "0.90 of the side" in larger
+    assert "(e: 0.95): give a larger source" in larger

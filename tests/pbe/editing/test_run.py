@@ -1,7 +1,9 @@
 """One picture by command: what comes out."""
 
+import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,18 @@ def test_a_gpu_that_is_not_there_is_refused_and_nothing_is_written(
     assert main(edit_flags(folder, pictures, out, "--device", "cuda:99")) == 2
     assert "--device cuda:99" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_model_that_knows_its_trainings_holes_says_when_one_is_unlike_them_and_crops_for_them(
+    folder: Path, pictures: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    knowing = shutil.copytree(folder, tmp_path / "knowing")
+    note = json.loads((knowing / "pbe.json").read_text())
+    sides = dict(zip(("1", "5", "25", "50", "75", "95", "99"), (0.7, 0.8, 0.9, 0.9, 0.9, 0.9, 0.95), strict=True))
+    (knowing / "pbe.json").write_text(json.dumps({**note, "hole_sides": sides}))
+    made = {}
+    for name, model, context in (("old", folder, "auto"), ("new", knowing, "auto"), ("whole", knowing, "whole")):
+        assert main(edit_flags(model, pictures, tmp_path / f"{name}.png", "--context", context)) == 0
+        said, made[name] = capsys.readouterr().out, (tmp_path / f"{name}.png").read_bytes()
+        assert ("hole smaller than in 99 of 100" in said) == (name == "whole")
+    assert "(0.50): leave --context whole out" in said and len(set(made.values())) == 3
