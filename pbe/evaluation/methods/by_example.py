@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pbe.editing.canvas import Blend, blend
+from pbe.editing.canvas import Blend, Context, blend
 from pbe.evaluation.bench.cases import OpenedCase
 from pbe.evaluation.methods.once import Once
 from pbe.evaluation.methods.protocol import CaseError, Edited, MethodOptions
@@ -26,6 +26,8 @@ VARIANTS: tuple[Blend, ...] = ("crop", "hole")
 UNGUIDED = "sampled without guidance"
 LEAST_STEPS = 1000  # of a training; fewer are said to have taught hardly anything
 ENCODERS = ("vae", "image_encoder")
+CONTEXT: Context = "whole"
+"""What models that are compared see of a source: all of COCOEE's square pictures of 512 px, as in the paper."""
 
 
 class ByExample:
@@ -86,6 +88,7 @@ class ByExample:
         options = self._options
         return {
             "weights": digest_model(self._model, self._folder, cache=options.cache),
+            "context": CONTEXT,
             **{name: getattr(options, name) for name in ("dtype", "steps", "scheduler")},
         }
 
@@ -124,7 +127,8 @@ class ByExample:
         tasks = {}
         for case in cases:
             try:
-                tasks[case.name] = prepare(editor, case.source, case.mask, case.exemplar, seeds=[case.seed])
+                given = case.source, case.mask, case.exemplar
+                tasks[case.name] = prepare(editor, *given, seeds=[case.seed], context=CONTEXT)
             except NotFiniteError as error:
                 made[case.name] = CaseError(str(error))
         crops = paint_crops(

@@ -9,6 +9,7 @@ from typing import Any
 
 from pbe.editing.canvas import Blend, blend, crop_for_editing, cut_mask
 from pbe.evaluation.bench.cases import OpenedCase
+from pbe.evaluation.methods.by_example import CONTEXT
 from pbe.evaluation.methods.once import Once
 from pbe.evaluation.methods.protocol import CaseError, Edited, MethodOptions
 from pbe.evaluation.methods.untrained import note_untrained
@@ -78,7 +79,7 @@ class StableDiffusionInpainting:
             return {}
         options = self._options
         weights = digest_model(self._model, self._folder, cache=options.cache)
-        return {"weights": weights, "dtype": options.dtype, "steps": options.steps}
+        return {"weights": weights, "context": CONTEXT, "dtype": options.dtype, "steps": options.steps}
 
     def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
         """Paint all cases that have a label in one batch."""
@@ -120,7 +121,7 @@ class StableDiffusionInpainting:
 
         pipeline = self._pipeline()
         size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-        crops = [crop_for_editing(case.mask, size) for case in cases]
+        crops = [crop_for_editing(case.mask, size, context=CONTEXT) for case in cases]
         sources = [cut(case.source, crop.box, size) for case, crop in zip(cases, crops, strict=True)]
         holes = [cut_mask(case.mask, crop, size) for case, crop in zip(cases, crops, strict=True)]
         painted = pipeline(

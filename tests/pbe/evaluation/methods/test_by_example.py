@@ -55,7 +55,7 @@ def attempts(method: Any) -> list[Any]:
 def test_both_blends_are_those_of_the_editor(attempts: list[Any], editor: Editor) -> None:
     for case, pictures in zip(CASES, attempts, strict=True):
         assert list(pictures) == ["crop", "hole"]
-        given: dict[str, Any] = {"seed": case.seed, "steps": 2, "scheduler": "ddim", "guidance": 5.0}
+        given: dict[str, Any] = {"seed": case.seed, "steps": 2, "scheduler": "ddim", "context": "whole"}
         for how, picture in pictures.items():
             [expected] = edit(editor, case.source, case.mask, case.exemplar, blend=how, **given)
             assert np.abs(picture.astype(int) - expected).max() <= 1  # batches round differently
@@ -105,7 +105,8 @@ def test_settings_change_with_weights_and_flags_and_not_with_the_place(
     weights = other / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     settings = facts_of(method).settings
-    assert settings and facts_of(opened(f"naive={same}")).settings == settings
+    assert settings and settings["context"] == "whole"  # pictures of before, from other crops, are not taken for these
+    assert facts_of(opened(f"naive={same}")).settings == settings
     assert facts_of(opened(f"pbe={other}")).settings != settings
     assert facts_of(opened(f"pbe={folder}", replace(OPTIONS, steps=3))).settings != settings
 
@@ -187,7 +188,8 @@ def test_random_exemplar_paints_each_case_by_another_ones_exemplar(
     swapped = swap_exemplars(bench.cases)
     [attempt] = edit_cases(method, CASES[:1])
     other = next(case for case in CASES if case.name == swapped["a"].name)
-    [expected] = edit(editor, CASES[0].source, CASES[0].mask, other.exemplar, steps=2, scheduler="ddim", blend="crop")
+    given: dict[str, Any] = {"steps": 2, "scheduler": "ddim", "blend": "crop", "context": "whole"}
+    [expected] = edit(editor, CASES[0].source, CASES[0].mask, other.exemplar, **given)
     assert isinstance(attempt, dict) and np.abs(attempt["crop"].astype(int) - expected).max() <= 1
 
 
