@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pbe.evaluation.exemplar_use import OTHER, RIGHT, SAME_CLASS, UNCONDITIONAL,
 from pbe.feed.config import FeedConfig
 from pbe.feed.fixed_batches import fixed_batches
 from pbe.model.paint_by_example import count_parameters
+from pbe.model.prediction import Prediction
 from pbe.weights.building import build_model
 from pbe.weights.reading import read_weights
 from tests.benchmarks.learning.dataset import make_dataset
@@ -42,13 +44,23 @@ class Config:
     photos: Path = Path("../shared/data")
     """Holds `openimages_v6_train100` and `realset256`, photos with boxes in Open Images form."""
     out: Path = Path("runs/learning")
-    """Where dataset, training, `result.json` and `learning.png` go."""
+    """Where training, `result.json` and `learning.png` go."""
+    dataset: Path | None = None
+    """Where the dataset goes, or is already. Default: OUT/dataset."""
     draws: int = 8
     """Draws a photo."""
     limit: int = 0
     """Photos to take. 0: all."""
     steps: int = 2000
     """Steps of the training."""
+    measure_at: tuple[int, ...] = ()
+    """Steps on the way, ascending, at which to measure, too, into `on-the-way.json`."""
+    prediction: Prediction = "epsilon"
+    """What the UNet predicts."""
+    min_snr: float = 0.0
+    """Gamma of the min-SNR weights. 0: none."""
+    hole_weight: float = 1.0
+    """Weight of the hole's cells in what is minimised."""
     batch_size: int = 32
     """Samples of a step."""
     lr: float = 2e-3
@@ -79,14 +91,29 @@ def main() -> None:
     def say(line: str) -> None:
         print(f"{time.perf_counter() - began:6.0f} s  {line}", flush=True)
 
-    dataset = config.out / "dataset"
+    dataset = config.dataset or config.out / "dataset"
     make_dataset(config.photos, dataset, draws=config.draws, workers=config.threads, limit=config.limit, say=say)
+    config.out.mkdir(parents=True, exist_ok=True)
+    measure_on_the_way(config, dataset, say)
     cost = train(config, dataset)
     say(f"training took {cost}")
     result = measure(config, dataset)
     say("measured")
     print(table(result))
     write_results(config, result, cost)
+
+
+def measure_on_the_way(config: Config, dataset: Path, say: Callable[[str], None]) -> None:
+    """Train to each step of --measure-at and measure there; what `on-the-way.json` holds is not measured again."""
+    record = config.out / "on-the-way.json"
+    found = json.loads(record.read_text()) if record.exists() else {}
+    for steps in (steps for steps in config.measure_at if str(steps) not in found):
+        on_the_way = replace(config, steps=steps)
+        train(on_the_way, dataset)
+        use = measure(on_the_way, dataset)
+        found[str(steps)] = {str(at): asdict(use.ratio(OTHER, at)) for at in use.timesteps}
+        record.write_text(json.dumps(found, indent=1) + "\n")
+        say(f"step {steps}, t = {GOAL_AT}: another photo's / right {use.ratio(OTHER, GOAL_AT)}")
 
 
 def train(config: Config, dataset: Path) -> Cost:
@@ -119,6 +146,9 @@ def training_command(config: Config, dataset: Path) -> list[str]:
         "lr": config.lr,
         "warmup-steps": 100,
         "ema": config.ema,
+        "prediction": config.prediction,
+        "min-snr": config.min_snr,
+        "hole-weight": config.hole_weight,
         "save-every": 500,
         "eval-every": 500,
         "keep-last": 1,
@@ -149,7 +179,7 @@ def measure(config: Config, dataset: Path) -> ExemplarUse:
     batches = [leave_out(batch, excluded) for batch in fixed_batches(feed)]
     classes = [labels[key] for batch in batches for key in batch.keys if key in labels and key not in excluded]
     weights = read_weights(str(config.out / "train/model"))
-    assert weights.note["weights"] == "ema", weights.note
+    assert (weights.note["weights"], weights.note["step"]) == ("ema", config.steps), weights.note
     model = build_model(weights)
     print(f"{count_parameters(model.unet):,} parameters in the UNet, {count_parameters(model.conditioner):,} beside it")
     torch.set_num_threads(config.threads)
