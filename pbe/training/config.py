@@ -17,6 +17,8 @@ FREE = frozenset(
     | {"export_weights", "export_layout", "collective_timeout", "bad_samples", "check_hashes", "naive", "most_bad"}
     | {"most_bad_in_a_row", "grid_every"}
 )
+# The paper's switches, and the field that each one empties where it is off.
+SWITCHES = {"prior": "init_from", "augmentation": "", "bottleneck": "", "guidance_drop": "drop_share"}
 
 
 @dataclass(frozen=True)
@@ -271,6 +273,7 @@ PAPER = TrainConfig(
     lr=1e-5,
     warmup_steps=10_000,
     clip_norm=0.0,
+    ema=0.9999,
     dtype="bf16",
     zero_stage=2,
     checkpointing=True,
@@ -285,6 +288,8 @@ PAPER = TrainConfig(
 )
 
 # One GPU of 24 GB: master weights and AdamW's two moments (11 GB) lie in the CPU's memory.
-ONE_24GB = replace(PAPER, steps=100_000, batch_size=16, micro_batch=2, lanes=2, offload=True, warmup_steps=1000)
+ONE_24GB = replace(
+    PAPER, steps=100_000, batch_size=16, micro_batch=2, lanes=2, ema=0.0, offload=True, warmup_steps=1000
+)
 
 PRESETS = {"tiny": SMOKE, "smoke": SMOKE, "paper": PAPER, "24gb": ONE_24GB}

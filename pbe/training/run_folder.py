@@ -6,7 +6,7 @@ One training at a time; what it is made from is written to OUT/run.json, its log
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -17,8 +17,9 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from pbe.feed.contents import Contents, ShardRow, shard_rows, shard_table
-from pbe.training.config import TrainConfig, lasting
+from pbe.training.config import FREE, SWITCHES, TrainConfig, lasting
 from pipeline.errors import InputError
+from pipeline.hints import command_line
 from pipeline.run_log import RUNS, RunLog, logged
 from pipeline.storage.file_locks import lock_file
 from pipeline.storage.whole_files import write_aside
@@ -196,15 +197,41 @@ def refuse_changes(config: TrainConfig, before: Mapping[str, Any]) -> None:
         before: its lasting fields, from a checkpoint; one that is not there had its default before there was a flag.
 
     Raises:
-        InputError: naming the fields that differ.
+        InputError: naming the fields that differ, and the flags that make this command that training's.
     """
     now, then = lasting(config), {**lasting(TrainConfig()), **before}
-    changed = [f"{name} {then[name]} -> {value}" for name, value in now.items() if then.get(name, value) != value]
+    changed = [name for name, value in now.items() if then.get(name, value) != value]
     if changed:
+        said = ", ".join(f"{name} {then[name]} -> {now[name]}" for name in changed)
+        lasted = [name for name in sorted(FREE & then.keys()) if then[name] != getattr(config, name)]
         raise InputError(
-            f"--out {config.out}: began with another training ({', '.join(changed)}); give that one again, or another "
-            "--out"
+            f"--out {config.out}: began with another training ({said}); to go on with that one, add "
+            f"`{_flags_back([*changed, *lasted], then, naive=config.naive)}`; or give another --out"
         )
+
+
+def _flags_back(changed: Iterable[str], then: Mapping[str, Any], *, naive: bool) -> str:
+    """Write, for a shell, the flags that bring back what a training was begun with, whatever stands before them.
+
+    Args:
+        changed: names of the fields that differ.
+        then: all lasting fields of that training.
+        naive: whether the command sets all of the paper's switches at once.
+    """
+    names = dict.fromkeys(changed)
+    undone = naive and any(name in names for name in SWITCHES)
+    names |= dict.fromkeys(SWITCHES) if undone else {}
+    # What a switch empties is another's value again only with the switch on, and needs no flag with it off.
+    names |= {field: None for switch, field in SWITCHES.items() if field and switch in names}
+    emptied = {field for switch, field in SWITCHES.items() if not then[switch]}
+    words = ["--no-naive"] if undone else []
+    values = {}
+    for name in names:
+        if type(then[name]) is bool:
+            words.append(f"--{'' if then[name] else 'no-'}{name.replace('_', '-')}")
+        elif name not in emptied:
+            values[name] = then[name]
+    return command_line(*words, **values)
 
 
 def write_record(out: Path, config: TrainConfig, *, world: int, dataset: str, draws: int) -> dict[str, Any]:

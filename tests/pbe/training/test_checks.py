@@ -61,7 +61,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "out busy": (_train(out="busy"), ["busy: another training is at work here"]),
     "nothing to export": (_train("--export-only"), ["holds no checkpoint to export; train first"]),
     "begun": (_train("--resume", "never", out="begun"), ["begun: holds checkpoints; give --resume auto"]),
-    "begun otherwise": (_train("--seed", "6", out="begun"), ["(seed 0 -> 6); give that one again, or another --out"]),
+    "begun otherwise": (
+        _train("--seed", "6", out="begun"),
+        ["(seed 0 -> 6); to go on with that one, add `--seed 0`; or give another --out"],
+    ),
     "begun with other data": (
         _train(data="other", out="begun"),
         ["was begun with other shards (dataset ", "give that dataset again, or another --out"],
