@@ -18,12 +18,12 @@ from pbe.evaluation.methods.weight_digests import digest_model
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import refuse_no_conditioner
-from pbe.weights.own_note import read_note
+from pbe.weights.own_note import read_note, read_prediction
 from pipeline.errors import InputError
 from pipeline.tensors.weight_files import find_weights
 
 VARIANTS: tuple[Blend, ...] = ("crop", "hole")
-UNGUIDED = "sampled without guidance"
+UNGUIDED, VELOCITIES = "sampled without guidance", "predicts velocities (v)"
 LEAST_STEPS = 1000  # of a training; fewer are said to have taught hardly anything
 ENCODERS = ("vae", "image_encoder")
 CONTEXT: Context = "whole"
@@ -56,7 +56,7 @@ class ByExample:
             folder = self._folder
             if folder is None:
                 return ""
-            read_note(folder)
+            read_prediction(folder)
             refuse_no_conditioner(self._model, folder)
             check_choice(self._model, folder, "auto")
         except InputError as error:
@@ -69,7 +69,7 @@ class ByExample:
         if self._reason:
             return ()
         note = read_note(self._folder) if self._folder else {}
-        return (*describe_note(note), *self._untrained(note.get("step") is not None))
+        return (*describe_note(note), *self._predicts, *self._untrained(note.get("step") is not None))
 
     def _untrained(self, is_recorded: bool) -> tuple[str, ...]:
         """Look at the weights, except at a UNet whose training is recorded."""
@@ -90,6 +90,7 @@ class ByExample:
             "weights": digest_model(self._model, self._folder, cache=options.cache),
             "context": CONTEXT,
             **{name: getattr(options, name) for name in ("dtype", "steps", "scheduler")},
+            **({"prediction": "v"} if self._predicts else {}),  # the weights' files do not say so in each layout
         }
 
     def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
@@ -107,6 +108,11 @@ class ByExample:
     @cached_property
     def _folder(self) -> Path | None:
         return find_configs(self.name, self._model)
+
+    @property
+    def _predicts(self) -> tuple[str, ...]:
+        """Say what the UNet predicts, if not noise."""
+        return (VELOCITIES,) if self._folder and read_prediction(self._folder) == "v" else ()
 
     def _missing(self, folder: Path) -> str:
         parts = [part for part in ("unet", *ENCODERS) if not find_weights(folder / part)]

@@ -1,5 +1,6 @@
 """A tiny model folder to edit with, and pictures."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from pbe.model.prediction import Prediction
 from pbe.weights.export import export_model
 from tests.pbe.conftest import CHANNELS, diffusers_encoder, random_model, tiny_config
 
 
-def write_model(out: Path, *, seed: int = 0, step: int = 7) -> Path:
+def write_model(out: Path, *, seed: int = 0, step: int = 7, prediction: Prediction = "epsilon") -> Path:
     """Export random weights as a diffusers folder whose pictures are 16 x 16 px, 2 px a latent cell."""
     torch.manual_seed(seed)
     vae = diffusers.AutoencoderKL(
@@ -22,7 +24,7 @@ def write_model(out: Path, *, seed: int = 0, step: int = 7) -> Path:
         latent_channels=CHANNELS,
         norm_num_groups=4,
     ).eval()
-    model = random_model(tiny_config(), seed=seed)
+    model = random_model(replace(tiny_config(), prediction=prediction), seed=seed)
     tower = diffusers_encoder().model
     export_model(out, model.state_dict(), model.config, vae=vae, tower=tower, weights="raw", step=step)
     return out

@@ -106,6 +106,9 @@ def test_settings_change_with_weights_and_flags_and_not_with_the_place(
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     settings = facts_of(method).settings
     assert settings and settings["context"] == "whole"  # pictures of before, from other crops, are not taken for these
+    velocities = facts_of(opened(f"pbe={write_model(tmp_path / 'v', step=2000, prediction='v')}"))
+    assert velocities.settings["prediction"] == "v" and "prediction" not in settings
+    assert "predicts velocities (v)" in velocities.notes
     assert facts_of(opened(f"naive={same}")).settings == settings
     assert facts_of(opened(f"pbe={other}")).settings != settings
     assert facts_of(opened(f"pbe={folder}", replace(OPTIONS, steps=3))).settings != settings
