@@ -4,8 +4,8 @@ Classifier-free guidance (Eq. 6 of Ho and Salimans, as a scale): uncond + scale 
 from one call of the UNet on twice the batch; at scale 1 the unconditional half cancels out and is not computed.
 
 Velocities are turned into noise before the step, whatever the scheduler: PLMS averages the predictions of several
-timesteps, and what velocities of other timesteps say about this one's noise is wrong. Guidance may come before or after
-it, since both are linear and guidance's weights sum to 1.
+timesteps, and a velocity mixes noise and latents by its timestep's own shares. Guidance may come before or after that:
+both are linear, and its weights sum to 1.
 """
 
 from collections.abc import Callable, Sequence

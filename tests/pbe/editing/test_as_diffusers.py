@@ -11,17 +11,21 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pbe.editing.as_diffusers import prepare_as_diffusers
-from pbe.editing.editor import Editor, denoise, paint
+from pbe.editing.editor import Editor, denoise, load_editor, paint
 from pipeline.errors import InputError
 from tests.pbe.conftest import deprecated
-from tests.pbe.editing.tiny_model import random_picture
+from tests.pbe.editing.tiny_model import random_picture, write_model
+
+
+def _open(folder: Path) -> Any:
+    pipeline = deprecated.PaintByExamplePipeline.from_pretrained(str(folder))
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 @pytest.fixture(scope="module")
 def oracle(folder: Path) -> Any:
-    pipeline = deprecated.PaintByExamplePipeline.from_pretrained(str(folder))
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return _open(folder)
 
 
 def _mask(height: int, width: int) -> Any:
@@ -41,8 +45,23 @@ def _mask(height: int, width: int) -> Any:
 def test_latents_are_those_of_diffusers_pipeline(
     editor: Editor, oracle: Any, seed: int, guidance: float, n: int, eighths: tuple[int, int], steps: int
 ) -> None:
-    height, width = 8 * eighths[0], 8 * eighths[1]
-    source, mask, exemplar = random_picture(height, width), _mask(height, width), random_picture(50, 70, seed=1)
+    size = (8 * eighths[0], 8 * eighths[1])
+    found, expected = _latents(editor, oracle, size, seed=seed, guidance=guidance, n=n, steps=steps)
+    assert (found - expected).abs().max() <= 1e-5
+
+
+def test_latents_of_a_model_of_velocities_are_those_of_diffusers_pipeline(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "v", prediction="v")
+    editor = load_editor(str(folder))
+    found, expected = _latents(editor, _open(folder), (24, 16), seed=3, guidance=5.0, n=2, steps=5)
+    assert torch.equal(found, expected)
+
+
+def _latents(
+    editor: Editor, oracle: Any, size: tuple[int, int], *, seed: int, guidance: float, n: int, steps: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents [n, c, h, w] of our --compat, and of diffusers' pipeline."""
+    source, mask, exemplar = random_picture(*size), _mask(*size), random_picture(50, 70, seed=1)
     expected = oracle(
         example_image=Image.fromarray(exemplar),
         image=Image.fromarray(source),
@@ -55,7 +74,7 @@ def test_latents_are_those_of_diffusers_pipeline(
     ).images
     task = prepare_as_diffusers(editor, source, mask, exemplar, seed=seed, n=n)
     found = denoise(editor, [(task, row) for row in range(n)], guidance=guidance, steps=steps, scheduler="pndm")
-    assert (found - expected).abs().max() <= 1e-5
+    return found, expected
 
 
 def test_pictures_are_those_of_diffusers_pipeline(editor: Editor, oracle: Any) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pbe.edit import main
 from tests.pbe.editing.commands import cases_flags
-from tests.pbe.editing.tiny_model import random_picture, write_pictures
+from tests.pbe.editing.tiny_model import random_picture, write_model, write_pictures
 
 HEADER = "source,mask,exemplar,name"
 
@@ -65,6 +65,12 @@ def test_cases_with_other_settings_are_refused_unless_overwritten(
     capsys.readouterr()
     assert main(cases_flags(folder, table, out, "--guidance", "2")) == 2
     assert "a (guidance [5.0] -> [2.0])" in capsys.readouterr().err
+    record = json.loads((out / "a.json").read_text())
+    assert record["settings"].pop("prediction") == "epsilon"
+    (out / "a.json").write_text(json.dumps(record))  # as versions wrote it that knew nothing else
+    same_tensors = write_model(tmp_path / "v", prediction="v")
+    assert main(cases_flags(same_tensors, table, out)) == 2
+    assert "a (prediction epsilon -> v)" in capsys.readouterr().err
     assert (out / "a.png").read_bytes() == before
     assert main(cases_flags(folder, table, out, "--guidance", "2", "--overwrite")) == 0
     assert (out / "a.png").read_bytes() != before

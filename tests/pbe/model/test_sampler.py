@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbe.model.paint_by_example import PaintByExample
+from pbe.model.prediction import Prediction
 from pbe.model.sampler import SCHEDULERS, Conditions, initial_noise, make_scheduler, sample
 from pbe.model.schedule import scaled_linear_schedule
 from tests.pbe.conftest import CHANNELS, LATENT, WIDTH
@@ -74,6 +75,71 @@ def test_guidance_goes_from_unconditional_through_conditional_and_on(
     expected = unconditional + 3 * (conditional - unconditional)
     torch.testing.assert_close(once(3, conditions.context), expected, atol=1e-4, rtol=1e-4)
     assert (conditional - unconditional).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpmpp"])
+def test_velocities_are_stepped_as_by_diffusers_own_conversion(
+    name: Any, model: PaintByExample, conditions: Conditions
+) -> None:
+    """These two step with one timestep's prediction, so that either way is exact; guidance commutes with both."""
+    made = [
+        sample(
+            model.unet,
+            make_scheduler(name, steps=8, takes=takes),  # type: ignore[arg-type]
+            initial_noise(SHAPE, [0, 1]),
+            conditions,
+            guidance=3,
+            prediction="v",
+        )
+        for takes in ("epsilon", "v")
+    ]
+    torch.testing.assert_close(*made, atol=1e-4, rtol=1e-4)
+    assert made[0].std() > 0.1
+
+
+def _error_on_gaussians(
+    prediction: Prediction, name: Any, *, std: float, steps: int = 20, takes: Prediction = "epsilon"
+) -> float:
+    """Sample N(0.3, std^2), whose score is known, and compare with the exact probability flow: root mean square."""
+    scheduler = make_scheduler(name, steps=steps, takes=takes)
+    alpha_bar, mean = scheduler.alphas_cumprod, 0.3
+
+    def exact(stacked: torch.Tensor, timestep: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
+        a, noisy = alpha_bar[timestep], stacked[:, :1]
+        noise = (1 - a).sqrt() * (noisy - a.sqrt() * mean) / (a * std**2 + 1 - a)
+        latents = (noisy - (1 - a).sqrt() * noise) / a.sqrt()
+        return (noise if prediction == "epsilon" else a.sqrt() * noise - (1 - a).sqrt() * latents,)
+
+    noise, nothing = initial_noise((1, 16, 16), [0]), torch.zeros(1, 1, 16, 16)
+    shown = Conditions(torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), nothing, nothing)
+    found = sample(exact, scheduler, noise, shown, guidance=1, prediction=prediction)
+    first, last = alpha_bar[scheduler.timesteps[0]], alpha_bar[0]
+    unit = (noise - first.sqrt() * mean) / (first * std**2 + 1 - first).sqrt()
+    return float((found - last.sqrt() * mean - unit * (last * std**2 + 1 - last).sqrt()).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@given(std=st.floats(0.1, 2), steps=st.integers(2, 60))
+@settings(max_examples=5, deadline=None)
+def test_velocities_lead_to_the_same_latents_as_noise(name: Any, std: float, steps: int) -> None:
+    errors = [_error_on_gaussians(each, name, std=std, steps=steps) for each in ("epsilon", "v")]  # type: ignore[arg-type]
+    assert errors[1] == pytest.approx(errors[0], rel=0.01, abs=1e-4)
+
+
+@pytest.mark.parametrize("std", [0.3, 0.5, 1.0])
+def test_plms_that_averages_velocities_errs_twice_as_much(std: float) -> None:
+    ours, diffusers = (_error_on_gaussians("v", "pndm", std=std, takes=takes) for takes in ("epsilon", "v"))  # type: ignore[arg-type]
+    assert diffusers > 2 * ours
+
+
+@pytest.mark.parametrize(("steps", "left_out"), [(20, []), (50, []), (30, [991]), (60, [961, 977, 993])])
+def test_where_steps_do_not_divide_1000_the_original_plms_visits_more_timesteps(
+    steps: int, left_out: list[int]
+) -> None:
+    """It takes all of range(0, 1000, 1000 // steps), plus 1; diffusers' schedulers, and so ours, the lowest `steps`."""
+    original = range(1, 1001, 1000 // steps)
+    visited = sorted(set(make_scheduler("pndm", steps=steps).timesteps.tolist()))
+    assert len(visited) == steps and [*visited, *left_out] == list(original)
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5, unique=True))
