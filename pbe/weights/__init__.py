@@ -1,6 +1,6 @@
 """Weights: published and own weights <-> modules, folders and checkpoints.
 
-Files in the order of the flow; the first four import no torch:
+Files in the order of the flow; the first five import no torch:
 
     model_files     a model's name -> its folder or file, and what its configs say
     hole_sides      how large a training's holes were -> quantiles in the model's note

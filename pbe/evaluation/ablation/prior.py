@@ -32,7 +32,8 @@ def check_prior(prior: str, naive: TrainConfig) -> None:
     """Read a prior as the trainer will, which meets it only after the naive row; hold its size against that row's.
 
     Raises:
-        InputError: it cannot be read, or has another size, so that the rows would not be comparable.
+        InputError: it cannot be read, has another size, so that the rows would not be comparable, or predicts
+            velocities where the rows predict noise, which the trainer refuses.
     """
     from pbe.model.unet import UNET_SIZES, unet_config
     from pbe.weights.reading import read_weights
@@ -41,6 +42,10 @@ def check_prior(prior: str, naive: TrainConfig) -> None:
         weights = read_weights(prior, choice=naive.weights)
     except InputError as error:
         raise InputError(f"--prior {prior}: {error}") from error
+    if weights.prediction == "v" and naive.prediction == "epsilon":
+        raise InputError(
+            f"--prior {prior}: predicts velocities, the rows noise; give the trainer's --prediction v after --"
+        )
     expected = unet_config(UNET_SIZES[naive.model], latent_channels=1)
     given = weights.unet_config or {}  # a checkpoint, which says nothing of its size, must have the naive row's
     for name in SIZES:

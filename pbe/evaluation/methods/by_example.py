@@ -15,6 +15,7 @@ from pbe.evaluation.methods.once import Once
 from pbe.evaluation.methods.protocol import CaseError, Edited, MethodOptions
 from pbe.evaluation.methods.untrained import note_untrained
 from pbe.evaluation.methods.weight_digests import digest_model
+from pbe.model.prediction import Prediction
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import refuse_no_conditioner
@@ -69,7 +70,8 @@ class ByExample:
         if self._reason:
             return ()
         note = read_note(self._folder) if self._folder else {}
-        return (*describe_note(note), *self._predicts, *self._untrained(note.get("step") is not None))
+        said = (*describe_note(note), *([VELOCITIES] if self._prediction == "v" else []))
+        return (*said, *self._untrained(note.get("step") is not None))
 
     def _untrained(self, is_recorded: bool) -> tuple[str, ...]:
         """Look at the weights, except at a UNet whose training is recorded."""
@@ -88,9 +90,9 @@ class ByExample:
         options = self._options
         return {
             "weights": digest_model(self._model, self._folder, cache=options.cache),
+            "prediction": self._prediction,  # which the files of weights do not say in each layout
             "context": CONTEXT,
             **{name: getattr(options, name) for name in ("dtype", "steps", "scheduler")},
-            **({"prediction": "v"} if self._predicts else {}),  # the weights' files do not say so in each layout
         }
 
     def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
@@ -109,10 +111,9 @@ class ByExample:
     def _folder(self) -> Path | None:
         return find_configs(self.name, self._model)
 
-    @property
-    def _predicts(self) -> tuple[str, ...]:
-        """Say what the UNet predicts, if not noise."""
-        return (VELOCITIES,) if self._folder and read_prediction(self._folder) == "v" else ()
+    @cached_property
+    def _prediction(self) -> Prediction:
+        return read_prediction(self._folder) if self._folder else "epsilon"
 
     def _missing(self, folder: Path) -> str:
         parts = [part for part in ("unet", *ENCODERS) if not find_weights(folder / part)]

@@ -33,6 +33,15 @@ def test_one_of_another_size_is_refused_by_what_differs(prior: Path) -> None:
         check_prior(str(prior), replace(TINY, model="small"))
 
 
+def test_one_of_velocities_is_no_start_for_rows_of_noise(prior: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(prior, tmp_path / "v"))
+    (changed / "scheduler").mkdir(exist_ok=True)
+    (changed / "scheduler/scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
+    with pytest.raises(InputError, match=r"predicts velocities, the rows noise; give the trainer's --prediction v"):
+        check_prior(str(changed), TINY)
+    check_prior(str(changed), replace(TINY, prediction="v"))
+
+
 def test_one_that_cannot_be_read_is_refused_by_the_flag(prior: Path, tmp_path: Path) -> None:
     torn = shutil.copytree(prior, tmp_path / "torn")
     [weights] = (torn / "unet").glob("*.safetensors")

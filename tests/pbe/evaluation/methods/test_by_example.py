@@ -107,7 +107,7 @@ def test_settings_change_with_weights_and_flags_and_not_with_the_place(
     settings = facts_of(method).settings
     assert settings and settings["context"] == "whole"  # pictures of before, from other crops, are not taken for these
     velocities = facts_of(opened(f"pbe={write_model(tmp_path / 'v', step=2000, prediction='v')}"))
-    assert velocities.settings["prediction"] == "v" and "prediction" not in settings
+    assert velocities.settings["prediction"] == "v" and settings["prediction"] == "epsilon"
     assert "predicts velocities (v)" in velocities.notes
     assert facts_of(opened(f"naive={same}")).settings == settings
     assert facts_of(opened(f"pbe={other}")).settings != settings
