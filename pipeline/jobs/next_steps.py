@@ -1,6 +1,8 @@
 """Next steps: a finished dataset -> the command that trains on it."""
 
 import io
+import json
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
@@ -36,6 +38,7 @@ def train_line(out: Folder) -> str:
             words.append("--no-prior")
         elif root := _model_of(encoders["vae"]):
             flags["init_from"] = short_path(root)
+            words += prediction_words(Path(root))
     run = f"{out.url.rstrip('/')}-train" if out.local else f"{PurePosixPath(out.url).name}-train"
     return f"train on it: {command_line(*words, **flags, **batch_flags(preset, smallest), out=short_path(run))}"
 
@@ -45,6 +48,19 @@ def _model_of(vae: str) -> str:
     if not is_path(vae):
         return vae.partition(":")[0] if ":" in vae else ""
     return next((str(root) for root in (Path(vae), Path(vae).parent) if (root / "unet").is_dir()), "")
+
+
+def prediction_words(model: Path) -> list[str]:
+    """Give the flags that the trainer needs to start from a folder: `--prediction v` where it predicts velocities.
+
+    Both diffusers' files and this project's may say so. A damaged one says nothing: the trainer refuses it by name.
+    """
+    said = set()
+    for name, field in (("pbe.json", "prediction"), ("scheduler/scheduler_config.json", "prediction_type")):
+        with suppress(OSError, ValueError):
+            content = json.loads((model / name).read_bytes())
+            said.add(content.get(field) if isinstance(content, dict) else None)
+    return ["--prediction", "v"] if said & {"v", "v_prediction"} else []
 
 
 def train_samples(out: Folder, draws: int) -> list[int]:

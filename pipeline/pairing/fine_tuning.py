@@ -8,7 +8,7 @@ from pipeline.config import ShardConfig
 from pipeline.encoders.facts import find_config, read_vae_facts
 from pipeline.encoders.names import UNTRAINED
 from pipeline.hints import command_line, short_path
-from pipeline.jobs.next_steps import LARGE, SMALL, batch_flags
+from pipeline.jobs.next_steps import LARGE, SMALL, batch_flags, prediction_words
 from pipeline.storage.urls import is_local
 from pipeline.tensors.configs import read_config
 from schemas.shards import SPLITS, UnitRecord
@@ -55,6 +55,7 @@ def fine_tune_line(config: ShardConfig, model: str, records: Sequence[UnitRecord
     flags |= batch_flags(preset, smallest)
     words = ["python", "-m", "pbe.train", preset]
     words += ["--no-bottleneck"] if start and _takes_all_tokens(model) else []
+    words += prediction_words(model_folder(Path(model))) if start else []
     return f"fine-tune: {command_line(*words, **flags, out=short_path(out))}"
 
 

@@ -55,6 +55,7 @@ def test_the_line_of_an_untrained_dataset_is_a_training_that_its_smallest_draw_c
     [
         ("sd/vae", 4, ["--init-from", "sd"]),
         ("sd", 4, ["--init-from", "sd"]),
+        ("velocities", 4, ["--init-from", "velocities", "--prediction", "v"]),
         ("alone", 4, []),
         ("owner/name:vae", 4, ["--init-from", "owner/name"]),
         ("owner/name", 4, []),
@@ -65,8 +66,10 @@ def test_the_line_of_a_trained_dataset_names_its_encoders_and_the_weights_that_t
     tmp_path: Path, vae: str, channels: int, flags: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in ("sd/vae", "sd/unet", "alone", "clip"):
+    for folder in ("sd/vae", "sd/unet", "sd/scheduler", "velocities/unet", "velocities/scheduler", "alone", "clip"):
         Path(folder).mkdir(parents=True)
+    Path("sd/scheduler/scheduler_config.json").write_text("[]")
+    Path("velocities/scheduler/scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
     data = write_dataset(tmp_path / "data", [[9, 4]], TRAINED, channels=channels)
     data.write_json(CONFIG, {"vae": vae if ":" in vae or "/n" in vae else str(tmp_path / vae), "clip": "clip"})
     arguments = words_of(train_line(data))
@@ -74,7 +77,7 @@ def test_the_line_of_a_trained_dataset_names_its_encoders_and_the_weights_that_t
     assert arguments[0] == "24gb" and config.batch_size == 12 and config.prior is ("--no-prior" not in flags)
     assert (config.vae, config.clip, config.data, config.out) == (vae, "clip", data.url, f"{data.url}-train")
     assert [word for word in flags if word not in arguments] == []
-    assert ("--init-from" in arguments) == ("--init-from" in flags)
+    assert all((flag in arguments) == (flag in flags) for flag in ("--init-from", "--prediction"))
 
 
 def test_where_no_training_is_possible_or_its_encoders_are_not_known_the_line_says_why(tmp_path: Path) -> None:

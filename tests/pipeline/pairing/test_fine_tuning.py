@@ -23,7 +23,7 @@ VAE = {"_class_name": "AutoencoderKL", "block_out_channels": [8, 8, 8, 8], "late
 CLIP = {"model_type": "clip_vision_model", "hidden_size": 64}
 
 
-def write_configs(folder: Path, widths: list[int], *, bottleneck: bool = True) -> None:
+def write_configs(folder: Path, widths: list[int], *, bottleneck: bool = True, **note_of_format_2: str) -> None:
     """Write what can be known of a model without reading its weights."""
     index = {"_class_name": "PaintByExamplePipeline"}
     parts = {"unet": {"block_out_channels": widths, "sample_size": 8}, "vae": VAE, "image_encoder": CLIP}
@@ -33,6 +33,7 @@ def write_configs(folder: Path, widths: list[int], *, bottleneck: bool = True) -
         (folder / part / "model.safetensors").touch()
     (folder / "model_index.json").write_text(json.dumps(index))
     note = {"format": 1, "weights": "raw", "step": None, "bottleneck": bottleneck, "encoders": {}}
+    note |= {"format": 2, **note_of_format_2} if note_of_format_2 else {}
     (folder / "pbe.json").write_text(json.dumps(note))
 
 
@@ -42,6 +43,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_configs(tmp_path / "a folder", SMALL)
     write_configs(tmp_path / "large", LARGE)
     write_configs(tmp_path / "training/model", SMALL, bottleneck=False)
+    write_configs(tmp_path / "velocities", SMALL, prediction="v")
     (tmp_path / "old.ckpt").touch()
     write_configs(tmp_path / "hub/models--our--model/snapshots/1234", LARGE)
     (tmp_path / "hub/models--our--model/refs").mkdir()
@@ -64,6 +66,7 @@ KINDS: dict[str, tuple[tuple[str, ...], str, int, str]] = {  # flags of pairs, p
     "a folder": (("--model", "a folder"), "tiny", 64, "a folder"),
     "a folder of Stable Diffusion's size": (("--model", "./large"), "24gb", 64, "large"),
     "a training": (("--model", "training"), "tiny", 64, "training"),
+    "a model of velocities": (("--model", "velocities"), "tiny", 64, "velocities"),
     "a hub id": (("--model", "our/model"), "24gb", 64, "our/model"),
     "a checkpoint with encoders": (("--model", "old.ckpt", *ENCODERS), "24gb", 512, "old.ckpt"),
     "encoders alone": (ENCODERS, "tiny", 512, ""),
@@ -84,6 +87,7 @@ def test_the_printed_command_passes_all_checks_of_the_trainer_for_every_kind_of_
     training = parse_train_config(arguments)
     check_training(training)
     assert (arguments[0], training.init_from, training.bottleneck) == (preset, start, kind != "a training")
+    assert training.prediction == ("v" if start == "velocities" else "epsilon")
     assert training.batch_size <= 5 and training.steps == 2000
     assert training.out == f"{made[1]}-tuned" and not Path(training.out).exists()
 
