@@ -65,14 +65,14 @@ def aims_within(hole_sides: Mapping[str, float] | None) -> Aims:
 def crop_for_editing(mask: Hole, resolution: int, *, context: Context = "auto", aims: Aims = AIMS) -> Crop:
     """Choose the part of the source around the hole that goes to the model.
 
-    A square around the hole, moved into the source, never larger than the source's short side. Where no such square
-    holds the hole, or holds it too tightly, an oblong, squashed to a square, as training does with complete photos.
+    A square around the hole, moved into the source, never larger than the source's short side. Where the hole is too
+    long for that along the source's long side, an oblong, squashed to a square, as training does with complete photos.
 
     Args:
         resolution: px along a side of the model's picture.
         context: `auto`: as large as the model's picture where that gives the hole a share of the side within the aims,
-            else as little smaller or larger as does. Where the short side leaves the hole more than 3/4 (or the larger
-            aim), all of the short side, and along the long one so much that the hole takes 3/4.
+            else as little smaller or larger as does. A hole that takes more than 3/4 (or the larger aim) of the largest
+            square along the source's long side gets an oblong in which it takes that share along it.
             `whole`: the largest square; the complete source where the hole is longer than its short side.
     """
     height, width = mask.shape
@@ -82,7 +82,8 @@ def crop_for_editing(mask: Hole, resolution: int, *, context: Context = "auto", 
         side = short if longest <= short else max(width, height)
     else:
         wanted = max(math.ceil(longest / aims.most), min(resolution, math.floor(longest / aims.least)))
-        least = math.ceil(longest / max(aims.most, SQUASH_SHARE))
+        along = right - left if width > height else bottom - top  # the only side that can have more than a square's
+        least = math.ceil(along / max(aims.most, SQUASH_SHARE))
         side = min(wanted, short) if least <= short else least
     columns, rows = min(side, width), min(side, height)
     x = min(max((left + right - columns) // 2, 0), width - columns)

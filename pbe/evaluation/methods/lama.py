@@ -6,6 +6,7 @@ is not installed, GrabCut; both are said to.
 """
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ class LamaPasteHarmonise:
             return {}
         files = [Path(self._lama.file), *([Path(self._dccf.file)] if self._dccf else [])]
         files += [self._cutter.model] if self._cutter.model else []
-        return {"weights": digest_files(files, cache=self._options.cache), "notes": list(self._how)}
+        weights = digest_files(files, cache=self._options.cache)
+        return {"weights": weights, "notes": list(self._how), "context": list(astuple(SHARES))}
 
     def edit(self, cases: Sequence[OpenedCase]) -> Sequence[Edited]:
         return [self._edit(case) for case in cases]

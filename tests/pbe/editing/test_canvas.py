@@ -39,12 +39,12 @@ def test_the_crop_holds_the_hole_and_is_square_where_the_source_leaves_context(m
     left, top, right, bottom = crop.box
     x0, y0, x1, y1 = hole_box(mask)
     assert 0 <= left <= x0 < x1 <= right <= width and 0 <= top <= y0 < y1 <= bottom <= height
-    longest, short = max(x1 - x0, y1 - y0), min(height, width)
-    if 4 * longest <= 3 * short:
+    along, short = (x1 - x0 if width > height else y1 - y0), min(height, width)
+    if 4 * along <= 3 * short:
         assert right - left == bottom - top and crop.fit == "crop"
     else:
         assert min(right - left, bottom - top) == short
-        assert max(right - left, bottom - top) == min(max(height, width), -(-4 * longest // 3))
+        assert max(right - left, bottom - top) == min(max(height, width), -(-4 * along // 3))
 
 
 @given(masks(), st.just(AIMS) | st.lists(SHARES, min_size=2, max_size=2).map(lambda pair: Aims(*sorted(pair))))
@@ -54,7 +54,7 @@ def test_the_hole_takes_a_share_of_the_crop_within_the_aims_where_the_source_all
     crop = crop_for_editing(mask, RESOLUTION, aims=aims)
     x0, y0, x1, y1 = hole_box(mask)
     longest = max(x1 - x0, y1 - y0)
-    needed = math.ceil(longest / aims.most)  # px of the crop's side
+    needed = math.ceil(longest / aims.most)  # px along the crop's side
     if needed <= min(mask.shape):
         assert crop.fit == "crop" and hole_side(mask, crop) <= aims.most
         assert hole_side(mask, crop) >= aims.least or crop.box[2] - crop.box[0] == needed  # rounded up to a pixel
