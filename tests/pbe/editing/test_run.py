@@ -13,7 +13,7 @@ from PIL import Image
 
 from dashboards.browse import main as browse
 from pbe.edit import main
-from tests.pbe.editing.commands import edit_flags
+from tests.pbe.editing.commands import cases_flags, edit_flags
 from tests.pbe.editing.tiny_model import random_picture
 
 DATA = Path("../shared/data")
@@ -140,9 +140,17 @@ def test_a_model_that_knows_its_trainings_holes_says_when_one_is_unlike_them_and
     note = json.loads((knowing / "pbe.json").read_text())
     sides = dict(zip(("1", "5", "25", "50", "75", "95", "99"), (0.7, 0.8, 0.9, 0.9, 0.9, 0.9, 0.95), strict=True))
     (knowing / "pbe.json").write_text(json.dumps({**note, "hole_sides": sides}))
-    made = {}
-    for name, model, context in (("old", folder, "auto"), ("new", knowing, "auto"), ("whole", knowing, "whole")):
-        assert main(edit_flags(model, pictures, tmp_path / f"{name}.png", "--context", context)) == 0
-        said, made[name] = capsys.readouterr().out, (tmp_path / f"{name}.png").read_bytes()
-        assert ("hole smaller than in 99 of 100" in said) == (name == "whole")
-    assert "(0.50): leave --context whole out" in said and len(set(made.values())) == 3
+    table, out = tmp_path / "cases.csv", tmp_path / "out"
+    table.write_text("source,mask,exemplar,name\n" + ",".join([*map(str, pictures.values()), "a"]) + "\n")
+    assert main(cases_flags(folder, table, out)) == 0 and main(cases_flags(knowing, table, out)) == 2
+    printed = capsys.readouterr()
+    assert (
+        "hole smaller" not in printed.out and "a (aims [0.25, 0.66" in printed.err and "-> [0.8, 0.8])" in printed.err
+    )
+    made = [(out / "a.png").read_bytes()]
+    for context in ("auto", "whole"):
+        assert main(edit_flags(knowing, pictures, tmp_path / f"{context}.png", "--context", context)) == 0
+        said = capsys.readouterr().out
+        assert ("hole smaller than in 99 of 100" in said) == (context == "whole")
+        made.append((tmp_path / f"{context}.png").read_bytes())
+    assert "(0.50): leave --context whole out" in said and len(set(made)) == 3
