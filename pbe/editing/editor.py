@@ -4,10 +4,9 @@ What the model sees is made as for training: a square crop, resized with antiali
 the masked crop's posterior mean; the exemplar squashed to 224 px.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, get_args
 
 import torch
@@ -23,6 +22,7 @@ from pbe.model.sampler import (
     DEFAULT_SCHEDULER,
     DEFAULT_STEPS,
     Conditions,
+    OnStep,
     SchedulerName,
     initial_noise,
     make_scheduler,
@@ -45,7 +45,6 @@ from schemas.pairs import Repaint
 from schemas.samples import EXEMPLAR_PX
 
 AT_ONCE = 8  # pictures in one batch, which guidance doubles
-Progress = Callable[[int], object]
 Painted = list[Planes] | NotFiniteError
 """The pictures of a task; or, where one of them is not finite, which part of the model gave that."""
 
@@ -283,7 +282,7 @@ def paint(
     scheduler: SchedulerName,
     how: Blend,
     at_once: int = AT_ONCE,
-    on_pictures: Progress | None = None,
+    on_step: OnStep | None = None,
 ) -> list[Painted]:
     """Make the tasks' pictures: as `paint_crops`, and blend them into the sources, in the sources' own colours.
 
@@ -297,7 +296,7 @@ def paint(
         steps=steps,
         scheduler=scheduler,
         at_once=at_once,
-        on_pictures=on_pictures,
+        on_step=on_step,
     )
     return [
         made
@@ -315,14 +314,14 @@ def paint_crops(
     steps: int,
     scheduler: SchedulerName,
     at_once: int = AT_ONCE,
-    on_pictures: Progress | None = None,
+    on_step: OnStep | None = None,
 ) -> list[list[Pixels] | NotFiniteError]:
     """Sample and decode, batch by batch.
 
     Args:
         tasks: whose latents have one size.
         at_once: pictures in one batch, which guidance doubles.
-        on_pictures: called after every step with the number of pictures that took it.
+        on_step: called after every step with the latents without noise [b, c, h, w] that a batch is heading for.
 
     Returns:
         By task, its crops [h, w, 3] uint8 sRGB, as large as the model's picture, or why there are none.
@@ -339,7 +338,7 @@ def paint_crops(
             guidance=guidance,
             steps=steps,
             scheduler=scheduler,
-            on_step=partial(on_pictures, len(batch)) if on_pictures else None,
+            on_step=on_step,
         )
         decoded = decode(editor.vae, latents)
         finite = {"UNet": finite_rows(latents), "VAE's decoder": finite_rows(decoded)}
@@ -360,7 +359,7 @@ def denoise(
     guidance: float,
     steps: int,
     scheduler: SchedulerName,
-    on_step: Callable[[], object] | None = None,
+    on_step: OnStep | None = None,
 ) -> torch.Tensor:
     """Sample the latents [b, c, h, w] of some pictures: tasks with the number of one of their noises."""
     conditions = Conditions.join([task.conditions for task, _ in slots])

@@ -16,14 +16,14 @@ from pbe.editing.canvas import hole_side
 from pbe.editing.case import Case
 from pbe.editing.config import EditConfig
 from pbe.editing.contact_sheet import write_contact_sheet
-from pbe.editing.editor import Editor, Painted, Progress, Task, load_editor, paint, prepare
+from pbe.editing.editor import Editor, Painted, Task, load_editor, paint, prepare
 from pbe.editing.ending import end_lines, strange_holes
 from pbe.editing.figure import draw_pictures
 from pbe.editing.inputs import CasePictures, read_case
 from pbe.editing.outputs import Outputs
 from pbe.editing.records import digest_inputs, settings_of_flags, unfinished, write_record
 from pbe.model.finite import NotFiniteError
-from pbe.model.sampler import make_scheduler
+from pbe.model.sampler import OnStep, make_scheduler
 from pipeline.arrays import Hole
 from pipeline.decoding.colour import Planes, on_backdrop
 from pipeline.draws.crops import Crop
@@ -67,12 +67,16 @@ def edit_cases(
     failed, lost = 0, Counter[str]()
     sides: dict[str, float] = {}
     with _progress(config, groups) as bar:
+
+        def step(clean: torch.Tensor) -> None:
+            bar.update(len(clean))
+
         for group in groups:
             # Hashed before they are read: a file that changes in between shows up as changed in the next run.
             digests = {case: digest_inputs(case) for case in group} if table else {}
             ready = _prepare_group(editor, group, config, pictures or {})
             sides |= {case.name: hole_side(task.mask, task.crop) for case, (task, _) in ready if case.name in names}
-            made = edit_group(editor, ready, config, outputs, wanted=names, on_pictures=bar.update) if ready else set()
+            made = edit_group(editor, ready, config, outputs, wanted=names, on_step=step) if ready else set()
             failed += len(names & {case.name for case in group} - made)
             for given in (given for case, (_, given) in ready if case.name in made):
                 lost.update(given.carried.lost_in(outputs.kind, alpha=given.source.alpha is not None))
@@ -141,7 +145,7 @@ def edit_group(
     outputs: Outputs,
     *,
     wanted: Collection[str],
-    on_pictures: Progress | None = None,
+    on_step: OnStep | None = None,
 ) -> set[str]:
     """Make the pictures of cases with the same guidance scales, and of several of a case a labelled figure.
 
@@ -157,7 +161,7 @@ def edit_group(
         InputError: the GPU's memory is too small.
     """
     scales = ready[0][0].guidance
-    painted = [_paint(editor, [task for _, (task, _) in ready], config, scale, on_pictures) for scale in scales]
+    painted = [_paint(editor, [task for _, (task, _) in ready], config, scale, on_step) for scale in scales]
     made = set()
     for number, (case, (task, given)) in enumerate(ready):
         if case.name not in wanted:
@@ -214,7 +218,7 @@ def _crop_for(editor: Editor, config: EditConfig, mask: Hole) -> Crop:
 
 
 def _paint(
-    editor: Editor, tasks: Sequence[Task], config: EditConfig, scale: float, on_pictures: Progress | None
+    editor: Editor, tasks: Sequence[Task], config: EditConfig, scale: float, on_step: OnStep | None
 ) -> list[Painted]:
     try:
         return paint(
@@ -225,7 +229,7 @@ def _paint(
             scheduler=config.scheduler,
             how=config.how,
             at_once=config.n if config.compat else config.batch,
-            on_pictures=on_pictures,
+            on_step=on_step,
         )
     except torch.OutOfMemoryError as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Prediction: what a UNet was trained to predict, the noise or the velocity -> the noise in a noisy latent.
+"""Prediction: what a UNet was trained to predict, the noise or the velocity -> the noise in a noisy latent, the rest.
 
 The velocity is v = sqrt(alpha bar) eps - sqrt(1 - alpha bar) x_0 (Salimans and Ho 2022, section 4 and appendix D).
 Imports no torch itself.
@@ -39,3 +39,19 @@ def noise_of(
         return predicted
     alpha_bar = schedule.to(timesteps.device).alphas_cumprod[timesteps].view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * predicted + (1 - alpha_bar).sqrt() * noisy
+
+
+def clean_of(
+    predicted: "torch.Tensor",
+    noisy: "torch.Tensor",
+    timesteps: "torch.Tensor",
+    schedule: "Schedule",
+    prediction: Prediction,
+) -> "torch.Tensor":
+    """Turn a prediction [b, c, h, w] for noisy latents [b, c, h, w] into the latents without noise that it means.
+
+    x_0 = (x_t - sqrt(1 - alpha bar) eps) / sqrt(alpha bar): Eq. 9 of DDIM.
+    """
+    alpha_bar = schedule.to(timesteps.device).alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    noise = noise_of(predicted, noisy, timesteps, schedule, prediction)
+    return (noisy - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()

@@ -18,11 +18,12 @@ import torch
 
 from pbe.model.diffusion import predict_noise
 from pbe.model.guidance import shared_before_context
-from pbe.model.prediction import DIFFUSERS_NAMES, Prediction, noise_of
+from pbe.model.prediction import DIFFUSERS_NAMES, Prediction, clean_of, noise_of
 from pbe.model.schedule import NOISE_SCHEDULE, Schedule
 
 SchedulerName = Literal["pndm", "ddim", "dpmpp"]
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
+OnStep = Callable[[torch.Tensor], object]
 DEFAULT_STEPS, DEFAULT_GUIDANCE = 50, 5.0
 DEFAULT_SCHEDULER: SchedulerName = "pndm"
 
@@ -106,7 +107,7 @@ def sample(
     guidance: float,
     prediction: Prediction = "epsilon",
     share: bool = True,
-    on_step: Callable[[], object] | None = None,
+    on_step: OnStep | None = None,
 ) -> torch.Tensor:
     """Denoise.
 
@@ -118,7 +119,7 @@ def sample(
         prediction: what the UNet predicts; turned into noise where that is what the scheduler takes.
         share: with guidance, compute what comes before the first cross-attention once for both halves, which rounds
             differently than two full halves.
-        on_step: called after every call of the UNet.
+        on_step: called after every step with the latents without noise [b, c, h, w] float32 that its prediction means.
 
     Returns:
         [b, c, h, w] float32 latents, scaled, whatever precision the UNet computes in.
@@ -141,10 +142,10 @@ def sample(
             if guided:
                 unconditional, conditional = predicted.chunk(2)
                 predicted = unconditional + guidance * (conditional - unconditional)
-            predicted = noise_of(predicted, latents, timestep, schedule, left)
-            latents = scheduler.step(predicted, timestep, latents).prev_sample
+            taken = noise_of(predicted, latents, timestep, schedule, left)
+            before, latents = latents, scheduler.step(taken, timestep, latents).prev_sample
             if on_step:
-                on_step()
+                on_step(clean_of(predicted, before, timestep, schedule, prediction))
     return latents
 
 

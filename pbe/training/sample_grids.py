@@ -143,7 +143,7 @@ def paint_grid(
     noise = initial_noise((channels, height, width), [seed + number for number in range(len(sources))])
     batches = -(-len(sources) // at_once)
     with tqdm(total=len(GUIDANCE) * batches * STEPS, desc="sample grid", unit="step", leave=False) as bar:
-        painted = {scale: _pixels(vae, _paint(model, batch, noise, scale, at_once, bar.update)) for scale in GUIDANCE}
+        painted = {scale: _pixels(vae, _paint(model, batch, noise, scale, at_once, bar)) for scale in GUIDANCE}
     masks = [_mask_pixels(batch, number, source) for number, source in enumerate(sources)]
     return GridPictures(tuple(batch.keys), sources, masks, samples.exemplars, painted)
 
@@ -165,7 +165,7 @@ def _paint(
     noise: torch.Tensor,
     scale: float,
     at_once: int,
-    on_step: Callable[[], object],
+    bar: "tqdm[Any]",
 ) -> torch.Tensor:
     """Sample latents [b, c, h, w], `at_once` pictures at a time."""
     context = model.conditioner(batch.exemplars)
@@ -177,7 +177,15 @@ def _paint(
         scheduler = make_scheduler("dpmpp", steps=STEPS, device=noise.device)
         shown, predicts = everything.take(part), model.config.prediction
         painted.append(
-            sample(model.unet, scheduler, noise[part], shown, guidance=scale, prediction=predicts, on_step=on_step)
+            sample(
+                model.unet,
+                scheduler,
+                noise[part],
+                shown,
+                guidance=scale,
+                prediction=predicts,
+                on_step=lambda clean: bar.update(),
+            )
         )
     latents = torch.cat(painted)
     refuse_not_finite(latents, "UNet", model.unet.dtype)

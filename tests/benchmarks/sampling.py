@@ -152,7 +152,7 @@ class Bench:
         task = dataclasses.replace(task, as_diffusers=False)
         calls = count()
 
-        def after_the_first() -> None:
+        def after_the_first(clean: torch.Tensor) -> None:
             if next(calls):  # diffusers' pipeline does not tell of the first call of PNDM's two for one step
                 on_step()
 

@@ -57,7 +57,11 @@ def test_a_model_that_knows_the_noise_arrives_at_its_latents(name: Any, conditio
         return ((stacked[:, :CHANNELS] - a.sqrt() * target) / (1 - a).sqrt(),)
 
     noise = initial_noise(SHAPE, [0, 1])
-    found = sample(oracle, make_scheduler(name, steps=50), noise, conditions, guidance=1)
+    seen: list[torch.Tensor] = []
+    found = sample(oracle, make_scheduler(name, steps=50), noise, conditions, guidance=1, on_step=seen.append)
+    assert len(seen) >= 50
+    for clean in seen:  # at every step, the noise aside, that latent is what the prediction means
+        torch.testing.assert_close(clean, target, atol=1e-3, rtol=1e-3)
     assert (found - target).abs().max() < 0.15  # the last step leaves the noise of timestep 0: 0.03 standard deviations
 
 
