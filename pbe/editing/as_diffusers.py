@@ -3,7 +3,7 @@
 They agree with those of its PaintByExamplePipeline to within 1e-5. It differs from our own preparation: the whole
 source at its own size instead of a crop; the mask at latent size by nearest neighbour; one generator for all noise,
 the initial noise first, then the masked source's draw from the posterior; the exemplar through CLIPImageProcessor
-(bicubic, centre crop).
+(bicubic, centre crop). Of a model of velocities, the scheduler takes these as they are.
 """
 
 import torch

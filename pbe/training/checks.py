@@ -56,7 +56,7 @@ def _refuse_velocities(config: TrainConfig, folder: Path) -> None:
     Raises:
         InputError: naming the flag to give.
     """
-    if config.prediction == "epsilon" and read_prediction(folder) == "v":
+    if read_prediction(folder) == "v" and config.prediction == "epsilon":
         raise InputError(f"--init-from {config.init_from}: predicts velocities, not noise; give --prediction v")
 
 

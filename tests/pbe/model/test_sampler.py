@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pbe.model.finite import finite_rows
 from pbe.model.paint_by_example import PaintByExample
 from pbe.model.prediction import Prediction
 from pbe.model.sampler import SCHEDULERS, Conditions, initial_noise, make_scheduler, sample
@@ -134,6 +135,20 @@ def test_velocities_lead_to_the_same_latents_as_noise(name: Any, std: float, ste
 def test_plms_that_averages_velocities_errs_twice_as_much(std: float) -> None:
     ours, diffusers = (_error_on_gaussians("v", "pndm", std=std, takes=takes) for takes in ("epsilon", "v"))  # type: ignore[arg-type]
     assert diffusers > 2 * ours
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_velocities_that_are_not_finite_spoil_their_own_picture_alone(
+    name: Any, model: PaintByExample, conditions: Conditions
+) -> None:
+    sound, spoilt = initial_noise(SHAPE, [0, 1]), initial_noise(SHAPE, [0, 1])
+    spoilt[1, 0, 0, 0] = torch.inf
+    made = [
+        sample(model.unet, make_scheduler(name, steps=2), noise, conditions, guidance=3, prediction="v")
+        for noise in (sound, spoilt)
+    ]
+    assert finite_rows(made[0]) == [True, True] and finite_rows(made[1]) == [True, False]
+    assert torch.equal(made[0][0], made[1][0])
 
 
 @pytest.mark.parametrize(("steps", "left_out"), [(20, []), (50, []), (30, [991]), (60, [961, 977, 993])])

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,26 @@ def test_a_scheduler_config_alone_says_what_a_folder_of_others_predicts(folders:
     for name, prediction in (("v_prediction", "v"), ("epsilon", "epsilon")):
         _change(folder / SCHEDULER, prediction_type=name)
         assert read_weights(str(folder)).prediction == prediction
+
+
+def test_a_hub_id_is_told_by_its_configs_before_its_weights_are_fetched(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fetch(name: str, *, allow_patterns: list[str]) -> str:
+        for path in (path for path in (folders / name.partition("/")[2]).rglob("*") if path.is_file()):
+            place = path.relative_to(folders)
+            if any(fnmatch(str(Path(*place.parts[1:])), pattern) for pattern in allow_patterns):
+                (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, tmp_path / place)
+        return str(tmp_path / name.partition("/")[2])
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    for model in ("someone/v-diffusers", "someone/v-pbe"):
+        assert convert(["--model", model, "--out", str(tmp_path / "v.ckpt")]) == 2
+        assert "it predicts velocities (v)" in capsys.readouterr().err
+        assert not list(tmp_path.rglob("*.safetensors"))
+    for model in ("someone/v-diffusers", "someone/v-pbe"):
+        assert read_weights(model).prediction == "v"
 
 
 @pytest.mark.parametrize(
