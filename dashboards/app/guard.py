@@ -1,15 +1,14 @@
 """Guard: a request -> FiftyOne's App, our `/media`, or a refusal.
 
-FiftyOne asks nobody who they are. So only addresses of this server are served (a foreign page that points its own name
-here reads nothing), nothing that another site's page sends, and only those of FiftyOne's routes that the views need:
-none of them reads or writes a file that a request names.
+FiftyOne asks nobody who they are. So foreign callers are refused (`pipeline.serving.callers`), and only those of
+FiftyOne's routes are served that the views need: none of them reads or writes a file that a request names.
 """
-
-from collections.abc import Collection
 
 from starlette.responses import PlainTextResponse
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipeline.serving.callers import refuse_foreign
 
 # Left out: files by name (/media, .../commit-mask, which writes one, /screenshot), and what our views have not
 # (frames, videos, model downloads).
@@ -77,8 +76,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, media: ASGIApp, *, port: int) -> None:
         self._app, self._media = app, media
-        self._hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
-        self._origins = [f"http://{host}" for host in self._hosts]
+        self._port = port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -96,13 +94,9 @@ class Guard:
 
     def _refuse(self, scope: Scope) -> PlainTextResponse | None:
         """The refusal that a request gets, or None."""
-        if _values(scope, b"host") not in [[host] for host in self._hosts]:
-            return PlainTextResponse(f"this server is reached at {' and '.join(self._origins)} only", 421)
-        origins = _values(scope, b"origin")
-        if any(origin not in self._origins for origin in origins):
-            return PlainTextResponse("requests of other pages are refused", 403)
-        if "cross-site" in _values(scope, b"sec-fetch-site") and "navigate" not in _values(scope, b"sec-fetch-mode"):
-            return PlainTextResponse("requests of other pages are refused", 403)
+        if foreign := refuse_foreign(scope["headers"], port=self._port):
+            status, why = foreign
+            return PlainTextResponse(why, status)
         if not is_open(scope["path"]):
             return PlainTextResponse("this route of FiftyOne's is closed", 404)
         return None
@@ -113,8 +107,3 @@ def is_open(path: str) -> bool:
     if path in ("/", "/media") or any(pattern.match(path) for pattern in _PATTERNS):
         return True
     return path.startswith("/") and path.split("/")[1] in PAGES
-
-
-def _values(scope: Scope, name: bytes) -> Collection[str]:
-    """All values of a header."""
-    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]

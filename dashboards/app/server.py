@@ -4,7 +4,6 @@ No session: nothing that one visitor does shows to another, except what is saved
 """
 
 import asyncio
-import errno
 import http.client
 import os
 import socket
@@ -20,39 +19,9 @@ from dashboards.app.guard import Guard
 from dashboards.app.media import Media, Pictures
 from pipeline.errors import InputError
 
-FIRST_PORT, LAST_PORT = 5151, 5250
+FIRST_PORT, LAST_PORT = 5151, 5250  # where none is asked for
 START_SECONDS = 60.0
 END_SECONDS = 5.0
-
-
-def bind_port(port: int | None) -> socket.socket:
-    """Take a port of 127.0.0.1, before anything slow; nobody is answered yet.
-
-    Args:
-        port: that one; None: the first free one from 5151 on.
-
-    Raises:
-        InputError: the port is taken, or is none, or none is free.
-    """
-    if port is not None and not 0 < port <= 65535:
-        raise InputError(f"--port {port}: give one from 1024 to 65535")
-    for number in [port] if port else range(FIRST_PORT, LAST_PORT + 1):
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that ended just now does not count
-        try:
-            listener.bind(("127.0.0.1", number))
-            listener.listen()
-            return listener
-        except OSError as error:
-            listener.close()
-            if port and error.errno == errno.EADDRINUSE:
-                raise InputError(
-                    f"--port {port}: another program listens there; end it, give another, or leave --port out: the "
-                    f"next free one from {FIRST_PORT} on is taken then"
-                ) from error
-            if port:
-                raise InputError(f"--port {port}: {error.strerror}; give one from 1024 to 65535") from error
-    raise InputError(f"--port: all from {FIRST_PORT} to {LAST_PORT} are taken; give another")
 
 
 def serve(
@@ -61,7 +30,7 @@ def serve(
     """Serve FiftyOne's App and our pictures until this process is interrupted.
 
     Args:
-        listener: as `bind_port` gives it; it is closed in the end.
+        listener: as `pipeline.serving.ports.bind_port` gives it; it is closed in the end.
         pictures: answer `/media`.
         path: of the page to name, such as `/datasets/NAME`; its dataset must be complete.
         say: takes the lines that tell where the page is, once it answers.

@@ -13,6 +13,7 @@ from dashboards.loading import Loaded
 from dashboards.places import write_file
 from pipeline.errors import InputError
 from pipeline.hints import command_line, short_path
+from pipeline.serving.ports import bind_port
 from pipeline.storage.folder import Folder
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9]+")
@@ -42,10 +43,10 @@ def show(folder: Folder, loaded: Loaded, config: BrowseConfig) -> int:
     Raises:
         InputError: the port is taken, or there is no database.
     """
-    from dashboards.app.server import bind_port, serve
+    from dashboards.app.server import FIRST_PORT, LAST_PORT, serve
 
     name = _dataset_name(folder.url)
-    listener = None if config.extract else bind_port(config.port or None)
+    listener = None if config.extract else bind_port(config.port or None, first=FIRST_PORT, last=LAST_PORT)
     database = _start_fiftyone()
     say(str(database))
     from dashboards.views.building import build

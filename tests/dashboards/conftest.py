@@ -13,6 +13,7 @@ from dashboards.app.database import QUIET, run_mongod
 from dashboards.app.mongo import URI, find_mongod, probe_mongod
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
+from pipeline.serving.ports import bind_port
 from schemas.shards import MANIFEST
 from tests.conftest import skip
 from tests.pipeline.storage.odd_names import ALL_OF_IT
@@ -76,10 +77,10 @@ class App:
 @pytest.fixture(scope="session")
 def app(fiftyone_database: str) -> Iterator[App]:
     """The App, in this process and on its database."""
-    from dashboards.app.server import bind_port, serving
+    from dashboards.app.server import FIRST_PORT, LAST_PORT, serving
 
     served = App()
-    with serving(bind_port(None), served) as server:
+    with serving(bind_port(None, first=FIRST_PORT, last=LAST_PORT), served) as server:
         served.port = server.port
         yield served
 

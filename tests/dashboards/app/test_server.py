@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-import pytest
 from PIL import Image
 
 from dashboards.app.database import FOLDER
 from dashboards.app.mongo import URI
 from pipeline.command import EXIT_INTERRUPTED, EXIT_USAGE
-from pipeline.errors import InputError
 from tests.dashboards.app.requests import ask
 from tests.dashboards.conftest import App
 
@@ -31,14 +29,15 @@ BROWSE = """
 import sys
 from pipeline.command import guard, stop_on_sigterm
 from dashboards.app.database import open_database
-from dashboards.app.server import bind_port, serve
+from dashboards.app.server import FIRST_PORT, LAST_PORT, serve
+from pipeline.serving.ports import bind_port
 
 class Nothing:
     def picture(self, name):
         return None
 
 def browse():
-    listener = bind_port(int(sys.argv[1]))
+    listener = bind_port(int(sys.argv[1]), first=FIRST_PORT, last=LAST_PORT)
     open_database()
     serve(listener, Nothing(), path="/datasets/tiny", say=lambda line: print(line, flush=True))
 
@@ -102,23 +101,6 @@ def test_a_taken_port_is_refused_at_once_and_never_shared(fiftyone_database: str
     assert (browse.returncode, out) == (EXIT_USAGE, "")
     assert err.startswith(f"error: --port {port}: another program listens there;")
     assert not (tmp_path / "database").exists()
-
-
-def test_without_a_port_the_next_free_one_is_taken(app: App) -> None:
-    from dashboards.app.server import FIRST_PORT, LAST_PORT, bind_port
-
-    with bind_port(None) as first, bind_port(None) as second:
-        ports = [listener.getsockname()[1] for listener in (first, second)]
-        assert FIRST_PORT <= ports[0] < ports[1] <= LAST_PORT and app.port not in ports
-        assert all(listener.getsockname()[0] == "127.0.0.1" for listener in (first, second))
-
-
-@pytest.mark.parametrize("port", [-1, 65536])
-def test_a_port_that_is_none_is_refused(fiftyone_database: str, port: int) -> None:
-    from dashboards.app.server import bind_port
-
-    with pytest.raises(InputError, match=f"--port {port}: give one from 1024 to 65535"):
-        bind_port(port)
 
 
 class Squares:
