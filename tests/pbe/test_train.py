@@ -250,6 +250,7 @@ def test_weights_come_in_and_go_out_unchanged_the_dead_ones_also_through_bf16(pl
     low = ("--dtype", "bf16", "--zero-stage", "3", "--checkpointing", "--channels-last")
     turned = flags(place, "turned", *start, "--prediction", "v")
     assert run(place, flags(place, "same", *start), flags(place, "low", *start, *low), turned) == [0]
+    assert all(row["objective"] == row["loss"] for row in read_rows(whole / METRICS))
     first = exported(whole)
     for out in ("same", "turned"):
         assert all(torch.equal(value, first[name]) for name, value in exported(place / out).items())
