@@ -12,6 +12,7 @@ from dashboards.rows import ChosenRows, OpenedDataset
 from dashboards.sheet.cards import GRID, Card, make_cards
 from dashboards.sheet.charts import area_histogram, class_bars, draw_mean_mask, funnel_bars, mask_shapes
 from pipeline.pages.rendering import render as render_page
+from pipeline.shards.kept_boxes import share_drawn, share_table
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_SAMPLES = 500
@@ -65,6 +66,8 @@ def make_sheet(
         filters=card_filters(cards),
         grid=GRID,
         funnel=funnel_bars(dataset),
+        drawn=share_drawn(dataset.manifest["totals"]) if dataset.manifest else "",
+        shares=share_table(dataset.manifest["totals"]) if dataset.manifest else {},
         classes=class_bars(chosen.table),
         areas=area_histogram(chosen.table),
         shapes=mask_shapes(chosen.table),

@@ -12,6 +12,7 @@ from pipeline.jobs.workshop import UnitResult
 from pipeline.planning.tasks import UnitTask
 from pipeline.run_log import RunLog
 from pipeline.shards.card import funnel_rows
+from pipeline.shards.kept_boxes import share_drawn, share_table
 from pipeline.shards.manifest import finish_dataset, read_manifest
 from pipeline.shards.recipe import Json
 from pipeline.shards.totals import describe_counts, photos_lost_by_reason, units_at_odds
@@ -53,8 +54,12 @@ def report_errors(out: Folder, errors: Mapping[int, UnitResult]) -> None:
         print(f"  unit {unit}: {result.error[:300]}")
 
 
-def end_dataset(job: PreparedJob, records: list[UnitRecord], totals: Json) -> None:
-    """Write pictures, tables, card and, last, the manifest."""
+def end_dataset(job: PreparedJob, records: list[UnitRecord], totals: Json) -> Json:
+    """Write pictures, tables, card and, last, the manifest.
+
+    Returns:
+        The totals as the manifest has them.
+    """
     # What draws pictures takes seconds to import, and a run that finds its dataset complete draws none.
     from pipeline.pictures.cut_sources import Photos
     from pipeline.pictures.funnel import write_funnel
@@ -64,7 +69,11 @@ def end_dataset(job: PreparedJob, records: list[UnitRecord], totals: Json) -> No
     find_source = photos.cut_if_there if job.store.at_hand else lambda row: None
     write_overview(job.out, records, seed=job.config.seed, find_source=find_source)
     write_funnel(job.out, totals)
-    finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=job.config.draws, names=job.names)
+    manifest = finish_dataset(
+        job.out, records, recipe=job.recipe, plan=job.plan, draws=job.config.draws, names=job.names
+    )
+    written: Json = manifest["totals"]
+    return written
 
 
 def refuse_odds(out: Folder, records: list[UnitRecord]) -> None:
@@ -94,6 +103,12 @@ def print_lost(totals: Json, draws: int, *, come_back: str) -> None:
         print(f"photos lost: {sum(lost.values()):,} ({describe_counts(lost)}); {come_back}")
 
 
+def print_shares(totals: Json) -> None:
+    """Say which share of the kept boxes was drawn, and which share other numbers of draws take."""
+    table = ", ".join(f"{draws}: {share}" for draws, share in share_table(totals).items())
+    print(f"kept boxes drawn: {share_drawn(totals)}{table and f'; by --draws {table}'}")
+
+
 def print_next(out: Folder) -> None:
     """Say how to look at a finished dataset, and how to verify it."""
     print(look_line(out.url))
@@ -111,6 +126,7 @@ def sum_up(job: PreparedJob, totals: Json, *, seconds: Mapping[str, float], made
     for stage, reason, count in funnel_rows(totals):
         if count or stage == "samples":
             print(f"  {stage:>14}  {reason:<24} {count:>14,}")
+    print_shares(totals)
     print(f"{totals['samples']:,} samples in {wall:.0f} s, start-up included")
     if seconds:
         stages = ", ".join(f"{name} {value:.1f} s ({made / value:,.0f}/s)" for name, value in seconds.items() if value)

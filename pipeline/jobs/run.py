@@ -24,6 +24,7 @@ from pipeline.jobs.ending import (
     log_beginning,
     print_lost,
     print_next,
+    print_shares,
     refuse_odds,
     report_errors,
     sum_up,
@@ -326,6 +327,7 @@ def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask], come
     """
     if not tasks and (manifest := complete_manifest(job)):
         print("nothing to do: the dataset is complete")
+        print_shares(manifest["totals"])
         print_lost(manifest["totals"], job.config.draws, come_back=come_back)
         print_next(job.out)
         return RunEnd(0, job)
@@ -339,7 +341,7 @@ def _finish(job: PreparedJob, seconds: Counter[str], tasks: list[UnitTask], come
         return RunEnd(EXIT_FAILED, job)
     say("writing pictures, tables and the manifest")
     end_retry(job)
-    end_dataset(job, records, totals)
+    totals = end_dataset(job, records, totals)
     made = sum(task.photos * len(task.draws) for task in tasks)
     sum_up(job, totals, seconds=seconds, made=made, wall=time.monotonic() - pipeline.STARTED)
     print_lost(totals, job.config.draws, come_back=come_back)

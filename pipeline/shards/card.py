@@ -1,5 +1,6 @@
 """Card: a manifest -> a page that describes the dataset."""
 
+from pipeline.shards.kept_boxes import share_drawn, share_table
 from pipeline.shards.recipe import Json
 
 
@@ -28,6 +29,10 @@ shards, {recipe["resolution"]} px, {manifest["draws"]} draws a photo, seed {reci
 |---|---|---|
 {funnel}
 
+## Kept boxes drawn
+
+{share_drawn(totals)} of the kept boxes of its photos, lost photos aside.{_shares(totals)}
+
 ## Lineage
 
 | table | rows | bytes | sha256 |
@@ -40,6 +45,14 @@ shards, {recipe["resolution"]} px, {manifest["draws"]} draws a photo, seed {reci
   `{recipe["clip"]["fingerprint"][:16]}`
 - Made with {libraries}
 """
+
+
+def _shares(totals: Json) -> str:
+    table = share_table(totals)
+    if not table:
+        return ""
+    rows = "\n".join(f"| {draws} | {share} |" for draws, share in table.items())
+    return f" By draws a photo, of the same plan:\n\n| draws | drawn |\n|---|---|\n{rows}"
 
 
 def funnel_rows(totals: Json) -> list[tuple[str, str, int]]:

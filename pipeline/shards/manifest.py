@@ -19,6 +19,7 @@ from pipeline.errors import InputError
 from pipeline.planning.plan_files import PLAN
 from pipeline.planning.row_counts import Plan
 from pipeline.shards.card import card
+from pipeline.shards.kept_boxes import PHOTOS_BY_BOXES, count_photos_by_boxes
 from pipeline.shards.recipe import FIRST_RULES, Json, digest_of
 from pipeline.shards.records import record_sha256, shards_table
 from pipeline.shards.retry_intent import read_intent
@@ -106,7 +107,7 @@ def finish_dataset(
         InputError: the drops of boxes are not those of the plan.
         AssertionError: a sum is off, which is a bug.
     """
-    totals = count_totals(plan, records, draws)
+    totals = {**count_totals(plan, records, draws), PHOTOS_BY_BOXES: count_photos_by_boxes(out, records)}
     off = sums_off(totals, records)
     assert not off, off
     _check_box_drops(out, totals, plan.box_drop_files)

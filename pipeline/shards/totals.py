@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.planning.row_counts import Plan
+from pipeline.shards.kept_boxes import PHOTOS_BY_BOXES, boxes_drawn
 from pipeline.shards.recipe import Json
 from schemas.shards import (
     SPLITS,
@@ -137,5 +138,10 @@ def sums_off(totals: Json, records: list[UnitRecord]) -> list[str]:
         "draws_planned = samples + draws_dropped": (totals["draws_planned"], totals["samples"] + dropped),
         **{f"{name} = by the records": (totals[name], count) for name, count in sum_records(records).items()},
     }
+    if photos_by_boxes := totals.get(PHOTOS_BY_BOXES):
+        there = totals["photos_planned"] - totals["photos_lost"]
+        kept = totals["boxes_drawn"] + totals["boxes_not_drawn"]
+        sums[f"photos planned, not lost = {PHOTOS_BY_BOXES}"] = (there, sum(photos_by_boxes.values()))
+        sums[f"boxes drawn + not drawn = {PHOTOS_BY_BOXES}"] = (kept, boxes_drawn(photos_by_boxes, kept))
     off = [f"{name}: {left} is not {right}" for name, (left, right) in sums.items() if left != right]
     return off + [f"{name} {totals[name]} is negative" for name in places if totals[name] < 0]

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.planning.plan_files import PLAN
+from pipeline.shards.kept_boxes import draws_off
 from pipeline.shards.recipe import Json, digest_of
 from pipeline.shards.records import READERS, record_sha256, shard_rows
 from pipeline.shards.totals import box_drops_of, count_drops, join_columns, sums_off, units_at_odds
@@ -65,7 +66,8 @@ def verify_dataset(out: Folder, manifest: Json, files: dict[str, int]) -> tuple[
         names = tuple(record_path(record.unit, record.draw) for record in draws)
         of_records.append(Problem(names[0], "with its other draws: they did not lose the same photos", names))
     if not of_records:  # of damaged records no sum holds
-        of_records = [Problem(MANIFEST, line, (MANIFEST,)) for line in sums_off(manifest["totals"], records)]
+        off = sums_off(manifest["totals"], records) + draws_off(manifest["totals"], records)
+        of_records = [Problem(MANIFEST, line, (MANIFEST,)) for line in off]
     return records, problems + of_records + _find_strangers(files, manifest, records)
 
 

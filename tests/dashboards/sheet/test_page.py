@@ -59,12 +59,16 @@ def test_the_top_says_what_this_is(finished: Path) -> None:
     funnel = {"box rows: read": 25, "filtered: area": 4, "boxes: not drawn": 8, "samples: written": 14}
     for stage, count in funnel.items():
         assert re.search(rf">{stage}</span><i [^>]*></i><b>{count}</b>", top)
+    assert "61.9 % with this dataset's 2 draws a photo" in top
+    for draws, share in {"1 draw": "33.3", "2 draws": "61.9", "4 draws": "95.2", "8 draws": "100.0"}.items():
+        assert re.search(rf">{draws}</span><i [^>]*></i><b>{share} %</b>", top)
     (finished / MANIFEST).rename(finished / "aside")
     try:
         unfinished = make_page(finished).html.decode().partition("<article ")[0]
     finally:
         (finished / "aside").rename(finished / MANIFEST)
     assert "unfinished: 6 finished shards so far" in unfinished and "From photos to samples" in unfinished
+    assert "Kept boxes drawn" not in unfinished
 
 
 def test_names_from_the_dataset_are_text_wherever_they_stand(finished: Path) -> None:

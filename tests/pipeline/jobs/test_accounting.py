@@ -138,6 +138,9 @@ def check_accounts(out: Path, tables: list[Path], *, draws: int) -> tuple[Rows, 
     assert totals["boxes_drawn"] == fates["drawn"]
     assert totals["boxes_not_drawn"] == fates["not drawn"]
     assert totals["boxes_in_lost_photos"] == fates["in lost photos"]
+    planned = {image for image, *_ in [*ends.samples, *ends.dropped_draws]} - ends.lost_photos
+    kept_by_photo = Counter(image for image, _ in kept if image in planned)
+    assert totals["photos_by_boxes"] == {str(count): n for count, n in Counter(kept_by_photo.values()).items()}
     assert totals["boxes_beyond_limit"] == fates["beyond limit"]
     assert totals["photos"] == len({image for image, _ in rows.boxes})
     assert ends.photos_without_box == {image for image, _ in rows.boxes} - {image for image, _ in kept}
