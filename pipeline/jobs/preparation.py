@@ -20,7 +20,7 @@ from pipeline.planning.plan import PlanDraft, draft_plan
 from pipeline.planning.plan_files import PLAN, read_units
 from pipeline.planning.row_counts import Plan, PlanInputs
 from pipeline.planning.tasks import UnitTask
-from pipeline.shards.manifest import RECIPE, read_recipe, recipe_differences
+from pipeline.shards.manifest import RECIPE, read_config, read_recipe, recipe_differences
 from pipeline.shards.recipe import RULES, Json, digest_of, make_recipe
 from pipeline.shards.retry_intent import RetryIntent, read_intent, write_intent
 from pipeline.storage.folder import Folder
@@ -107,6 +107,8 @@ def prepare(
     anew = _refuse_differences(config, out, _differences(config, out, there, recipe))
     if more:
         say(f"going on with the {there} draws that the output has")
+    elif there and not anew and not draws_given and (before := _draws_of_last_run(out, there)) < config.draws:
+        say(f"the output was begun with {before} draws, the preset makes {config.draws}; --draws {before} adds none")
     inputs = _plan_inputs(checked)
     key = _plan_key(inputs, checked)
     plan = None if anew else _earlier_plan(out, key)
@@ -163,6 +165,12 @@ def _count_draws(finished: frozenset[str], intent: RetryIntent) -> int:
     """Count the draws of which there is a record, or was before a retry removed it; 0: there is no work."""
     removed = intent.draws if intent.units else 0
     return max(removed, *(place_of_record(name)[1] + 1 for name in finished), 0)
+
+
+def _draws_of_last_run(out: Folder, there: int) -> int:
+    """The draws that an output was made for, which a killed run has not all begun with; else those that are there."""
+    draws = read_config(out).get("draws")
+    return draws if isinstance(draws, int) else there
 
 
 def recorded_device(out: Folder) -> str | None:

@@ -1,5 +1,6 @@
 """What a second run looks at, keeps and refuses, without Ray."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from pbe.feed.dataset import open_dataset
+from pipeline.encoders.clip import ClipEncoder
+from pipeline.encoders.vae import VaeEncoder
 from pipeline.errors import InputError, LockLostError
 from pipeline.jobs import preparation
-from pipeline.jobs.preparation import PreparedJob, clear_leftovers, pending_tasks
+from pipeline.jobs.inputs import check_inputs
+from pipeline.jobs.preparation import PreparedJob, clear_leftovers, pending_tasks, prepare
 from pipeline.planning.plan_files import PLAN
 from pipeline.shards.manifest import finish_dataset
 from pipeline.shards.recipe import digest_of
@@ -19,6 +23,7 @@ from pipeline.units.maker import UnitMaker
 from pipeline.units.one_shard import OutputTakenError
 from schemas.shards import json_bytes, record_path, unit_name
 from tests.benchmarks.resume import start_job, write_photos
+from tests.conftest import facts_of
 from tests.object_storage import Proxy
 from tests.pipeline.conftest import files_of, problems
 
@@ -115,6 +120,27 @@ def test_overwrite_goes_on_with_work_of_the_same_recipe(make: Make, tmp_path: Pa
     make(tmp_path / "d", overwrite=True)
     assert before
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_an_output_with_fewer_draws_than_its_preset_gets_more_and_is_told_by_which_flag_it_would_not(
+    make: Make, tmp_path: Path, vae: VaeEncoder, clip: ClipEncoder
+) -> None:
+    config = make(tmp_path / "d", draws=1, limit=1).config
+    said: list[str] = []
+
+    def draws_after(*, last_run: int | None, given: bool = False) -> int:
+        said.clear()
+        if last_run:
+            (tmp_path / "d/run/config.json").write_text(json.dumps({"draws": last_run}))
+        told = {"say": said.append, "progress": lambda rows: None, "draws_given": given, "device": "cpu"}
+        checked = check_inputs(replace(config, draws=2))
+        return prepare(checked, Folder(config.out), encoders=facts_of(vae, clip), **told).config.draws
+
+    told = "begun with 1 draws, the preset makes 2; --draws 1 adds none"
+    for last_run in (None, 1):
+        assert draws_after(last_run=last_run) == 2 and any(told in line for line in said)
+    assert draws_after(last_run=2) == 2 and not any("begun with" in line for line in said)  # killed while it made 2
+    assert draws_after(last_run=1, given=True) == 2 and not any("begun with" in line for line in said)
 
 
 def test_overwrite_starts_anew_with_fewer_draws(make: Make, tmp_path: Path) -> None:
