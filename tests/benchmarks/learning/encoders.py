@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pbe.evaluation.metrics.encoders.efficientnet import PUBLISHED, load_efficientnet
+from pipeline.encoders.efficientnet import PUBLISHED, load_efficientnet
 from pipeline.encoders.pixels import unit_pixels
 
 # Blocks of EfficientNet-Lite0 that end in a batch norm without a skip, and the side of the grid that each is averaged

