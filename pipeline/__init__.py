@@ -3,6 +3,7 @@
 Files in the order of the flow:
 
     pairs            the verb for pairs of your own: a folder -> a dataset
+    fit_encoders     the verb for encoders without training: photos -> a codec and an exemplar encoder
     config           flags and presets of the shard job
     boxes/           tables -> BOXES -> the first rule that drops each row
     planning/        BOXES -> units of photos
@@ -11,6 +12,7 @@ Files in the order of the flow:
     draws/           photo and box -> source, mask, exemplar
     tensors/         files and folders of weights -> tensors
     encoders/        sources -> latents, exemplars -> vectors
+    fitting/         photos -> encoders in closed form
     units/           a unit of photos -> its shards, one a draw
     shards/          a dataset on disk: samples, records, recipe, manifest
     pictures/        dataset -> overview.png and funnel.png

@@ -2,12 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from pipeline.encoders.names import UNTRAINED
 from pipeline.errors import InputError
 
 SAMPLE_PHOTOS = "sample-photos"
+ExemplarEncoderName = Annotated[str, tyro.conf.arg(name="exemplar-encoder", aliases=["--clip"])]
+"""A flag with the name that it had when there were CLIP towers alone, which recipes and records keep."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,11 @@ class ShardConfig:
     split_shares: tuple[float, float, float] = (0.8, 0.2, 0.0)
     """Shares of the photos that go to train, validation and test, by hash of the photo's id."""
     vae: str = UNTRAINED
-    """VAE: a diffusers AutoencoderKL or AutoencoderTiny folder or hub id (`id:subfolder` for a part of a repository).
-    `untrained`: a small seeded AutoencoderKL that has learned nothing."""
-    clip: str = UNTRAINED
-    """Exemplar encoder: a transformers CLIP vision tower, folder or hub id. `untrained`: a small seeded one that has
-    learned nothing."""
+    """Codec: a diffusers AutoencoderKL or AutoencoderTiny folder or hub id (`id:subfolder` for a part of a repository),
+    or what pipeline.fit_encoders makes. `untrained`: a small seeded AutoencoderKL that has learned nothing."""
+    clip: ExemplarEncoderName = UNTRAINED
+    """Exemplar encoder: a transformers CLIP vision tower, folder or hub id, or what pipeline.fit_encoders makes.
+    `untrained`: a small seeded CLIP that has learned nothing."""
     filters: tuple[str, ...] = ("area",)
     """Box filters, in order. Presets: `area` (the paper's: relative area in [0.02, 0.8]) and `clean`. Rules:
     area=LOW:HIGH, aspect=MAX, group_of, depiction, inside, truncated, occluded, allow=LABEL+LABEL, deny=LABEL+LABEL."""

@@ -24,7 +24,7 @@ from pipeline.config import PRESETS, ShardConfig
 from pipeline.encoders.clip import ClipEncoder, load_clip
 from pipeline.encoders.facts import facts_of
 from pipeline.encoders.fingerprints import make_deterministic
-from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
+from pipeline.encoders.protocols import Codec, ExemplarEncoder
 from pipeline.encoders.vae import VaeEncoder, load_vae
 from pipeline.jobs.inputs import check_inputs
 from pipeline.jobs.preparation import PreparedJob, pending_tasks, prepare
@@ -170,7 +170,7 @@ def make(maker_of: Callable[..., UnitMaker], sample_folder: Path, vae: VaeEncode
         *,
         threads: int = 1,
         finish: bool = True,
-        sources: SourceEncoder | None = None,
+        sources: Codec | None = None,
         exemplars: ExemplarEncoder | None = None,
         **changes: Any,
     ) -> PreparedJob:
@@ -182,7 +182,7 @@ def make(maker_of: Callable[..., UnitMaker], sample_folder: Path, vae: VaeEncode
         }
         config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
         quiet = {"say": lambda line: None, "progress": lambda rows: None}
-        chosen: tuple[SourceEncoder, ExemplarEncoder] = (sources or vae, exemplars or clip)
+        chosen: tuple[Codec, ExemplarEncoder] = (sources or vae, exemplars or clip)
         job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(*chosen), **quiet)
         job = take_up_retry(job, say=lambda line: None)
         maker = replace(maker_of(job, threads=threads), sources=chosen[0], exemplars=chosen[1])

@@ -32,6 +32,7 @@ FLAGS = (
     "pbe.weights.own_note",
     "pipeline.encoders.facts",
     "pipeline.encoders.names",
+    "pipeline.fit_encoders",
     "ray_jobs.command",
     "pbe.train",
     "pbe.edit",

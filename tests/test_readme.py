@@ -41,6 +41,7 @@ VERBS = {
     "pbe.evaluate": runpy.run_module,
     "pbe.leaks": runpy.run_module,
     "pipeline.pairs": runpy.run_module,
+    "pipeline.fit_encoders": runpy.run_module,
     "dashboards/browse.py": runpy.run_path,
 }
 WORDS = {"pbe.evaluate": ("ablation", "mixture")}  # with which a command does something else, by flags of its own

@@ -23,19 +23,35 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True)
 class ClipEncoder:
-    """The pooled class token of a transformers CLIP vision tower, after its last layer norm, without projection."""
+    """The tokens of a transformers CLIP vision tower, after its last layer norm, without projection."""
 
     name: str
     fingerprint: str
     dimension: int
     model: Any
 
-    @torch.inference_mode()
+    @property
+    def layers(self) -> int:
+        """See ExemplarEncoder."""
+        return int(self.model.config.num_hidden_layers)
+
     def encode(self, exemplars: NDArray[np.uint8]) -> NDArray[np.float16]:
         """See ExemplarEncoder."""
-        images = fit_to_encoder(unit_pixels(exemplars), self.model.config.image_size)
-        pooled = self.model(clip_normalise(images).to(self.model.device, self.model.dtype)).pooler_output
-        return pooled.to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
+        return self.pooled(unit_pixels(exemplars)).to(torch.float16).cpu().numpy()
+
+    @torch.no_grad()  # not inference_mode: a trained conditioner computes gradients from it
+    def pooled(self, pictures: torch.Tensor) -> torch.Tensor:
+        """See ExemplarEncoder; the class token."""
+        return pooled_token(self.model, self._prepare(pictures))
+
+    @torch.no_grad()
+    def tokens(self, pictures: torch.Tensor) -> torch.Tensor:
+        """See ExemplarEncoder; the first token is the pooled one."""
+        return all_tokens(self.model, self._prepare(pictures))
+
+    def _prepare(self, pictures: torch.Tensor) -> torch.Tensor:
+        images = clip_normalise(fit_to_encoder(pictures, self.model.config.image_size))
+        return images.to(self.model.device, self.model.dtype)
 
 
 def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
@@ -55,8 +71,19 @@ def load_clip(name: str, *, device: str, dtype: str) -> ClipEncoder:
 
 def clip_normalise(images: torch.Tensor) -> torch.Tensor:
     """Normalise by the mean and standard deviation of CLIP's training pictures: [b, 3, h, w] in [0, 1] -> the same."""
-    mean, std = torch.tensor(CLIP_MEAN).view(3, 1, 1), torch.tensor(CLIP_STD).view(3, 1, 1)
+    mean, std = (torch.tensor(each, device=images.device).view(3, 1, 1) for each in (CLIP_MEAN, CLIP_STD))
     return (images - mean) / std
+
+
+def pooled_token(tower: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """Encode normalised squares of a tower's own size, [b, 3, s, s], to their class tokens [b, d]."""
+    return tower(pixel_values=pixels).pooler_output  # type: ignore[no-any-return]
+
+
+def all_tokens(tower: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """Encode likewise to all tokens [b, n, d] after the same layer norm, whichever version of transformers it is of."""
+    inner = getattr(tower, "vision_model", tower)
+    return inner.post_layernorm(tower(pixel_values=pixels).last_hidden_state)  # type: ignore[no-any-return]
 
 
 def _load_tower(name: str) -> Any:

@@ -3,19 +3,26 @@
 All of it comes from config.json and the files' sizes and times, so that a driver needs neither torch nor the weights.
 """
 
+import importlib.metadata
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.encoders.efficientnet import CODE, LITE0, refuse_missing_packages
 from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate, unloadable
-from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
+from pipeline.encoders.protocols import Codec, ExemplarEncoder
 from pipeline.errors import InputError
 from pipeline.tensors import configs
 from pipeline.tensors.weight_files import FOLDER_SUFFIXES, find_weights, refuse_lost_shards
 
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny")
+PATCH_PCA = "PatchPca"
+CODEC_CLASSES = (*VAE_CLASSES, PATCH_PCA)
 CLIP_TYPES = ("clip", "clip_vision_model")
+EFFICIENTNET_PCA = "efficientnet_pca"  # the model type of its config
+EXEMPLAR_ENCODERS = f"give a CLIP model, or what pipeline.fit_encoders makes ({EFFICIENTNET_PCA})"
+CONFIG = "config.json"
 UNTRAINED_FACTOR, UNTRAINED_CHANNELS, UNTRAINED_DIMENSION = 8, 4, 64
 # What diffusers and transformers take where a config is silent.
 _KL_BLOCKS, _TINY_BLOCKS, _LATENT_CHANNELS, _HIDDEN_SIZE = (64,), (64, 64, 64, 64), 4, 768
@@ -63,7 +70,7 @@ class EncoderFacts:
         return cls(VaeFacts(**content["vae"]), ClipFacts(**content["clip"]))
 
 
-def facts_of(sources: SourceEncoder, exemplars: ExemplarEncoder) -> EncoderFacts:
+def facts_of(sources: Codec, exemplars: ExemplarEncoder) -> EncoderFacts:
     """Describe loaded encoders."""
     return EncoderFacts(
         VaeFacts(sources.factor, sources.channels, sources.fingerprint),
@@ -72,20 +79,23 @@ def facts_of(sources: SourceEncoder, exemplars: ExemplarEncoder) -> EncoderFacts
 
 
 def read_vae_facts(name: str, *, flag: str = "--vae") -> VaeFacts:
-    """Read factor and channels of a VAE from its config.json.
+    """Read factor and channels of a codec from its config.json.
 
     Args:
         name: a folder, a hub id (`id:subfolder`), or `untrained`.
 
     Raises:
-        InputError: it is missing, or not a VAE of a known class.
+        InputError: it is missing, or of an unknown class.
     """
     if name == UNTRAINED:
         return VaeFacts(UNTRAINED_FACTOR, UNTRAINED_CHANNELS)
     config = read_config(flag, name, find_config(flag, name, "vae"))
     class_name = config.get("_class_name")
-    if class_name not in VAE_CLASSES:
-        raise InputError(f"{flag} {name}: class {class_name}; give one of {', '.join(VAE_CLASSES)}")
+    if class_name not in CODEC_CLASSES:
+        raise InputError(f"{flag} {name}: class {class_name}; give one of {', '.join(CODEC_CLASSES)}")
+    if class_name == PATCH_PCA:
+        factor, channels = (_count(config, key, 0, f"{flag} {name}") for key in ("factor", "latent_channels"))
+        return VaeFacts(factor, channels)
     widths = _widths(config)
     if not isinstance(widths, list | tuple):
         raise InputError(f"{flag} {name}: block_out_channels {widths!r} is not a list; {NO_WEIGHTS}")
@@ -93,7 +103,9 @@ def read_vae_facts(name: str, *, flag: str = "--vae") -> VaeFacts:
 
 
 def latent_factor(config: Mapping[str, Any]) -> int:
-    """Return the px along a latent cell's side, by a VAE's config: every level but the last halves the picture."""
+    """Return the px along a latent cell's side, by a codec's config: every level of a VAE but the last halves it."""
+    if config.get("_class_name") == PATCH_PCA:
+        return int(config["factor"])
     return int(2 ** (len(_widths(config)) - 1))
 
 
@@ -104,16 +116,19 @@ def _widths(config: Mapping[str, Any]) -> Any:
 
 
 def read_clip_facts(name: str, *, flag: str = "--clip") -> ClipFacts:
-    """Read the length of a CLIP vision tower's vectors from its config.json.
+    """Read the length of an exemplar encoder's vectors from its config.json.
 
     Raises:
-        InputError: it is missing, or not a CLIP model.
+        InputError: it is missing, of an unknown kind, or the packages of its network are.
     """
     if name == UNTRAINED:
         return ClipFacts(UNTRAINED_DIMENSION)
     config = read_config(flag, name, find_config(flag, name, "image_encoder"))
+    if config.get("model_type") == EFFICIENTNET_PCA:
+        refuse_missing_packages(LITE0)
+        return ClipFacts(_count(config, "hidden_size", 0, f"{flag} {name}"))
     if config.get("model_type") not in CLIP_TYPES:
-        raise InputError(f"{flag} {name}: model type {config.get('model_type')}; give a CLIP model")
+        raise InputError(f"{flag} {name}: model type {config.get('model_type')}; {EXEMPLAR_ENCODERS}")
     vision = config.get("vision_config", {}) if config["model_type"] == "clip" else config
     if not isinstance(vision, dict):
         raise InputError(f"{flag} {name}: vision_config {vision!r} is not a tower's config; {NO_WEIGHTS}")
@@ -127,14 +142,17 @@ def stamp_weights(flag: str, name: str, part: str) -> list[Any]:
         part: the folder that a complete pipeline keeps it in.
 
     Returns:
-        Path, size and modification time (ns) of each file; for a hub id, the snapshot's commit.
+        Path, size and modification time (ns) of each file, and the version of what code a package has of it; for a hub
+        id, the snapshot's commit.
     """
     if name == UNTRAINED:
         return [UNTRAINED]
     config = find_config(flag, name, part)
     if not Path(name).exists():
         return [name, config.parts[config.parts.index("snapshots") + 1]]
-    return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in _files_beside(config)]
+    files = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in _files_beside(config)]
+    kind = read_config(flag, name, config).get("model_type")
+    return [*files, importlib.metadata.version(CODE)] if kind == EFFICIENTNET_PCA else files
 
 
 def find_config(flag: str, name: str, part: str) -> Path:
@@ -145,7 +163,7 @@ def find_config(flag: str, name: str, part: str) -> Path:
     """
     root, subfolder = locate(flag, name, part)
     if Path(name).exists():
-        config = Path(root) / subfolder / "config.json"
+        config = Path(root) / subfolder / CONFIG
         weights = find_weights(config.parent)
         if not config.is_file() or weights is None:
             missing = "weights" if config.is_file() else "config.json"
@@ -155,7 +173,7 @@ def find_config(flag: str, name: str, part: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(root, "config.json", subfolder=subfolder or None))
+        return Path(hf_hub_download(root, CONFIG, subfolder=subfolder or None))
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
         raise unloadable(flag, name, error) from error
 

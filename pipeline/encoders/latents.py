@@ -27,7 +27,11 @@ def encode_sample(vae: Any, images: torch.Tensor, generator: torch.Generator) ->
 def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     """Decode scaled latents [b, c, h, w] -> images [b, 3, H, W] float32 in [0, 1]; NaN where they are not finite."""
     unscaled = latents.to(vae.device, vae.dtype) / vae.config.scaling_factor + _shift(vae)
-    images: torch.Tensor = vae.decode(unscaled).sample.float()
+    return unit_range(vae.decode(unscaled).sample.float())
+
+
+def unit_range(images: torch.Tensor) -> torch.Tensor:
+    """Bring decoded pictures from [-1, 1] to [0, 1], and cut off what is outside; what is not finite becomes NaN."""
     return torch.where(images.isfinite(), (images / 2 + 0.5).clamp(0, 1), torch.nan)
 
 

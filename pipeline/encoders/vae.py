@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.encoders.building import build_vae
 from pipeline.encoders.facts import latent_factor
 from pipeline.encoders.fingerprints import fingerprint_of
-from pipeline.encoders.latents import encode_mean
+from pipeline.encoders.latents import decode, encode_mean
 from pipeline.encoders.names import UNTRAINED
 from pipeline.encoders.reading import read_vae
 from pipeline.encoders.untrained import untrained_vae
@@ -26,10 +26,17 @@ class VaeEncoder:
     channels: int
     model: Any
 
-    @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> NDArray[np.float16]:
-        """See SourceEncoder."""
-        return encode_mean(self.model, images).to(torch.float16).cpu().numpy()
+        """See Codec."""
+        return self.latents(images).to(torch.float16).cpu().numpy()
+
+    def latents(self, images: torch.Tensor) -> torch.Tensor:
+        """See Codec."""
+        return encode_mean(self.model, images)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """See Codec."""
+        return decode(self.model, latents)
 
 
 def load_vae(name: str, *, device: str, dtype: str) -> VaeEncoder:

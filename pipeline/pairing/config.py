@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from pipeline.config import ShardConfig
+from pipeline.config import ExemplarEncoderName, ShardConfig
 from pipeline.encoders.names import UNTRAINED, refuse_missing
 from pipeline.errors import InputError
 from pipeline.hints import command_line
@@ -32,9 +32,11 @@ class PairConfig:
     """The model that will be fine-tuned, from which VAE and CLIP tower are taken: a diffusers folder or hub id, or the
     folder of a training. `untrained`: small encoders that have learned nothing, to try the command."""
     vae: str = ""
-    """Another VAE: a diffusers AutoencoderKL or AutoencoderTiny folder or hub id (`id:subfolder`)."""
-    clip: str = ""
-    """Another exemplar encoder: a transformers CLIP vision tower, folder or hub id."""
+    """Another codec: a diffusers AutoencoderKL or AutoencoderTiny folder or hub id (`id:subfolder`), or what
+    pipeline.fit_encoders makes."""
+    clip: ExemplarEncoderName = ""
+    """Another exemplar encoder: a transformers CLIP vision tower, folder or hub id, or what pipeline.fit_encoders
+    makes."""
     resolution: int = 0
     """Side of the square source in px; a multiple of the VAE's factor. 0: the model's own, or 512."""
     draws: int = 4

@@ -12,7 +12,7 @@ from pipeline.decoding.decode import Photo
 from pipeline.draws.draw import DrawnSample, DrawRecipe
 from pipeline.encoders.facts import EncoderFacts, facts_of
 from pipeline.encoders.loading import load_encoders
-from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
+from pipeline.encoders.protocols import Codec, ExemplarEncoder
 from pipeline.errors import InputError
 from pipeline.jobs.inputs import CheckedInputs
 from pipeline.jobs.preparation import PreparedJob
@@ -42,7 +42,7 @@ class ThreadWorkshop:
         self._checked, self._store, self.device = checked, store, device
         workers = workers or min(MOST_WORKERS, len(os.sched_getaffinity(0)))
         self._at_a_time, self._threads = (workers, 1) if device == "cpu" else (1, workers)
-        self._encoders: tuple[SourceEncoder, ExemplarEncoder] | None = None
+        self._encoders: tuple[Codec, ExemplarEncoder] | None = None
 
     def describe(self) -> str:
         return self.device
@@ -64,7 +64,7 @@ class ThreadWorkshop:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _load(self) -> tuple[SourceEncoder, ExemplarEncoder]:
+    def _load(self) -> tuple[Codec, ExemplarEncoder]:
         config = self._checked.config
         self._encoders = self._encoders or load_encoders(
             config.vae, config.clip, device=self.device, dtype=config.dtype

@@ -16,7 +16,7 @@ from pipeline.ahead import work_ahead
 from pipeline.config import ShardConfig
 from pipeline.decoding.decode import Photo
 from pipeline.draws.draw import DrawnSample, DrawRecipe
-from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
+from pipeline.encoders.protocols import Codec, ExemplarEncoder
 from pipeline.errors import DrawError, PhotoError
 from pipeline.photos.store import PhotoStore
 from pipeline.planning.plan_files import read_unit_boxes
@@ -53,7 +53,7 @@ class UnitMaker:
     config: ShardConfig
     out: Folder
     store: PhotoStore
-    sources: SourceEncoder
+    sources: Codec
     exemplars: ExemplarEncoder
     class_names: dict[str, str]
     recipe_digest: str

@@ -14,7 +14,7 @@ from pipeline.config import ShardConfig
 from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.draws.draw import DrawnSample
 from pipeline.encoders.pixels import blank_signed, signed
-from pipeline.encoders.protocols import ExemplarEncoder, SourceEncoder
+from pipeline.encoders.protocols import Codec, ExemplarEncoder
 from pipeline.errors import DrawError, PhotoError
 from pipeline.hints import verify_command
 from pipeline.planning.tasks import PlannedPhoto, UnitTask
@@ -42,7 +42,7 @@ from schemas.shards import (
 )
 
 NOT_FINITE = "not_finite"
-_ENCODERS = {"latent": "VAE", "masked_latent": "VAE", "exemplar": "CLIP"}
+_ENCODERS = {"latent": "VAE", "masked_latent": "VAE", "exemplar": "exemplar encoder"}
 
 
 class OutputTakenError(Exception):
@@ -94,7 +94,7 @@ class OneShard:
         folder: Path,
         out: Folder,
         config: ShardConfig,
-        sources: SourceEncoder,
+        sources: Codec,
         exemplars: ExemplarEncoder,
         class_names: dict[str, str],
         recipe_digest: str,

@@ -108,7 +108,7 @@ def test_a_vector_that_passes_what_float16_holds_is_found_as_it_would_be_stored(
 ) -> None:
     tower = copy.deepcopy(clip.model)
     getattr(tower, "vision_model", tower).post_layernorm.weight.data.mul_(1e6)
-    with pytest.raises(NotFiniteError, match="exemplar of the CLIP in float32: inf"):
+    with pytest.raises(NotFiniteError, match="exemplar of the exemplar encoder in float32: inf"):
         make(tmp_path, exemplars=replace(clip, model=tower), **ONE_UNIT)
 
 

@@ -1,0 +1,93 @@
+"""Photos: folders -> photos in the order of their contents, upright; and squares of them."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.ahead import work_ahead
+from pipeline.arrays import Pixels
+from pipeline.decoding.decode import decode_photo
+from pipeline.decoding.resize import cut
+from pipeline.errors import InputError, PhotoError
+from pipeline.photos.formats import is_picture
+from pipeline.storage.globs import expand
+from pipeline.storage.retries import read_bytes
+from pipeline.storage.urls import absolute, filesystem, is_local
+
+LEAST_PX, MOST_PIXELS = 32, 180_000_000
+THREADS, AHEAD = 4, 16
+_OPEN_FLAG = "--photos"
+Progress = Callable[[], object]
+
+
+def list_photos(folders: Sequence[str], *, limit: int, advance: Progress) -> dict[str, str]:
+    """List the photos in folders and their sub-folders.
+
+    Args:
+        limit: take the first ones only; 0: all.
+        advance: called after each file.
+
+    Returns:
+        sha256 of a photo's bytes -> its place, in the order of the hashes: neither names nor copies matter.
+
+    Raises:
+        InputError: a folder is missing, or there is no photo.
+    """
+    places = [place for folder in folders for place in _pictures(folder)]
+    if not places:
+        raise InputError(f"{_OPEN_FLAG} {' '.join(folders)}: holds no photos; give folders of some")
+    found: dict[str, str] = {}
+    with ThreadPoolExecutor(THREADS) as pool:
+        for place, data in zip(places, work_ahead(pool, _read, places, ahead=AHEAD), strict=True):
+            found.setdefault(hashlib.sha256(data).hexdigest(), place)
+            advance()
+    kept = sorted(found)[: limit or None]
+    return {sha256: found[sha256] for sha256 in kept}
+
+
+def read_upright(places: Sequence[str], *, advance: Progress) -> Iterator[Pixels | PhotoError]:
+    """Decode photos and turn them upright, in order: [h, w, 3] uint8 sRGB, or why one cannot be used."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        for photo in work_ahead(pool, _decode, places, ahead=AHEAD):
+            advance()
+            yield photo
+
+
+def end_squares(photo: Pixels, size: int) -> list[Pixels]:
+    """Cut the two largest squares at the ends of a photo, which cover what is not longer than two: [size, size, 3]."""
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    corners = sorted({(0, 0), (width - side, height - side)})
+    return [cut(photo, (left, top, left + side, top + side), size) for left, top in corners]
+
+
+def object_squares(photo: Pixels, size: int) -> list[Pixels]:
+    """Cut squares as large as objects are: those of `end_squares`, and five of half their side, corners and middle."""
+    height, width = photo.shape[:2]
+    side = min(height, width) // 2
+    ends = [(left, top) for top in (0, height - side) for left in (0, width - side)]
+    corners = [*ends, ((width - side) // 2, (height - side) // 2)]
+    return end_squares(photo, size) + [cut(photo, (left, top, left + side, top + side), size) for left, top in corners]
+
+
+def _pictures(folder: str) -> list[str]:
+    if is_local(folder) and not Path(absolute(folder)).is_dir():
+        raise InputError(f"{_OPEN_FLAG} {folder}: is no folder; give one of photos")
+    try:
+        return sorted(place for place in expand(f"{absolute(folder)}/**/*") if is_picture(place))
+    except InputError as error:
+        raise InputError(f"{_OPEN_FLAG} {folder}: {error}") from error
+
+
+def _read(place: str) -> bytes:
+    fs, path = filesystem(place)
+    return read_bytes(fs, path)
+
+
+def _decode(place: str) -> Pixels | PhotoError:
+    try:
+        data = _read(place)
+        return decode_photo(data, rotation=None, boxes_frame="stored", max_pixels=MOST_PIXELS, min_px=LEAST_PX).pixels
+    except PhotoError as error:
+        return error

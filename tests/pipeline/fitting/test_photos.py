@@ -1,0 +1,45 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError, PhotoError
+from pipeline.fitting.photos import end_squares, list_photos, object_squares, read_upright
+
+Jpeg = Callable[..., bytes]
+
+
+def test_neither_names_nor_copies_nor_folders_change_what_is_listed(jpeg: Jpeg, tmp_path: Path) -> None:
+    first, second = jpeg((64, 48)), jpeg((50, 70))
+    for name, data in {"one/a.jpg": first, "one/b.JPG": second, "two/x/c.jpeg": second, "two/d.jpg": first}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "one/notes.txt").write_text("no photo")
+    both = [list(list_photos([str(tmp_path / name)], limit=0, advance=lambda: None)) for name in ("one", "two")]
+    assert both[0] == both[1] == sorted(both[0]) and len(both[0]) == 2
+    all_of_it = list_photos([str(tmp_path / "two"), str(tmp_path)], limit=1, advance=lambda: None)
+    assert list(all_of_it) == both[0][:1]
+
+
+def test_photos_come_upright_and_those_that_cannot_be_used_with_the_reason(jpeg: Jpeg, tmp_path: Path) -> None:
+    (tmp_path / "turned.jpg").write_bytes(jpeg((64, 48), exif=6))
+    (tmp_path / "cut.jpg").write_bytes(jpeg((64, 48))[:500])
+    turned, broken = read_upright([str(tmp_path / "turned.jpg"), str(tmp_path / "cut.jpg")], advance=lambda: None)
+    assert isinstance(turned, np.ndarray) and turned.shape == (64, 48, 3)
+    assert isinstance(broken, PhotoError)
+
+
+def test_a_folder_that_is_missing_or_without_photos_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path / "none", tmp_path):
+        with pytest.raises(InputError, match=f"--photos {folder}"):
+            list_photos([str(folder)], limit=0, advance=lambda: None)
+
+
+@pytest.mark.parametrize(("size", "ends"), [((40, 60), 2), ((60, 40), 2), ((50, 50), 1)])
+def test_squares_reach_both_ends_of_a_photo(size: tuple[int, int], ends: int) -> None:
+    photo = np.zeros((*size, 3), np.uint8)
+    photo[0, 0], photo[-1, -1] = 90, 200
+    squares = end_squares(photo, min(size))
+    assert len(squares) == ends and len(object_squares(photo, 20)) == ends + 5
+    assert squares[0][0, 0, 0] == 90 and squares[-1][-1, -1, 0] == 200
