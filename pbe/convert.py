@@ -12,7 +12,7 @@ from typing import Literal
 
 import tyro
 
-from pbe.weights.averages import Choice, check_choice
+from pbe.weights.averages import Choice, check_choice, raw_beside, refuse_single
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, refuse_no_conditioner
 from pbe.weights.own_note import ONLY_NOISE, is_own, read_prediction
@@ -48,6 +48,9 @@ class ConvertConfig:
     weights: Choice = "auto"
     """Where the raw weights and their moving average lie side by side: `raw` or `ema`. `auto`: those under the plain
     names, which are the raw ones in a checkpoint and beside a folder unet_ema."""
+    with_ema: bool = False
+    """For a .ckpt, of a model that has both: write the raw weights and, under the names of the original code's EMA
+    (`model_ema.*`), their moving average. The original code then needs `use_ema: True`."""
     dtype: Literal["keep", "fp32", "fp16", "bf16"] = "keep"
     """Precision to write. `keep`: each tensor's own."""
 
@@ -64,6 +67,10 @@ class ConvertConfig:
         if self.layout != "auto" and (self.layout == "ckpt") != self.out.endswith(".ckpt"):
             kind = "a file that ends in .ckpt" if self.layout == "ckpt" else "a folder, not a .ckpt"
             raise InputError(f"--out {self.out}: for --layout {self.layout}, give {kind}")
+        if self.with_ema and not self.out.endswith(".ckpt"):
+            raise InputError(f"--with-ema: is for a .ckpt, --out {self.out} is none; give --weights raw or ema")
+        if self.with_ema and self.weights != "auto":
+            raise InputError(f"--weights {self.weights}: --with-ema writes both; leave one of the two out")
 
 
 def main(arguments: list[str]) -> int:
@@ -116,12 +123,15 @@ def check_paths(config: ConvertConfig) -> None:
     refuse_unwritable(flag, place.parent)
     if model is None:
         return
-    if place.is_relative_to(model.resolve()) or model.resolve().is_relative_to(place):
-        raise InputError(f"{flag}: is the model itself, or one lies in the other; give another folder")
+    for read in filter(None, (model, raw_beside(model))):
+        if place.is_relative_to(read.resolve()) or read.resolve().is_relative_to(place):
+            raise InputError(f"{flag}: is the model itself, or one lies in the other; give another folder")
     if read_prediction(model) == "v" and config.out.endswith(".ckpt"):
         raise InputError(f"{flag}: the original code cannot hold this model: {ONLY_NOISE}; give a folder")
     refuse_no_conditioner(config.model, model)
     check_choice(config.model, model, config.weights)
+    if config.with_ema:
+        refuse_single(config.model, model)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Files in the order of the flow; the first five import no torch:
     averages        raw weights, and their moving average beside them -> those that --weights chooses
     hub             a model's name -> the folder of its configs
     ldm_names       names in the original code <-> names in diffusers
+    ldm_buffers     what the original code keeps beside its weights: its schedule, and an average's names
     ldm_checkpoint  tensors of the original code <-> tensors of diffusers; a model -> a .ckpt
     reading         a folder, file or hub id -> the tensors and configs of all parts
     building        tensors and configs -> modules

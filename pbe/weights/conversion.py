@@ -1,6 +1,6 @@
 """Conversion: weights of any readable form -> a folder or checkpoint, no tensor changed unless asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from pbe.model.paint_by_example import count_parameters
-from pbe.weights.averages import Choice
+from pbe.weights.averages import Choice, describe_single, noted_counts
 from pbe.weights.building import build_model
 from pbe.weights.export import export_model
 from pbe.weights.hole_sides import HOLE_SIDES
@@ -36,6 +36,7 @@ def convert(
     vae: str,
     clip: str,
     weights: Choice,
+    with_ema: bool,
     dtype: Literal["keep", "fp32", "fp16", "bf16"],
     say: Callable[[str], None],
 ) -> None:
@@ -46,6 +47,7 @@ def convert(
         out: a folder, or a file NAME.ckpt for the original code; a link is followed and stays.
         layout: `auto`: a checkpoint where `out` is one, else diffusers' folder if the parts fit it, else ours.
         weights: raw or their moving average, where both are there; see `pbe.weights.averages`.
+        with_ema: write the raw weights and their moving average, both into one checkpoint.
         dtype: `keep`: each tensor's own.
         say: reports what is done, line by line.
 
@@ -55,27 +57,46 @@ def convert(
     place = Path(absolute_output("--out", out)).resolve()
     to_checkpoint = out.endswith(CHECKPOINT)
     say(f"reading {model}")
-    parts = _read(model, vae, clip, weights, needs_encoders=layout == "diffusers" or to_checkpoint)
-    if parts.taken:
+    choice: Choice = "raw" if with_ema else weights
+    needs_encoders = layout == "diffusers" or to_checkpoint
+    parts = _read(model, vae, clip, choice, needs_encoders=needs_encoders, needs_both=with_ema)
+    average = _read_average(model) if with_ema else None
+    if parts.taken and not average:
         say(parts.taken)
-    _cast(parts, dtype)
+    _cast(_named(parts), dtype)
+    if average:
+        _cast(
+            {"average of the UNet": average.model.unet, "average of the conditioner": average.model.conditioner}, dtype
+        )
     say(f"writing {place}")
     with _room(out):
-        written = _write_checkpoint(place, parts) if to_checkpoint else _write_folder(place, layout, parts)
+        written = _write_checkpoint(place, parts, average) if to_checkpoint else _write_folder(place, layout, parts)
     for line in _summary(parts):
-        say(line)
+        say(f"{line} and their moving average" if average and line.lstrip().startswith("weights ") else line)
     say(f"{place}: {written}")
 
 
-def _read(source: str, vae: str, clip: str, choice: Choice, *, needs_encoders: bool) -> Parts:
-    """Read the parts, each tensor in its own precision; a missing encoder is left out where the layout allows it."""
+def _read(source: str, vae: str, clip: str, choice: Choice, *, needs_encoders: bool, needs_both: bool) -> Parts:
+    """Read the parts, each tensor in its own precision; a missing encoder is left out where the layout allows it.
+
+    Raises:
+        InputError: something is missing, or does not fit; raw weights and their average were both to be there.
+    """
     weights = read_weights(source, choice=choice)
+    if needs_both and not weights.taken:
+        raise describe_single(source)
     missing = "" if needs_encoders else NONE
     model = build_model(weights)
     vae_module = choose_vae(weights, vae or ("" if weights.vae else missing))
     tower = choose_tower(weights, clip or ("" if weights.tower else missing))
     refuse_misfits(weights.source, model, vae=vae_module, tower=tower)
     return Parts(model, vae_module, tower, weights.source, weights.note, weights.taken)
+
+
+def _read_average(source: str) -> Parts:
+    """Read the moving average that lies beside raw weights, without encoders."""
+    weights = read_weights(source, choice="ema")
+    return Parts(build_model(weights), None, None, weights.source, weights.note)
 
 
 def _named(parts: Parts) -> dict[str, Any]:
@@ -87,15 +108,15 @@ def _named(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _cast(parts: Parts, dtype: str) -> None:
-    """Round all parts in place; `keep`: nothing.
+def _cast(named: Mapping[str, Any], dtype: str) -> None:
+    """Round parts in place; `keep`: nothing.
 
     Raises:
         InputError: a number does not fit.
     """
     if dtype == "keep":
         return
-    for name, part in _named(parts).items():
+    for name, part in named.items():
         if part is not None and not all(map(is_finite, part.to(_DTYPES[dtype]).state_dict().values())):
             raise InputError(f"--dtype {dtype}: the {name} holds numbers that are not finite in it; give bf16 or keep")
 
@@ -113,14 +134,21 @@ def _room(out: str) -> Iterator[None]:
         raise InputError(f"--out {out}: cannot be written ({error}); make room or give another place") from error
 
 
-def _write_checkpoint(out: Path, parts: Parts) -> str:
+def _write_checkpoint(out: Path, parts: Parts, average: Parts | None) -> str:
     model, vae, tower = parts.model, parts.vae, parts.tower
     reasons = diffusers_misfits(model.config, vae=vae, tower=tower) or original_misfits(model, vae=vae, tower=tower)
     if reasons or vae is None or tower is None:
         raise InputError(f"{out}: the original code cannot hold this model: {'; '.join(reasons)}")
-    tensors = {"vae": vae.state_dict(), "tower": tower.state_dict()}
-    write_checkpoint(out, model.state_dict(), step=parts.note.get("step"), **tensors)
-    return "checkpoint of the original code"
+    write_checkpoint(
+        out,
+        model.state_dict(),
+        vae=vae.state_dict(),
+        tower=tower.state_dict(),
+        step=parts.note.get("step"),
+        average=average.model.state_dict() if average else None,
+        counts=noted_counts(average.note) if average else {},
+    )
+    return "checkpoint of the original code" + (", with the names of its EMA" if average else "")
 
 
 def _write_folder(out: Path, layout: Layout, parts: Parts) -> str:
@@ -135,6 +163,7 @@ def _write_folder(out: Path, layout: Layout, parts: Parts) -> str:
         layout=None if layout == "auto" or layout == "ckpt" else layout,
         encoders=parts.note.get("encoders"),
         hole_sides=parts.note.get(HOLE_SIDES),
+        average=parts.note.get("average"),
     )
     if written == "diffusers":
         return "diffusers layout"

@@ -64,6 +64,7 @@ def export_model(
     layout: Layout | None = None,
     encoders: Mapping[str, str] | None = None,
     hole_sides: Mapping[str, float] | None = None,
+    average: Mapping[str, Any] | None = None,
 ) -> Layout:
     """Write a model folder, aside first, in place of an older one.
 
@@ -76,6 +77,7 @@ def export_model(
         layout: None: diffusers' where the parts fit, else ours.
         encoders: names and fingerprints of the dataset's encoders, recorded.
         hole_sides: of the training, recorded; see `pbe.weights.hole_sides`. None: unknown.
+        average: `decay` and `updates` behind a moving average, recorded. None: unknown, or it is none.
 
     Returns:
         The layout written.
@@ -108,6 +110,7 @@ def export_model(
             "bottleneck": config.bottleneck,
             "encoders": dict(encoders or {}),
         }
+        note |= {"average": dict(average)} if average else {}
         note |= _unless_noise(config.prediction, {"prediction": config.prediction})
         _write_json(aside / NOTE_FILE, note | ({HOLE_SIDES: dict(hole_sides)} if hole_sides else {}))
     return written

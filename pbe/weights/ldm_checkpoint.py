@@ -6,13 +6,17 @@ VAE's attention with 1x1 convolutions.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from pbe.weights import ldm_names as names
+from pbe.weights.ldm_buffers import average_to_ldm, schedule_buffers
 from pipeline.storage.whole_files import file_aside
 from pipeline.tensors.names import Tensors, plain_tower, under
 
+CONDITIONER_AVERAGE = "conditioner_ema"
+"""Beside `state_dict`, where the original code, which averages the UNet alone, does not look."""
 _UNET, _VAE = "a UNet of Stable Diffusion v1", "a VAE of Stable Diffusion v1"
 _CONDITIONER = "the conditioner of Paint by Example"
 
@@ -88,24 +92,46 @@ def vae_to_ldm(state: Tensors) -> dict[str, torch.Tensor]:
     return {key: _as_convolution(value) if ".attn_1." in key else value for key, value in renamed.items()}
 
 
-def write_checkpoint(path: Path, state: Tensors, *, vae: Tensors, tower: Tensors, step: int | None) -> None:
-    """Write the .ckpt, aside first: plain tensors, in the precision that they have.
+def write_checkpoint(
+    path: Path,
+    state: Tensors,
+    *,
+    vae: Tensors,
+    tower: Tensors,
+    step: int | None,
+    average: Tensors | None = None,
+    counts: Mapping[str, Any] = {},
+) -> None:
+    """Write the .ckpt, aside first: plain tensors, in the precision that they have; the schedule's in float32.
+
+    Its `state_dict` has the names that the original class has, no more and no fewer: with an average those of
+    `use_ema: True`, without one those of `use_ema: False`, as in its only config.
 
     Args:
         state: of a PaintByExample, names `unet.*` and `conditioner.*`.
         vae, tower: state dicts of its AutoencoderKL and its CLIPVisionModel.
         step: optimiser steps behind the model; None: unknown.
+        average: the moving average of `state`, under the same names; None: there is none to write.
+        counts: `decay` and `updates` of the average, where they are known.
     """
     tensors = {
+        **schedule_buffers(),
         **unet_to_ldm(under(state, "unet.")),
         **conditioner_to_ldm(under(state, "conditioner.")),
         **tower_to_ldm(tower),
         **vae_to_ldm(vae),
     }
+    content: dict[str, Any] = {"state_dict": _plain(tensors), "global_step": step or 0}
+    if average is not None:
+        content["state_dict"] |= _plain(average_to_ldm(unet_to_ldm(under(average, "unet.")), counts))
+        content[CONDITIONER_AVERAGE] = _plain(conditioner_to_ldm(under(average, "conditioner.")))
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = {key: value.detach().cpu() for key, value in tensors.items()}
     with file_aside(path) as aside:
-        torch.save({"state_dict": plain, "global_step": step or 0}, aside)
+        torch.save(content, aside)
+
+
+def _plain(tensors: Tensors) -> dict[str, torch.Tensor]:
+    return {key: value.detach().cpu() for key, value in tensors.items()}
 
 
 def _renamed(state: Tensors, table: Mapping[str, str], model: str) -> dict[str, torch.Tensor]:

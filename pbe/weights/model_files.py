@@ -12,6 +12,8 @@ FORMS = (
     "give a diffusers folder or hub id of Stable Diffusion v1 or Paint by Example, a .ckpt of the original code, "
     "or a folder written by this project"
 )
+MODEL, RAW_MODEL = "model", "model-raw"
+"""In a training's folder: what it exports; and, where that is the moving average, the raw weights beside it."""
 PATHS = "give the path of a diffusers folder, of a .ckpt of the original code, or of a folder written by this project"
 
 
@@ -62,8 +64,8 @@ def model_folder(folder: Path) -> Path:
     """
     if (folder / "unet").is_dir():
         return folder
-    if (folder / "model" / "unet").is_dir():
-        return folder / "model"
+    if (folder / MODEL / "unet").is_dir():
+        return folder / MODEL
     if (folder / "checkpoints").is_dir():
-        raise InputError(f"{folder}: a training without a model yet; write {folder / 'model'} with its --export-only")
+        raise InputError(f"{folder}: a training without a model yet; write {folder / MODEL} with its --export-only")
     raise InputError(f"{folder}: has no unet folder; {FORMS}")

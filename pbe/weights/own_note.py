@@ -36,6 +36,7 @@ def read_note(folder: Path) -> dict[str, Any]:
         and (note.get("step") is None or type(note["step"]) is int)
         and isinstance(note.get("bottleneck"), bool)
         and isinstance(note.get("encoders"), dict)
+        and isinstance(note.get("average", {}), dict)
         and (note.get(HOLE_SIDES) is None or is_summary(note[HOLE_SIDES]))
     )
     if not sound:

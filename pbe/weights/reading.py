@@ -5,8 +5,8 @@ Reads diffusers' folders of Stable Diffusion v1 and Paint by Example (.safetenso
 tensors.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,24 @@ from pbe.model.schedule import NOISE_SCHEDULE
 from pbe.weights.averages import (
     AVERAGE_FOLDER,
     AVERAGE_PREFIX,
+    OF_THE_UNET,
     RAW_VARIANTS,
     Choice,
     average_names,
+    choose_folder,
     choose_unet,
     describe_choice,
     refuse_absent,
 )
-from pbe.weights.ldm_checkpoint import conditioner_from_ldm, is_ldm, tower_from_ldm, unet_from_ldm, vae_from_ldm
+from pbe.weights.ldm_buffers import average_counts
+from pbe.weights.ldm_checkpoint import (
+    CONDITIONER_AVERAGE,
+    conditioner_from_ldm,
+    is_ldm,
+    tower_from_ldm,
+    unet_from_ldm,
+    vae_from_ldm,
+)
 from pbe.weights.ldm_names import CONDITIONER_PREFIXES, UNET_PREFIX
 from pbe.weights.model_files import FORMS, PATHS, is_paint_by_example, model_folder, read_json
 from pbe.weights.own_note import NOTE_FILE, SCHEDULER_CONFIG, read_note, read_prediction
@@ -33,7 +43,8 @@ from pipeline.errors import InputError
 from pipeline.tensors.hub import fetch
 from pipeline.tensors.names import Tensors, modern_vae, plain_tower, under
 from pipeline.tensors.reading import read_part, read_tensors
-from pipeline.tensors.weight_files import FOLDER_SUFFIXES, find_weights, weight_patterns
+from pipeline.tensors.torch_files import load_torch_file
+from pipeline.tensors.weight_files import FOLDER_SUFFIXES, PICKLED, find_weights, weight_patterns
 
 _PARTS = ("unet", "conditioner", "image_encoder", "vae")
 _SCHEDULE = {**NOISE_SCHEDULE, "trained_betas": None, "rescale_betas_zero_snr": False}
@@ -79,7 +90,9 @@ def read_weights(source: str, *, choice: Choice = "auto") -> Weights:
     refuse_missing(source, source, PATHS)
     path = Path(source)
     if path.is_dir():
-        return _read_folder(model_folder(path), str(model_folder(path)), choice)
+        folder, is_pair = choose_folder(model_folder(path), choice)
+        weights = _read_folder(folder, str(folder), choice)
+        return replace(weights, taken=describe_choice(weights.note["weights"])) if is_pair else weights
     if path.is_file():
         return _read_file(path, choice)
     parts, extra = [*_PARTS], ["model_index.json", SCHEDULER_CONFIG, NOTE_FILE]
@@ -98,10 +111,16 @@ def _read_file(path: Path, choice: Choice) -> Weights:
     averages = average_names(state)
     if choice == "ema" and not averages:
         raise refuse_absent(choice, str(path), f"no tensor is named {AVERAGE_PREFIX}*")
-    if choice == "ema":
-        state |= {name: state[average] for name, average in averages.items()}
     kind = "" if not averages else "ema" if choice == "ema" else "raw"
-    taken = describe_choice(kind, raw=_not_averaged(state, averages)) if kind else ""
+    note: dict[str, Any] = {"weights": kind} if kind else {}
+    taken = describe_choice(kind) if kind else ""
+    if choice == "ema":
+        beside = load_torch_file(path, beside=CONDITIONER_AVERAGE) if path.suffix in PICKLED else {}
+        state |= {name: state[average] for name, average in averages.items()}
+        state |= {name: tensor for name, tensor in beside.items() if name.startswith(CONDITIONER_PREFIXES)}
+        bare = _not_averaged(state, averages.keys() | beside.keys())
+        taken = describe_choice(kind, raw=bare, of=OF_THE_UNET if bare else "")
+        note["average"] = average_counts(state)
     try:
         conditioner = conditioner_from_ldm(state)
         return Weights(
@@ -110,14 +129,14 @@ def _read_file(path: Path, choice: Choice) -> Weights:
             conditioner=conditioner,
             tower=tower_from_ldm(state) if conditioner else {},
             vae=vae_from_ldm(state),
-            note={"weights": kind} if kind else {},
+            note=note,
             taken=taken,
         )
     except ValueError as error:
         raise InputError(f"{path}: {error}; {FORMS}") from error
 
 
-def _not_averaged(state: Tensors, averages: Mapping[str, str]) -> list[str]:
+def _not_averaged(state: Tensors, averages: Set[str]) -> list[str]:
     """Describe which parts of a checkpoint have no average, or not as a whole."""
     described = []
     for part, prefixes in (("its UNet", (UNET_PREFIX,)), ("its conditioner", CONDITIONER_PREFIXES)):
@@ -150,7 +169,7 @@ def _read_folder(folder: Path, source: str, choice: Choice) -> Weights:
         vae_config=read_json(vae / "config.json") if has_vae else None,
         prediction=read_prediction(folder),
         note={**note, "weights": chosen.kind} if chosen.kind else note,
-        taken=describe_choice(chosen.kind, raw=raw) if chosen.beside else "",
+        taken=describe_choice(chosen.kind, raw=raw, of=OF_THE_UNET) if chosen.beside else "",
     )
 
 

@@ -41,26 +41,30 @@ Reader = Callable[[Storage], torch.Tensor]
 """Reads a storage: [size in bytes] uint8."""
 
 
-def load_torch_file(path: Path) -> dict[str, torch.Tensor]:
+def load_torch_file(path: Path, *, beside: str = "") -> dict[str, torch.Tensor]:
     """Read the tensors of a state dict, which may lie under `state_dict` beside other things.
+
+    Args:
+        beside: the name of another dict there, which is read in its place; empty where there is none of that name.
 
     Raises:
         InputError: the file is not a checkpoint, is damaged, or holds no named tensors.
     """
     try:
         with path.open("rb") as file:
-            tensors = _load_archive(file) if file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC else _load_older(file)
+            load = _load_archive if file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC else _load_older
+            tensors = load(file, beside)
     except _DAMAGED as error:
         raise InputError(
             f"{path}: cannot be read as tensors ({_reason(error)}); copy it again, or give a .safetensors file or a "
             "state dict of plain tensors written by torch.save"
         ) from error
-    if not tensors:
+    if not tensors and not beside:
         raise InputError(f"{path}: holds no named tensors; give a checkpoint that has a state dict")
     return tensors
 
 
-def _load_archive(source: BinaryIO) -> dict[str, torch.Tensor]:
+def _load_archive(source: BinaryIO, beside: str) -> dict[str, torch.Tensor]:
     with zipfile.ZipFile(source) as archive:
         entries = {re.sub(r"^[^/]*/", "", entry.filename): entry for entry in archive.infolist()}
         if "constants.pkl" in entries:
@@ -80,10 +84,10 @@ def _load_archive(source: BinaryIO) -> dict[str, torch.Tensor]:
         if "byteorder" in entries and read("byteorder").numpy().tobytes() != b"little":
             raise UnpicklingError("its numbers are big-endian")
         value, _ = load_inert(io.BytesIO(read("data.pkl").numpy().tobytes()))
-        return _tensors_of(value, lambda storage: read(f"data/{storage.key}", least=storage.bytes))
+        return _tensors_of(value, beside, lambda storage: read(f"data/{storage.key}", least=storage.bytes))
 
 
-def _load_older(file: BinaryIO) -> dict[str, torch.Tensor]:
+def _load_older(file: BinaryIO, beside: str) -> dict[str, torch.Tensor]:
     """Read five pickles one after the other (magic number, version, system, value, keys of storages), then these."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         pickles = cast(BinaryIO, mapped)
@@ -103,13 +107,14 @@ def _load_older(file: BinaryIO) -> dict[str, torch.Tensor]:
         file.seek(places[storage.key])
         return _read_bytes(file, storages[storage.key].bytes)
 
-    return _tensors_of(value, read)
+    return _tensors_of(value, beside, read)
 
 
-def _tensors_of(value: object, read: Reader) -> dict[str, torch.Tensor]:
-    """Make the tensors of a state dict, or of the one under `state_dict`."""
+def _tensors_of(value: object, beside: str, read: Reader) -> dict[str, torch.Tensor]:
+    """Make the tensors of a state dict, or of the one under `state_dict`, or of another one by name."""
     top = named_items(value)
-    state = named_items(top["state_dict"]) if "state_dict" in top else top
+    name = beside or "state_dict"
+    state = named_items(top[name]) if name in top else {} if beside else top
     buffers: dict[str, torch.Tensor] = {}
     tensors = {}
     for name, record in state.items():

@@ -56,9 +56,10 @@ def test_a_checkpoints_average_is_taken_where_it_is_chosen(
     assert_same(average.unet, _doubled(raw.unet))
     assert_same(average.conditioner, _doubled(raw.conditioner) if of_all else dict(raw.conditioner))
     assert_same(read_weights(str(path), choice="raw").unet, dict(raw.unet))
-    assert (raw.note, average.note) == ({"weights": "raw"}, {"weights": "ema"})
+    counts = {"decay": pytest.approx(0.9999), "updates": 7}
+    assert (raw.note, average.note) == ({"weights": "raw"}, {"weights": "ema", "average": counts})
     assert raw.taken == "weights: raw; their moving average lies beside them, which --weights ema takes"
-    assert average.taken.startswith("weights: moving average of the UNet")
+    assert average.taken.startswith("weights: moving average; " if of_all else "weights: moving average of the UNet; ")
     assert ("its conditioner has none: raw" in average.taken) == (not of_all)
 
 
@@ -129,3 +130,90 @@ def test_weights_that_are_not_there_are_refused_by_name_before_a_folder_is_loade
     assert_same(read_weights(str(checkpoint[0]), choice="raw").unet, dict(read_weights(str(checkpoint[0])).unet))
     with pytest.raises(InputError, match=r"--weights ema: .*raw.ckpt has none \(no tensor is named model_ema"):
         read_weights(str(checkpoint[0]), choice="ema")
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training's folder as it ends: the average in model/, and the raw weights in model-raw/."""
+    out = tmp_path_factory.mktemp("training")
+    vae, tower = tiny_vae(), diffusers_encoder().model
+    for name, kind, seed in (("model", "ema", 1), ("model-raw", "raw", 0)):
+        model = random_model(tiny_config(), seed=seed)
+        export_model(
+            out / name, model.state_dict(), model.config, vae=vae, tower=tower, weights=kind, step=60,  # type: ignore[arg-type]
+            average={"decay": 0.5, "updates": 59} if kind == "ema" else None,
+        )  # fmt: skip
+    return out
+
+
+def _assert_reads(source: Path, choice: str, expected: Path, kind: str) -> None:
+    weights, only = read_weights(str(source), choice=choice), read_weights(str(_alone(expected)))  # type: ignore[arg-type]
+    assert_same(weights.unet, only.unet)
+    assert_same(weights.conditioner, only.conditioner)
+    assert weights.note["weights"] == kind and (weights.source == str(expected))
+    taken, other = ("raw", "ema") if kind == "raw" else ("moving average", "raw")
+    assert weights.taken.startswith(f"weights: {taken}; ") and f"which --weights {other} takes" in weights.taken
+
+
+def _alone(model: Path) -> Path:
+    """The same model under a name that nothing lies beside."""
+    alone = model.with_name(f"{model.name} alone")
+    if not alone.exists():
+        alone.symlink_to(model)
+    return alone
+
+
+@pytest.mark.parametrize("named", ["", "model"], ids=["the training", "its model"])
+def test_a_training_is_its_average_unless_the_raw_weights_beside_it_are_chosen(training: Path, named: str) -> None:
+    for choice, model, kind in (("auto", "model", "ema"), ("ema", "model", "ema"), ("raw", "model-raw", "raw")):
+        _assert_reads(training / named, choice, training / model, kind)
+    alone = read_weights(str(training / "model-raw"))
+    assert (alone.note["weights"], alone.taken) == ("raw", "")
+
+
+def test_conversion_takes_the_raw_weights_of_a_training_and_writes_over_none_of_its_models(
+    training: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--model", str(training), "--weights", "raw"]
+    assert convert([*flags, "--out", str(tmp_path / "raw")]) == 0
+    assert "weights: raw; their moving average lies beside them, which --weights ema takes" in capsys.readouterr().out
+    assert_same(read_weights(str(tmp_path / "raw")).unet, load_file(training / "model-raw/unet" / UNET_FILE))
+    for place in ("model-raw", "model", "model-raw/x.ckpt"):
+        assert convert([*flags, "--out", str(training / place)]) == 2
+        assert "is the model itself, or one lies in the other" in capsys.readouterr().err
+    assert convert(["--model", str(training), "--out", str(tmp_path / "average"), "--layout", "pbe"]) == 0
+    note = json.loads((tmp_path / "average/pbe.json").read_text())
+    assert note["average"] == {"decay": 0.5, "updates": 59}
+
+
+def test_raw_weights_of_another_export_are_taken_for_nothing(training: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(training, out, symlinks=True)
+    note = out / "model-raw/pbe.json"
+    for other in ({"step": 40}, {"weights": "ema"}, {"format": 99}):
+        note.write_text(json.dumps({**json.loads((training / "model-raw/pbe.json").read_text()), **other}))
+        average = read_weights(str(out))
+        assert (average.note["weights"], average.taken) == ("ema", "")
+        told = "is not a note of format" if "format" in other else "model-raw is of another export; write both anew"
+        for refused in (lambda: check_model(EditConfig(str(out), "a.png", weights="raw")), lambda: _raw_of(out)):
+            with pytest.raises(InputError, match=told):
+                refused()
+    shutil.rmtree(out / "model-raw")
+    with pytest.raises(InputError, match=r"--weights raw: .*has none \(it holds ema weights\)"):
+        _raw_of(out)
+
+
+def _raw_of(out: Path) -> None:
+    read_weights(str(out), choice="raw")
+
+
+def test_both_kinds_go_into_a_checkpoint_only_from_where_both_lie(
+    training: Path, tmp_path: Path, checkpoint: tuple[Path, Tensors], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "both.ckpt"), "--with-ema"]
+    for source in (training / "model-raw", checkpoint[0]):
+        assert convert(["--model", str(source), *out]) == 2
+        told = f"--with-ema: {source} does not hold raw weights and their moving average side by side; leave --with-ema"
+        assert told in capsys.readouterr().err
+    assert convert(["--model", str(training), *out]) == 2  # too small for the original code's only config
+    assert "original code cannot hold this model: the UNet has other tensors" in capsys.readouterr().err

@@ -30,6 +30,18 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "below a file": (["--model", "model", "--out", "notes/mine.txt/x"], ["mine.txt is a file; give another place"]),
     "checkpoint exists": (["--model", "model", "--out", "old.ckpt"], ["--out old.ckpt: exists already; remove it"]),
     "remote": (["--model", "model", "--out", "s3://bucket/x"], ["--out s3://bucket/x: give a folder on a local disk"]),
+    "both into a folder": (
+        ["--model", "model", "--out", "x", "--with-ema"],
+        ["--with-ema: is for a .ckpt", "--weights"],
+    ),
+    "both and one": (
+        ["--model", "model", "--out", "x.ckpt", "--with-ema", "--weights", "raw"],
+        ["--weights raw: --with-ema writes both; leave one of the two out"],
+    ),
+    "both of one": (
+        ["--model", "model", "--out", "x.ckpt", "--with-ema"],
+        ["--with-ema: model does not hold raw weights and their moving average", "model/ and model-raw/"],
+    ),
     "layout and name": (["--model", "model", "--out", "x.ckpt", "--layout", "pbe"], ["--layout pbe, give a folder"]),
 }
 
