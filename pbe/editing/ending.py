@@ -57,16 +57,16 @@ def strange_holes(config: EditConfig, sides: Mapping[str, float], *, seen: Mappi
         return
     whole = "leave --compat out" if config.compat else "leave --context whole out"
     larger = "give a larger source, with more around the hole"
-    for what, side, names, remedy in (
-        ("smaller", seen["1"], [name for name, side in sides.items() if side < seen["1"]], whole),
-        ("larger", seen["99"], [name for name, side in sides.items() if side > seen["99"]], larger),
+    for than, usual, names, remedy in (
+        ("less", f"{seen['1']:.2f} or more", [name for name, side in sides.items() if side < seen["1"]], whole),
+        ("more", f"{seen['99']:.2f} or less", [name for name, side in sides.items() if side > seen["99"]], larger),
     ):
         if names:
-            shown = [f"{f'{name}: ' if config.cases else ''}{sides[name]:.2f}" for name in names[:NAMED_CASES]]
-            more = f" and {len(names) - NAMED_CASES:,} more" if len(names) > NAMED_CASES else ""
+            shown = [f"{sides[name]:.2f}{f' ({name})' if config.cases else ''}" for name in names[:NAMED_CASES]]
+            others = f" and {len(names) - NAMED_CASES:,} more" if len(names) > NAMED_CASES else ""
             yield (
-                f"hole {what} than in 99 of 100 samples of the model's training, {side:.2f} of the side of what it "
-                f"sees ({', '.join(shown)}{more}): {remedy}"
+                f"hole of {', '.join(shown)}{others} of the side of what the model sees, {than} than in 99 of 100 "
+                f"samples of its training ({usual}): {remedy}"
             )
 
 

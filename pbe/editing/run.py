@@ -87,10 +87,10 @@ def edit_cases(
     if finished:
         note, crop_of = _describe(editor, config), partial(_crop_for, editor, config)
         write_contact_sheet(outputs, finished, crop_of=crop_of, repaint=config.repaint, note=note)
+    for line in strange_holes(config, sides, seen=editor.hole_sides):
+        print(redact(line))
     seconds = time.monotonic() - began
     for line in end_lines(config, cases, outputs, todo=len(todo), failed=failed, seconds=seconds):
-        print(redact(line))
-    for line in strange_holes(config, sides, seen=editor.hole_sides):
         print(redact(line))
     if lost:
         print("not kept of the source: " + "; ".join(_of_sources(words, count) for words, count in lost.items()))

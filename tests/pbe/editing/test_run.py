@@ -144,13 +144,11 @@ def test_a_model_that_knows_its_trainings_holes_says_when_one_is_unlike_them_and
     table.write_text("source,mask,exemplar,name\n" + ",".join([*map(str, pictures.values()), "a"]) + "\n")
     assert main(cases_flags(folder, table, out)) == 0 and main(cases_flags(knowing, table, out)) == 2
     printed = capsys.readouterr()
-    assert (
-        "hole smaller" not in printed.out and "a (aims [0.25, 0.66" in printed.err and "-> [0.8, 0.8])" in printed.err
-    )
+    assert "hole of" not in printed.out and "a (aims [0.25, 0.66" in printed.err and "-> [0.8, 0.8])" in printed.err
     made = [(out / "a.png").read_bytes()]
     for context in ("auto", "whole"):
         assert main(edit_flags(knowing, pictures, tmp_path / f"{context}.png", "--context", context)) == 0
         said = capsys.readouterr().out
-        assert ("hole smaller than in 99 of 100" in said) == (context == "whole")
+        assert ("hole of 0.50 of the side of what the model sees, less than" in said) == (context == "whole")
         made.append((tmp_path / f"{context}.png").read_bytes())
-    assert "(0.50): leave --context whole out" in said and len(set(made)) == 3
+    assert "(0.70 or more): leave --context whole out" in said and len(set(made)) == 3
