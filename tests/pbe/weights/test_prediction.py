@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pbe.convert import main as convert
+from pbe.editing.editor import edit, load_editor
 from pbe.weights.building import build_model, model_to_start
 from pbe.weights.export import export_model
 from pbe.weights.misfits import original_misfits
@@ -19,6 +20,7 @@ from pbe.weights.own_note import read_prediction
 from pbe.weights.reading import read_weights
 from pipeline.errors import InputError
 from tests.pbe.conftest import assert_same, diffusers_encoder, random_model, tiny_config, tiny_vae
+from tests.pbe.editing.tiny_model import random_picture
 
 SCHEDULER = "scheduler/scheduler_config.json"
 
@@ -88,6 +90,15 @@ def test_conversion_keeps_what_a_model_predicts(
     assert_same(found.unet, dict(expected.unet))
     for file in (path for path in (tmp_path / "out").rglob("*") if path.is_file()):
         assert file.read_bytes() == (folders / f"v-{layout}" / file.relative_to(tmp_path / "out")).read_bytes()
+
+
+def test_velocities_paint_the_same_from_either_layout_and_not_what_noise_would(folders: Path) -> None:
+    source, exemplar = random_picture(16, 16), random_picture(9, 9, seed=1)
+    painted = [
+        edit(load_editor(str(folders / name)), source, exemplar=exemplar, box=(4, 4, 12, 12), steps=2, blend="crop")[0]
+        for name in ("v-diffusers", "v-pbe", "epsilon-pbe")
+    ]
+    assert (painted[0] == painted[1]).all() and (painted[0] != painted[2]).any()
 
 
 def test_the_original_code_gets_no_model_of_velocities(
