@@ -24,6 +24,7 @@ from pbe.training.run_folder import (
     refuse_busy,
     refuse_changes,
 )
+from pbe.weights.model_files import MODEL, RAW_MODEL
 from pipeline.boxes.filters import parse_filters
 from pipeline.command import guard
 from pipeline.config import PRESETS
@@ -40,7 +41,7 @@ from schemas.validation import VALIDATION_FOLDER
 PRESET = "tiny"
 # The newest state goes last: a demo that is killed meanwhile sees at its next start what it has to do.
 TRAINING_OUTPUTS = (
-    *("model", "example", GRIDS, VALIDATION_FOLDER, "tensorboard", "loss.png"),
+    *(MODEL, RAW_MODEL, "example", GRIDS, VALIDATION_FOLDER, "tensorboard", "loss.png"),
     *(METRICS, SHARDS_TABLE, CHECKPOINTS, RECORD),
 )
 

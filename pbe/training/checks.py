@@ -21,7 +21,8 @@ from pbe.training.run_folder import (
 )
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
-from pbe.weights.own_note import read_prediction
+from pbe.weights.model_files import RAW_MODEL
+from pbe.weights.own_note import is_own, read_prediction
 from pipeline.encoders.facts import read_clip_facts, read_vae_facts
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
@@ -109,6 +110,11 @@ def _check_out(config: TrainConfig, dataset: Dataset) -> None:
     refuse_unwritable(f"--out {out}", out)
     if os.environ.get("RANK", "0") == "0":  # the others may come when the first one holds it already
         refuse_busy(out)
+    if config.ema and config.export_weights == "auto" and (out / RAW_MODEL).exists() and not is_own(out / RAW_MODEL):
+        raise InputError(
+            f"--out {out}: its {RAW_MODEL} holds something other than a model of this project; move it, or give "
+            "--export-weights ema"
+        )
     refuse_beginning(config, resumes=bool(list_checkpoints(out)))
     states = begun_states(out)
     if states:

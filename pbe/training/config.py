@@ -133,9 +133,10 @@ class TrainConfig:
     mapper_blocks: int = 0
     """Transformer blocks of the conditioner's mapper. 0: as many as diffusers' layout has for this CLIP."""
     export_only: bool = False
-    """Train no further: export the newest checkpoint to OUT/model."""
+    """Train no further: export the newest checkpoint to OUT/model, and to OUT/model-raw where that is an average."""
     export_weights: Literal["auto", "raw", "ema"] = "auto"
-    """Which weights to export; `auto`: the moving average where one is kept."""
+    """What OUT/model holds. `auto`: the moving average where one is kept, with the raw weights beside it in
+    OUT/model-raw; `raw` or `ema`: these alone."""
     export_layout: Literal["auto", "diffusers", "pbe"] = "auto"
     """`diffusers`: its Paint by Example folder; `pbe`: our own layout; `auto`: the first where the parts fit it."""
     collective_timeout: float = 1800.0

@@ -40,15 +40,18 @@ from pbe.weights.building import initialise, mapper_blocks_of, model_to_start
 from pbe.weights.export import export_model
 from pbe.weights.hole_sides import summarise_hole_sides
 from pbe.weights.misfits import diffusers_misfits
+from pbe.weights.model_files import MODEL, RAW_MODEL
+from pbe.weights.own_note import is_own
 from pbe.weights.reading import read_weights
 from pipeline.errors import InputError
 from pipeline.hints import command_line, look_line, short_path
 from pipeline.run_log import RunLog
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
+from pipeline.storage.whole_files import remove_folder
 
 EXIT_DONE, EXIT_INTERRUPTED = 0, 130
-MODEL, EXAMPLE = "model", "example"
+EXAMPLE = "example"
 
 
 def train(config: TrainConfig, *, began: float, score_pictures: PictureScorer) -> int:
@@ -206,7 +209,9 @@ def _refuse_untrained(run: Run) -> None:
 
 
 def export(run: Run) -> None:
-    """Write OUT/model; all ranks must take part.
+    """Write OUT/model, and beside an average OUT/model-raw unless one of them was chosen; all ranks must take part.
+
+    Raw weights of an earlier export go first, so that those that lie beside a model are always those of its step.
 
     Raises:
         InputError: the weights are not finite, or cannot be written.
@@ -214,11 +219,21 @@ def export(run: Run) -> None:
     refuse_odd_weights(run)
     config = run.config
     averaged = run.average is not None and config.export_weights != "raw"
-    run.ranks.say(f"writing {run.out / MODEL}")
+    if run.ranks.first and is_own(run.out / RAW_MODEL):
+        remove_folder(run.out / RAW_MODEL)
+    _export(run, MODEL, averaged=averaged)
+    if averaged and config.export_weights == "auto":
+        _export(run, RAW_MODEL, averaged=False)
+
+
+def _export(run: Run, name: str, *, averaged: bool) -> None:
+    """Write the weights, or their average, as a model; all ranks must take part."""
+    config, out = run.config, run.out / name
+    run.ranks.say(f"writing {out}")
     state = run.full_state(averaged=averaged)
     if run.ranks.first:
         layout = export_model(
-            run.out / MODEL,
+            out,
             state,
             run.engine.config,
             vae=run.frozen.vae.model if run.frozen.vae else None,
@@ -228,8 +243,11 @@ def export(run: Run) -> None:
             layout=None if config.export_layout == "auto" else config.export_layout,
             encoders=run.frozen.fingerprints,
             hole_sides=summarise_hole_sides(sample_hole_sides(run.feed.dataset, masks=config.masks)),
+            average={"decay": config.ema, "updates": run.counts.updates} if averaged else None,
         )
-        run.ranks.say(f"model: {run.out / MODEL} ({layout} layout, {'moving average' if averaged else 'raw'} weights)")
+        size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+        kind = "moving average" if averaged else "raw"
+        run.ranks.say(f"{name}: {out} ({layout} layout, {kind} weights, {size / 1e6:,.1f} MB)")
     run.ranks.barrier()
 
 

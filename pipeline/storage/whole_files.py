@@ -64,6 +64,15 @@ def folder_aside(out: Path) -> Iterator[Path]:
     shutil.rmtree(older, ignore_errors=True)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, or, where a kill comes between, leave none under its name."""
+    older = _beside(folder, "replaced")
+    shutil.rmtree(older, ignore_errors=True)
+    folder.rename(older)
+    sync_folder(folder.parent)
+    shutil.rmtree(older, ignore_errors=True)
+
+
 def move_to_place(built: Path, place: Path) -> None:
     """Sync a finished file, rename it, and sync the rename; both paths are on the same disk."""
     sync_file(built)

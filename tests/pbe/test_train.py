@@ -245,6 +245,33 @@ def test_another_training_a_second_one_and_a_cut_lane_are_refused(place: Path, w
     assert "Traceback" not in log(place)
 
 
+def test_the_average_is_the_model_and_the_weights_of_a_training_without_one_lie_beside_it(
+    place: Path, whole: Path
+) -> None:
+    for out in ("only_raw", "killed"):
+        shutil.copytree(whole, place / out)
+    shutil.rmtree(place / "killed/model-raw")  # between the two that an export writes
+    more = ("--zero-stage", "0", "--ema", "0.9")
+    lines = [
+        flags(place, "without", "--zero-stage", "0"),
+        flags(place, "only_raw", *more, "--export-only", "--export-weights", "raw"),
+        flags(place, "killed", *more),
+        flags(place, "from_raw", "--init-from", str(whole), "--weights", "raw", "--steps", "1", "--lr", "0"),
+    ]
+    assert run(place, *lines) == [0]
+    assert losses(place / "without") == losses(whole)
+    for part in ("unet/diffusion_pytorch_model", "conditioner/model"):
+        raw, average = exported(whole, part, model="model-raw"), exported(whole, part)
+        assert any(not torch.equal(value, average[name]) for name, value in raw.items())
+        for out in ("without", "only_raw", "from_raw"):
+            assert all(torch.equal(value, raw[name]) for name, value in exported(place / out, part).items())
+        again = exported(place / "killed", part, model="model-raw")
+        assert all(torch.equal(value, raw[name]) for name, value in again.items())
+    notes = {name: json.loads((whole / name / "pbe.json").read_text()) for name in ("model", "model-raw")}
+    assert notes["model"] == {**notes["model-raw"], "weights": "ema", "average": {"decay": 0.9, "updates": 8}}
+    assert [(place / out / "model-raw").exists() for out in ("without", "only_raw", "killed")] == [False, False, True]
+
+
 def test_weights_come_in_and_go_out_unchanged_the_dead_ones_also_through_bf16(place: Path, whole: Path) -> None:
     start = ("--init-from", str(whole / "model"), "--steps", "2", "--lr", "0")
     low = ("--dtype", "bf16", "--zero-stage", "3", "--checkpointing", "--channels-last")

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pbe.training.run_folder import begun_states
+from pbe.weights.model_files import MODEL
 from pbe.weights.own_note import read_note
 from pipeline.errors import InputError
 from pipeline.hints import command_line, short_path
 
-MODEL = "model"
 CHUNK = 1 << 16
 STOPPED = {-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM}
 Train = Callable[[Sequence[str], Path], int]

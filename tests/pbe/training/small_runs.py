@@ -44,5 +44,5 @@ def runs(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / RUNS).read_text().splitlines()]
 
 
-def exported(out: Path, part: str = "unet/diffusion_pytorch_model") -> dict[str, torch.Tensor]:
-    return load_file(out / "model" / f"{part}.safetensors")
+def exported(out: Path, part: str = "unet/diffusion_pytorch_model", *, model: str = "model") -> dict[str, torch.Tensor]:
+    return load_file(out / model / f"{part}.safetensors")

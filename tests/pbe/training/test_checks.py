@@ -60,6 +60,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "out remote": (_train(out="s3://bucket/run"), ["--out s3://bucket/run: give a folder on a disk"]),
     "out busy": (_train(out="busy"), ["busy: another training is at work here"]),
     "nothing to export": (_train("--export-only"), ["holds no checkpoint to export; train first"]),
+    "place of the raw weights": (
+        _train("--ema", "0.9", out="taken"),
+        ["taken: its model-raw holds something other than a model", "give --export-weights ema"],
+    ),
     "begun": (_train("--resume", "never", out="begun"), ["begun: holds checkpoints; give --resume auto"]),
     "begun otherwise": (
         _train("--seed", "6", out="begun"),
@@ -87,6 +91,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_manifest(trained, {**read_manifest(trained), "encoders": {"vae": "untrained", "clip": "openai/clip"}})
     (place / "empty").mkdir()
     (place / "notes.txt").touch()
+    (place / "taken/model-raw").mkdir(parents=True)
+    (place / "taken/model-raw/notes.txt").touch()
     (place / "vae").mkdir()
     vae = {"_class_name": "AutoencoderKL", "latent_channels": 16, "block_out_channels": [8, 8, 8, 16]}
     (place / "vae/config.json").write_text(json.dumps(vae))

@@ -44,6 +44,13 @@ def test_the_papers_switches_decide_what_the_feed_reads(
     assert (feed.exemplar, feed.masks, feed.drop_share) == (exemplar, masks, drop_share)
 
 
+def test_the_paper_keeps_a_moving_average_and_one_small_gpu_does_not() -> None:
+    assert {name: config.ema for name, config in PRESETS.items()} == {
+        **dict.fromkeys(("tiny", "smoke", "24gb"), 0.0),
+        "paper": 0.9999,
+    }
+
+
 def test_weights_are_chosen_only_where_some_are_read() -> None:
     with pytest.raises(InputError, match=r"--weights ema: give --init-from"):
         TrainConfig(weights="ema")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.storage.file_locks import lock_file
-from pipeline.storage.whole_files import file_aside, folder_aside, write_aside
+from pipeline.storage.whole_files import file_aside, folder_aside, remove_folder, write_aside
 
 HOLD = """
 import sys, time
@@ -100,3 +100,10 @@ def test_a_file_lock_keeps_others_out_until_its_process_ends(tmp_path: Path) -> 
         process.kill()
     with path.open() as file:
         assert lock_file(file)
+
+
+def test_a_folder_that_is_removed_leaves_nothing_behind_nor_does_a_removal_that_was_killed(tmp_path: Path) -> None:
+    for path in (tmp_path / "model/unet", tmp_path / ".model.pbe-replaced/unet"):
+        path.mkdir(parents=True)
+    remove_folder(tmp_path / "model")
+    assert not any(tmp_path.iterdir())
