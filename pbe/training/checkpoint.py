@@ -113,8 +113,7 @@ def load_checkpoint(
         loaded, _ = engine.deepspeed.load_checkpoint(str(root), tag=folder.name, load_lr_scheduler_states=False)
     if loaded is None:
         raise InputError(f"{folder}: DeepSpeed finds no checkpoint there; start anew in another --out")
-    if universal:
-        _restore_steps(engine, found.state["updates"])
+    engine.take_up(updates=found.state["updates"] if universal else None)
     if average:
         average.load(found.folder)
     if found.state["world"] == ranks.world:
@@ -158,12 +157,6 @@ def _plain(folder: Path) -> Iterator[Path]:
         link = Path(scratch) / "checkpoints"
         link.symlink_to(folder.absolute())
         yield link
-
-
-def _restore_steps(engine: Engine, updates: int) -> None:
-    """Restore AdamW's count of updates, which the universal form of stage 3 does not hold."""
-    for state in engine.optimizer.state.values():
-        state["step"] = torch.tensor(float(updates))
 
 
 def _files(folder: Path) -> list[str]:

@@ -85,7 +85,8 @@ class TrainConfig:
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of weights and activations; the optimiser's master weights are always fp32."""
     zero_stage: Literal[0, 1, 2, 3] = 1
-    """What ZeRO spreads over the ranks: 1 optimiser states, 2 gradients too, 3 weights too. 0: nothing."""
+    """What ZeRO spreads over the ranks: 1 optimiser states, 2 gradients too, 3 weights too. 0: nothing. With bf16 and
+    fp16, 2 and 3 add up the gradients of micro-batches in fp32, 1 in the precision of --dtype."""
     offload: bool = False
     """Keep the optimiser's states and master weights in the CPU's memory (stages 1 to 3)."""
     checkpointing: bool = False
@@ -95,7 +96,7 @@ class TrainConfig:
     channels_last: bool = False
     """Run convolutions on channels-last activations."""
     tf32: bool = False
-    """On a GPU with --dtype fp32: multiply in TF32, faster, with 10 bits of mantissa."""
+    """On a GPU with --dtype fp32: multiply in TF32, faster, with 10 bits of mantissa. Off: in full fp32."""
     workers: int = 2
     """Threads of each rank that prepare batches ahead."""
     cache: str = ""
@@ -190,6 +191,10 @@ def unsupported(config: TrainConfig) -> list[tuple[bool, str]]:
         (
             stage == 3 and config.compile,
             "--compile cannot see weights that ZeRO 3 spreads: give --zero-stage 0, 1 or 2",
+        ),
+        (
+            config.tf32 and dtype != "fp32",
+            f"--tf32 changes how fp32 is multiplied, which --dtype {dtype} leaves little of: give one of the two",
         ),
         (
             config.weights != "auto" and not config.init_from,

@@ -14,7 +14,7 @@ from torch import nn
 
 from pbe.batch import Batch
 from pbe.model.diffusion import Losses
-from pbe.model.paint_by_example import PaintByExample, dead_tensors
+from pbe.model.paint_by_example import PaintByExample, count_parameters, dead_tensors
 from pbe.model.unet import compile_unet
 from pbe.training.config import TrainConfig
 from pbe.training.ranks import Ranks
@@ -35,9 +35,9 @@ class Engine:
     ) -> None:
         self.stage, self._clip, self.config = config.zero_stage, config.clip_norm, model.config
         self.dead = dead_tensors(model)  # before the engine rounds them
-        _prepare_unet(model, config)
-        live = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(live, lr=config.lr, betas=BETAS, weight_decay=config.weight_decay)
+        self.dead_count = count_parameters(model, dead=True)  # before it spreads them
+        self.live_count = count_parameters(model) - self.dead_count
+        self.optimizer = prepare_step(model, config)
         self._allowed, self._norm = True, 0.0
         self._guard()
         settings = deepspeed_config(config, world=ranks.world, accumulation=accumulation, universal=universal)
@@ -114,6 +114,21 @@ class Engine:
             with _gathered(parameter, zero3=self.stage == 3):
                 parameter.data.copy_(weights)
 
+    def take_up(self, *, updates: int | None) -> None:
+        """Let the optimiser, after every load, step as it does now, whatever made the checkpoint.
+
+        What is loaded replaces the optimiser's settings by those that it was saved with, and a fused step wants its
+        count of updates on the parameter's device.
+
+        Args:
+            updates: their number, which the universal form of stage 3 does not hold; None: as loaded.
+        """
+        for group in self.optimizer.param_groups:
+            group.update(foreach=None, fused=True)
+        for parameter, state in self.optimizer.state.items():
+            count = float(state["step"] if updates is None else updates)
+            state["step"] = torch.tensor(count, device=parameter.device)
+
     def full_state(self, *, keep: bool) -> dict[str, torch.Tensor]:
         """Gather the complete state dict in fp32 on the CPU where `keep`; all ranks must call."""
         state: dict[str, torch.Tensor] = {}
@@ -141,11 +156,41 @@ class Engine:
         self.optimizer.step = step  # type: ignore[method-assign]
 
 
+def prepare_step(model: PaintByExample, config: TrainConfig) -> torch.optim.AdamW:
+    """Set all that makes a step fast, for this process and this model; the benchmark of the step calls it, too.
+
+    Autotuned convolutions choose their algorithms by time, so that GPU runs may differ in last bits. That is for
+    training alone: whoever encodes a dataset calls `make_deterministic`.
+
+    Returns:
+        The optimiser of the live parameters: AdamW in one kernel a step.
+    """
+    torch.backends.cudnn.benchmark = True
+    # TF32 has as many bits of mantissa as fp16 and more than bf16: beside these, what is in fp32 loses nothing by it.
+    fast = config.tf32 or config.dtype != "fp32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = fast
+    unet = model.unet
+    if config.checkpointing:
+        unet.enable_gradient_checkpointing()
+    if config.channels_last:
+        # The memory format of the first activations goes on through the UNet; weights are laid out by ZeRO.
+        unet.conv_in.register_forward_pre_hook(
+            lambda _, inputs: (inputs[0].contiguous(memory_format=torch.channels_last),)
+        )
+    if config.compile:
+        compile_unet(unet)
+    live = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(live, lr=config.lr, betas=BETAS, weight_decay=config.weight_decay, fused=True)
+
+
 def deepspeed_config(config: TrainConfig, *, world: int, accumulation: int, universal: bool) -> dict[str, Any]:
     """Derive DeepSpeed's settings from ours."""
     zero: dict[str, Any] = {"stage": config.zero_stage, "overlap_comm": False, "contiguous_gradients": True}
     if config.offload:
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": False}
+    # Sums of many micro-batches lose bits in half precision. At stage 1 DeepSpeed would take another optimiser for it,
+    # whose fp32 weights lie elsewhere.
+    fp32_sums = config.dtype != "fp32" and config.zero_stage >= 2
     return {
         "train_batch_size": config.batch_size,
         "train_micro_batch_size_per_gpu": config.batch_size // world // accumulation,
@@ -156,21 +201,10 @@ def deepspeed_config(config: TrainConfig, *, world: int, accumulation: int, univ
         "zero_force_ds_cpu_optimizer": False,
         "bf16": {"enabled": config.dtype == "bf16"},
         "fp16": {"enabled": config.dtype == "fp16", "initial_scale_power": 16},
+        "data_types": {"grad_accum_dtype": "fp32"} if fp32_sums else {},
         "checkpoint": {"load_universal": universal, "tag_validation": "Ignore"},
         "steps_per_print": NEVER,
     }
-
-
-def _prepare_unet(model: PaintByExample, config: TrainConfig) -> None:
-    if config.checkpointing:
-        model.unet.enable_gradient_checkpointing()
-    if config.channels_last:
-        # The memory format of the first activations goes on through the UNet; weights are laid out by ZeRO.
-        model.unet.conv_in.register_forward_pre_hook(
-            lambda _, inputs: (inputs[0].contiguous(memory_format=torch.channels_last),)
-        )
-    if config.compile:
-        compile_unet(model.unet)
 
 
 @contextmanager

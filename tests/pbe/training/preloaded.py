@@ -4,7 +4,9 @@ import json
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from diffusers import AutoencoderKL  # noqa: F401
 from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 from transformers import CLIPVisionModel  # noqa: F401
 
+import pbe.training.engine as engine_module
 import pbe.training.session as training
 import pipeline.pairing.making  # noqa: F401
 from pbe.batch import Batch
@@ -70,14 +73,14 @@ def run_module(module: str, *arguments: str) -> int:
 def measure_memory(arguments: list[str], out: str) -> int:
     """Count the bytes of the tensors that a rank holds after a backward pass and a step, at every stage."""
     config, ranks = parse_train_config(arguments), find_place()
-    measured: dict[str | int, list[int]] = {}
+    measured: dict[str, list[int]] = {}
+    kinds: list[tuple[Any, Any]] = [(0, "fp32"), (1, "fp32"), (2, "fp32"), (3, "fp32"), (2, "bf16"), (3, "bf16")]
     with joined(ranks, timeout_seconds=45):
-        for stage in (0, 1, 2, 3):
-            staged = replace(config, zero_stage=stage)
+        for stage, dtype in kinds:
+            staged = replace(config, zero_stage=stage, dtype=dtype)
             feed = training.Feed(training.feed_config(staged), rank=ranks.rank, world=ranks.world)
             frozen = training.FrozenEncoders(None, None, False)
             model = training.build(staged, feed, frozen, ranks)
-            live = training.count_parameters(model) - training.count_parameters(model, dead=True)
             engine = Engine(model, staged, ranks, accumulation=2)
             average = MovingAverage(engine, 0.9)
             batch = next(feed.steps(Position())).batches[0]
@@ -85,7 +88,7 @@ def measure_memory(arguments: list[str], out: str) -> int:
             between = _bytes([p.grad for p in model.parameters() if p.grad is not None])
             engine.between()
             engine.backward(engine.losses(batch).per_sample.mean(), last=True)
-            measured["parameters"] = [live, count(engine.dead)]
+            measured["parameters"] = [engine.live_count, count(engine.dead)]
             inner = engine.deepspeed.optimizer
             weights = [getattr(p, "ds_tensor", p) for p in model.parameters()]
             held = inner.averaged_gradients.values() if stage else []
@@ -94,9 +97,80 @@ def measure_memory(arguments: list[str], out: str) -> int:
             engine.step(lr=0.1, allowed=True)
             states = [v for s in engine.optimizer.state.values() for v in s.values() if v.ndim]
             masters = engine.masters if stage else []
-            measured[stage] = [_bytes(weights), gradient_bytes, _bytes([*masters, *states]), _bytes(average.parts)]
+            measured[f"{stage} {dtype}"] = [
+                _bytes(weights),
+                gradient_bytes,
+                _bytes([*masters, *states]),
+                _bytes(average.parts),
+            ]
     Path(out, f"rank{ranks.rank}.json").write_text(json.dumps(measured))
     return 0
+
+
+def measure_sums(arguments: list[str], out: str) -> int:
+    """Compare the gradient that the optimiser gets in bf16 with the sum of those of 16 micro-batches, in float64."""
+    config, ranks, micros = parse_train_config(arguments), find_place(), 16
+    config = replace(config, dtype="bf16", batch_size=2 * micros, clip_norm=0)
+    errors: dict[str, float] = {}
+    with joined(ranks, timeout_seconds=45):
+        for stage, offload in ((1, False), (2, False), (2, True), (3, False)):
+            staged = replace(config, zero_stage=stage, offload=offload)
+            feed = training.Feed(training.feed_config(staged), accumulation=micros)
+            model = training.build(staged, feed, training.FrozenEncoders(None, None, False), ranks)
+            engine = Engine(model, staged, ranks, accumulation=micros)
+            sums = _sum_gradients(engine)
+            got = _gradients_at_update(engine)
+            for number, batch in enumerate(next(feed.steps(Position())).batches):
+                engine.backward(engine.losses(batch).per_sample.mean(), last=number == micros - 1)
+                if number < micros - 1:
+                    engine.between()
+            engine.step(lr=0.1, allowed=True)
+            expected = torch.cat([sums[name] for name in engine.live])
+            found = torch.cat(got)[: len(expected)]
+            errors[f"{stage}{' offloaded' * offload}"] = float((found - expected).norm() / expected.norm())
+    Path(out, "sums.json").write_text(json.dumps(errors))
+    return 0
+
+
+def _sum_gradients(engine: Engine) -> dict[str, torch.Tensor]:
+    """Add up what each backward pass gives, by name, as float64, before DeepSpeed does."""
+    sums: dict[str, torch.Tensor] = {}
+
+    def add(name: str, gradient: torch.Tensor) -> None:
+        sums[name] = sums.get(name, 0) + gradient.detach().double().flatten()
+
+    for name, parameter in engine.live.items():
+        parameter.register_hook(partial(add, name))
+    return sums
+
+
+def _gradients_at_update(engine: Engine) -> list[torch.Tensor]:
+    """Keep, flat, the gradients that the optimiser is called with."""
+    got: list[torch.Tensor] = []
+    update: Callable[..., Any] = engine.optimizer.step
+
+    def step(*_: Any, **__: Any) -> None:
+        got.extend(p.grad.double().flatten() for group in engine.optimizer.param_groups for p in group["params"])
+        update()
+
+    engine.optimizer.step = step  # type: ignore[method-assign]
+    return got
+
+
+def train_as_before(before: list[list[str]], now: list[list[str]]) -> int:
+    """Run trainings whose optimiser is not fused, as in earlier versions, then others"""
+    prepare_step = engine_module.prepare_step
+
+    def prepare_unfused(*arguments: Any) -> torch.optim.AdamW:
+        optimizer = prepare_step(*arguments)
+        optimizer.param_groups[0]["fused"] = None
+        return optimizer
+
+    with joined(find_place(), timeout_seconds=45):
+        engine_module.prepare_step = prepare_unfused
+        code = train_all(before)
+        engine_module.prepare_step = prepare_step
+        return max(code, train_all(now))
 
 
 def count(tensors: dict[str, torch.Tensor]) -> int:

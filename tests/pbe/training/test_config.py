@@ -1,6 +1,7 @@
 """A training's config, and what of it reaches the feed."""
 
 from dataclasses import fields, replace
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,12 @@ def test_weights_are_chosen_only_where_some_are_read() -> None:
     with pytest.raises(InputError, match=r"--weights ema: give --init-from"):
         TrainConfig(weights="ema")
     assert TrainConfig(weights="ema", init_from="model").weights == "ema"
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_tf32_is_refused_where_nothing_is_multiplied_in_fp32(dtype: Literal["bf16", "fp16"]) -> None:
+    with pytest.raises(InputError, match=rf"--tf32 .*--dtype {dtype}"):
+        TrainConfig(dtype=dtype, tf32=True)
 
 
 @given(st.integers(0, 30), st.integers(1, 30))
