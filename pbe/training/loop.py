@@ -15,6 +15,7 @@ from pbe.feed.training_feed import FeedStep
 from pbe.model.diffusion import weighted_loss
 from pbe.model.finite import NotFiniteError
 from pbe.training.config import learning_rate
+from pbe.training.memory import describe_peak
 from pbe.training.observations import Observations, name_odd, observe, say_odd
 from pbe.training.ranks import Ranks
 from pbe.training.run import Run, save
@@ -35,7 +36,7 @@ def steps(run: Run, received: set[int], score_pictures: PictureScorer) -> None:
     if counts.step >= config.steps:
         run.ranks.say(f"at step {counts.step} of --steps {config.steps} already: nothing to train, only to export")
         return
-    log = Telemetry(run.out, done=counts.step, steps=config.steps) if run.ranks.first else None
+    log = Telemetry(run.out, done=counts.step, steps=config.steps, batch=config.batch_size) if run.ranks.first else None
     saved = counts.step
     source = run.feed.steps(run.position)
     try:
@@ -47,17 +48,18 @@ def steps(run: Run, received: set[int], score_pictures: PictureScorer) -> None:
                 row |= seen.means
                 if log:
                     log.write_validation(counts.step, seen.table(run.validation.keys))
-            if log:
-                log.write(row)
+            if log and (pace := log.write(row)):
+                run.ranks.say(pace + describe_peak(run.ranks.device, run.memory, offload=config.offload))
             if _due(counts.step, config.grid_every, config.steps):
                 with log.paused() if log else nullcontext():
                     grid = sample_grid(run, score_pictures)
                 if log and grid:
                     log.write_grid(*grid)
             if stop or _due(counts.step, config.save_every, config.steps):
-                if log:
-                    log.sync()
-                save(run)
+                with log.paused() if log else nullcontext():
+                    if log:
+                        log.sync()
+                    save(run)
                 saved = counts.step
             if stop:
                 break

@@ -14,6 +14,7 @@ from pbe.training.checkpoint import save_checkpoint
 from pbe.training.config import TrainConfig, lasting
 from pbe.training.engine import Engine
 from pbe.training.frozen import FrozenEncoders
+from pbe.training.memory import Memory, state_memory
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import Ranks
 from pbe.training.sample_grids import GridSamples
@@ -84,6 +85,19 @@ class Run:
     @property
     def out(self) -> Path:
         return Path(self.config.out)
+
+    @property
+    def memory(self) -> Memory:
+        """What this rank's training state takes by formula."""
+        config = self.config
+        return state_memory(
+            live=self.engine.live_count,
+            dead=self.engine.dead_count,
+            dtype=config.dtype,
+            stage=config.zero_stage,
+            ranks=self.ranks.world,
+            ema=config.ema > 0,
+        )
 
     def full_state(self, *, averaged: bool) -> dict[str, torch.Tensor]:
         """Gather the weights, or their moving average where one is kept, on the first rank; all must take part."""

@@ -12,7 +12,7 @@ import torch
 from pbe.feed.dataset import open_dataset, sample_hole_sides
 from pbe.feed.training_feed import Feed
 from pbe.model.objective import Objective
-from pbe.model.paint_by_example import PaintByExample, count_parameters, model_config
+from pbe.model.paint_by_example import PaintByExample, model_config
 from pbe.model.unet import UNET_SIZES
 from pbe.training.checkpoint import find_checkpoint, load_checkpoint, make_universal
 from pbe.training.checks import count_micro_batches
@@ -144,7 +144,6 @@ def start(
     # DeepSpeed reads only checkpoints of as many ranks as there are; others go through its universal form.
     other_world = found is not None and config.zero_stage > 0 and found.state["world"] != ranks.world
     universal = make_universal(found, ranks) if found and other_world else None
-    live, dead = count_parameters(model) - count_parameters(model, dead=True), count_parameters(model, dead=True)
     ranks.say(f"starting DeepSpeed, ZeRO stage {config.zero_stage}")
     engine = Engine(model, config, ranks, accumulation=accumulation, universal=other_world)
     average = MovingAverage(engine, config.ema) if config.ema else None
@@ -155,7 +154,7 @@ def start(
     if ranks.first and not config.export_only:
         keep_shards(out, feed.dataset.contents, anew=found is None)
         write_record(out, config, world=ranks.world, dataset=feed.digest, draws=feed.order.draws)
-    for line in _describe(run, live=live, dead=dead):
+    for line in _describe(run):
         ranks.say(line)
     ranks.say(f"from {found.folder.name}" if found else "from the beginning")
     return run
@@ -177,17 +176,18 @@ def _counted(run: Run, log: RunLog | None) -> Iterator[None]:
     log.how = "complete" if run.counts.step >= config.steps or config.export_only else "interrupted"
 
 
-def _describe(run: Run, *, live: int, dead: int) -> list[str]:
+def _describe(run: Run) -> list[str]:
     """Describe code, model, memory and epoch, a line each."""
-    config, ranks = run.config, run.ranks
+    config, ranks, engine = run.config, run.ranks, run.engine
     epoch = run.feed.describe(run.position.epoch)
     left_out = run.feed.dataset.contents.describe()
     return [
         f"code: {Path(__file__).parent.parent.parent} ({find_commit()}); out: {run.out}",
-        f"model: {live:,} trained parameters and {dead:,} kept as they are; {ranks.world} x {ranks.device.type}",
+        f"model: {engine.live_count:,} trained parameters and {engine.dead_count:,} kept as they are; "
+        f"{ranks.world} x {ranks.device.type}",
         describe_memory(
-            live=live,
-            dead=dead,
+            live=engine.live_count,
+            dead=engine.dead_count,
             dtype=config.dtype,
             stage=config.zero_stage,
             ranks=ranks.world,
@@ -196,6 +196,7 @@ def _describe(run: Run, *, live: int, dead: int) -> list[str]:
         ),
         f"epoch of {epoch.samples:,} samples: {epoch.steps:,} steps, {epoch.dropped} samples dropped at its end",
         *([left_out] if left_out else []),
+        *(["--tf32: does nothing on a CPU"] if config.tf32 and ranks.device.type == "cpu" else []),
     ]
 
 

@@ -1,4 +1,5 @@
-"""Telemetry: steps -> OUT/metrics.jsonl (a row each), TensorBoard, a progress line, validation tables, grids.
+"""Telemetry: steps -> OUT/metrics.jsonl (a row each), TensorBoard, a progress line, validation tables, grids,
+and once how fast it goes.
 
 At the end: loss.png.
 """
@@ -8,7 +9,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,52 @@ from schemas.grid_scores import GridScores
 from schemas.validation import VALIDATION_FOLDER, validation_path
 
 PICTURE = "loss.png"
+FIRST, TIMED = 3, 8  # steps that a start spends on compiling, autotuning and reading ahead; steps that are timed then
+
+
+class Pace:
+    """How long a step takes, without what happens between two steps.
+
+    Args:
+        steps: that this start is to make.
+        batch: images of a step.
+        clock: gives seconds.
+    """
+
+    def __init__(self, *, steps: int, batch: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.left, self.batch, self._clock = steps, batch, clock
+        self._made, self._began, self._waited = 0, 0.0, 0.0
+
+    def leave_out(self, seconds: float) -> None:
+        """Leave a pause out."""
+        self._began += seconds
+
+    def step(self, *, data_wait: float) -> str | None:
+        """Count a step -> once there is something to tell, and only once: how fast it goes, and until when.
+
+        Args:
+            data_wait: the share of the step that it waited for its batch.
+        """
+        now = self._clock()
+        self._made, self.left = self._made + 1, self.left - 1
+        if self._made <= FIRST:
+            self._began = now
+            return None
+        self._waited += data_wait / TIMED
+        if self._made != FIRST + TIMED:
+            return None
+        seconds = (now - self._began) / TIMED
+        end = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + seconds * self.left))
+        return (
+            f"{seconds:.3g} s a step, {self.batch / seconds:,.3g} images/s, {self._waited:.0%} of it waiting for data; "
+            f"{self.left:,} steps to go, until about {end}, validations, grids and saves apart"
+        )
 
 
 class Telemetry:
     """The first rank's log of a run."""
 
-    def __init__(self, out: Path, *, done: int, steps: int) -> None:
+    def __init__(self, out: Path, *, done: int, steps: int, batch: int) -> None:
         from torch.utils.tensorboard import SummaryWriter  # takes a second
 
         self._out = out
@@ -40,10 +81,11 @@ class Telemetry:
         keep_looks(out, done)
         self._file = (out / METRICS).open("a")
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
+        self.pace = Pace(steps=steps - done, batch=batch)
         self.bar = tqdm(total=steps, initial=done, unit="step", desc="train", mininterval=1.0, dynamic_ncols=True)
 
-    def write(self, row: Row) -> None:
-        """Log one step."""
+    def write(self, row: Row) -> str | None:
+        """Log one step; after the first ones, say once how fast it goes."""
         self._file.write(json.dumps({name: plain(value) for name, value in row.items()}) + "\n")
         self._file.flush()
         for name, value in row.items():
@@ -53,10 +95,11 @@ class Telemetry:
         shown: dict[str, object] = {name: f"{row[name]:.4g}" for name in names if name in row}
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
+        return self.pace.step(data_wait=row.get("data_wait", 0.0))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Keep what happens between two steps out of the bar's rate and of its estimate."""
+        """Keep what happens between two steps out of the rates and of the estimates of the end."""
         began = time.time()
         try:
             yield
@@ -64,6 +107,7 @@ class Telemetry:
             pause = time.time() - began
             self.bar.start_t += pause
             self.bar.last_print_t += pause
+            self.pace.leave_out(pause)
 
     def sync(self) -> None:
         """Bring the rows to the disk before a checkpoint that relies on them."""

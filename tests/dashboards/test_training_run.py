@@ -43,7 +43,7 @@ def out(tmp_path: Path) -> Path:
     out = tmp_path / "train"
     out.mkdir()
     write_record(out, TrainConfig(out=str(out), steps=4, ema=0.9), world=2, dataset="0" * 64, draws=1)
-    log = Telemetry(out, done=0, steps=4)
+    log = Telemetry(out, done=0, steps=4, batch=2)
     for step in range(1, 5):
         log.write({"step": step, "loss": float("nan") if step == 3 else 1 / step})
         if step % 2 == 0:

@@ -333,7 +333,8 @@ def test_memory_by_formula_is_what_a_rank_holds(place: Path) -> None:
     for rank in range(2):
         measured: dict[str, Any] = json.loads((place / f"rank{rank}.json").read_text())
         counts = measured.pop("parameters")
-        for stage, found in measured.items():
-            memory = state_memory(live=counts[0], dead=counts[1], dtype="fp32", stage=int(stage), ranks=2, ema=True)
+        for kind, found in measured.items():
+            stage, dtype = kind.split()
+            memory = state_memory(live=counts[0], dead=counts[1], dtype=dtype, stage=int(stage), ranks=2, ema=True)
             expected = [memory.weights, memory.gradients, memory.optimizer, memory.ema]
-            assert found == pytest.approx(expected, rel=0.03), stage
+            assert found == pytest.approx(expected, rel=0.03), kind

@@ -52,7 +52,7 @@ def train(finished: Path, keys: list[str], tmp_path: Path) -> Train:
         folder = Folder(str(finished))
         begun = read_contents(folder, read_manifest(folder), draws=1)  # the dataset has got another draw since
         write_record(out, config, world=2, dataset=begun.digest, draws=begun.draws)
-        log = Telemetry(out, done=0, steps=4)
+        log = Telemetry(out, done=0, steps=4, batch=2)
         for step in range(1, 5):
             log.write({"step": step, "loss": float("nan") if step == 2 else 1 / step})
             log.write_grid(random_picture(20, 60, seed=step), scored(step))
