@@ -47,7 +47,7 @@ class ConvertConfig:
     """A CLIP vision tower to use instead of the model's, likewise."""
     weights: Choice = "auto"
     """Where the raw weights and their moving average lie side by side: `raw` or `ema`. `auto`: those under the plain
-    names, which are the raw ones in a checkpoint and beside a folder unet_ema."""
+    names, which are the raw ones in a checkpoint and beside unet_ema, and the average in a training's folder."""
     with_ema: bool = False
     """For a .ckpt, of a model that has both: write the raw weights and, under the names of the original code's EMA
     (`model_ema.*`), their moving average. The original code then needs `use_ema: True`."""

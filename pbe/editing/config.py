@@ -69,7 +69,7 @@ class EditConfig:
     """A CLIP vision tower in place of the model's."""
     weights: Choice = "auto"
     """Where the raw weights and their moving average lie side by side: `raw` or `ema`. `auto`: those under the plain
-    names, which are the raw ones in a checkpoint and beside a folder unet_ema."""
+    names, which are the raw ones in a checkpoint and beside unet_ema, and the average in a training's folder."""
     device: str = ""
     """cpu, cuda, cuda:1 ... Empty: cuda where there is one."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"

@@ -48,7 +48,7 @@ class TrainConfig:
     optimiser. Empty: at random."""
     weights: Choice = "auto"
     """Where --init-from has raw weights and their moving average side by side: `raw` or `ema`. `auto`: those under the
-    plain names, which are the raw ones in a checkpoint and beside a folder unet_ema."""
+    plain names, which are the raw ones in a checkpoint and beside unet_ema, and the average in a training's folder."""
     exemplar: Literal["cached", "live"] = "cached"
     """`cached`: the vectors in the shards. `live`: the pictures in the shards, newly augmented, through CLIP."""
     prior: bool = True
