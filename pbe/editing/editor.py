@@ -4,16 +4,16 @@ What the model sees is made as for training: a square crop, resized with antiali
 the masked crop's posterior mean; the exemplar squashed to 224 px.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, get_args
 
 import torch
 
-from pbe.editing.canvas import Aims, Blend, Context, aims_within, blend, crop_for_editing, cut_mask
+from pbe.editing.canvas import Blend, Context, aims_within, blend, crop_for_editing, cut_mask
 from pbe.editing.config import MAX_RESOLUTION, refuse_bad_numbers, refuse_resolution
-from pbe.editing.inputs import Picture, box_mask, box_text, read_mask, read_picture
+from pbe.editing.inputs import Picture, read_hole, read_picture
 from pbe.model.conditioner import exemplar_features
 from pbe.model.finite import NotFiniteError, Part, finite_rows, refuse_not_finite
 from pbe.model.one_token import attention_everywhere
@@ -29,7 +29,6 @@ from pbe.model.sampler import (
     sample,
 )
 from pbe.weights.averages import Choice
-from pbe.weights.hole_sides import HOLE_SIDES
 from pbe.weights.parts import Parts, load_parts
 from pipeline.arrays import Hole, Pixels
 from pipeline.decoding.colour import Planes
@@ -77,20 +76,9 @@ class Editor:
         """Channels of a latent."""
         return int(self.parts.model.unet.config.out_channels)
 
-    @property
-    def hole_sides(self) -> Mapping[str, float] | None:
-        """How large the holes of the model's training were; None: unknown. See `pbe.weights.hole_sides`."""
-        sides: Mapping[str, float] | None = self.parts.note.get(HOLE_SIDES)
-        return sides
-
-    @property
-    def aims(self) -> Aims:
-        """How large a hole is to be for the model."""
-        return aims_within(self.hole_sides)
-
     def crop_for(self, mask: Hole, context: Context) -> Crop:
         """Choose the part of a source with this hole that the model sees; see `crop_for_editing`."""
-        return crop_for_editing(mask, self.resolution, context=context, aims=self.aims)
+        return crop_for_editing(mask, self.resolution, context=context, aims=aims_within(self.parts.hole_sides))
 
 
 @dataclass(frozen=True)
@@ -204,26 +192,12 @@ def edit(
     if exemplar is None:
         raise InputError("exemplar: is missing; give the picture of the object to show")
     pixels = read_picture(source, "source")
-    task = prepare(
-        editor,
-        pixels,
-        _read_hole(mask, box, pixels, repaint),
-        read_picture(exemplar, "exemplar"),
-        seeds=range(seed, seed + n),
-        context=context,
-    )
+    given = read_hole(mask, box, pixels, repaint=repaint), read_picture(exemplar, "exemplar")
+    task = prepare(editor, pixels, *given, seeds=range(seed, seed + n), context=context)
     [made] = paint(editor, [task], guidance=guidance, steps=steps, scheduler=scheduler, how=blend)
     if isinstance(made, NotFiniteError):
         raise made
     return [picture.pixels for picture in made]
-
-
-def _read_hole(mask: Picture | None, box: str | Sequence[int] | None, source: Pixels, repaint: Repaint) -> Hole:
-    if box is not None and mask is None:
-        return box_mask(box_text(box), source)
-    if mask is not None and box is None:
-        return read_mask(mask, source, repaint=repaint)
-    raise InputError("mask, box: give one of the two")
 
 
 def prepare(

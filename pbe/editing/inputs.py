@@ -90,6 +90,21 @@ def read_picture(picture: Picture, what: str) -> Pixels:
     return np.ascontiguousarray(picture if picture.ndim == len("hwc") else np.repeat(picture[..., None], 3, axis=2))
 
 
+def read_hole(
+    mask: Picture | None, box: str | Sequence[int] | None, source: Pixels, *, repaint: Repaint = "white"
+) -> Hole:
+    """Read a mask, or fill a box, whichever is given: [h, w] bool in the source's size, True = repaint.
+
+    Raises:
+        InputError: both are given or none, or see `read_mask` and `box_mask`.
+    """
+    if box is not None and mask is None:
+        return box_mask(box_text(box), source)
+    if mask is not None and box is None:
+        return read_mask(mask, source, repaint=repaint)
+    raise InputError("mask, box: give one of the two")
+
+
 def read_mask(mask: Picture, source: Pixels, *, repaint: Repaint = "white") -> Hole:
     """Read the mask of a source: [h, w] bool in the source's size, True = repaint.
 

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from pbe.editing.as_diffusers import prepare_as_diffusers
-from pbe.editing.canvas import hole_side
+from pbe.editing.canvas import aims_within, hole_side
 from pbe.editing.case import Case
 from pbe.editing.config import EditConfig
 from pbe.editing.contact_sheet import write_contact_sheet
@@ -87,7 +87,7 @@ def edit_cases(
     if finished:
         note, crop_of = _describe(editor, config), partial(_crop_for, editor, config)
         write_contact_sheet(outputs, finished, crop_of=crop_of, repaint=config.repaint, note=note)
-    for line in strange_holes(config, sides, seen=editor.hole_sides):
+    for line in strange_holes(config, sides, seen=editor.parts.hole_sides):
         print(redact(line))
     seconds = time.monotonic() - began
     for line in end_lines(config, cases, outputs, todo=len(todo), failed=failed, seconds=seconds):
@@ -270,7 +270,7 @@ def _settings(config: EditConfig, editor: Editor) -> dict[str, Any]:
         **settings_of_flags(config),
         "dtype": dtype,
         "resolution": editor.resolution,
-        **({"aims": list(astuple(editor.aims))} if aimed else {}),
+        **({"aims": list(astuple(aims_within(editor.parts.hole_sides)))} if aimed else {}),
         "weights": _digest(editor),
         "prediction": editor.parts.model.config.prediction,
     }

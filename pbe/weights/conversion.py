@@ -11,7 +11,6 @@ from pbe.model.paint_by_example import count_parameters
 from pbe.weights.averages import Choice, describe_single, noted_counts
 from pbe.weights.building import build_model
 from pbe.weights.export import export_model
-from pbe.weights.hole_sides import HOLE_SIDES
 from pbe.weights.ldm_checkpoint import write_checkpoint
 from pbe.weights.misfits import diffusers_misfits, original_misfits, refuse_misfits
 from pbe.weights.named_encoders import choose_tower, choose_vae
@@ -162,7 +161,7 @@ def _write_folder(out: Path, layout: Layout, parts: Parts) -> str:
         step=parts.note.get("step"),
         layout=None if layout == "auto" or layout == "ckpt" else layout,
         encoders=parts.note.get("encoders"),
-        hole_sides=parts.note.get(HOLE_SIDES),
+        hole_sides=parts.hole_sides,
         average=parts.note.get("average"),
     )
     if written == "diffusers":

@@ -9,6 +9,7 @@ import torch
 from pbe.model.paint_by_example import PaintByExample
 from pbe.weights.averages import Choice
 from pbe.weights.building import build_model
+from pbe.weights.hole_sides import HOLE_SIDES
 from pbe.weights.misfits import refuse_misfits
 from pbe.weights.named_encoders import choose_tower, choose_vae
 from pbe.weights.reading import read_weights
@@ -36,6 +37,12 @@ class Parts:
     def weights(self) -> str:
         """Return which weights these are: `raw`, their moving average `ema`, or `unknown`."""
         return str(self.note.get("weights", "unknown"))
+
+    @property
+    def hole_sides(self) -> Mapping[str, float] | None:
+        """How large the holes of the model's training were; None: unknown. See `pbe.weights.hole_sides`."""
+        sides: Mapping[str, float] | None = self.note.get(HOLE_SIDES)
+        return sides
 
 
 def load_parts(
