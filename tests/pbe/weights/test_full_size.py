@@ -21,13 +21,13 @@ from pbe.model.unet import UNET_SIZES, unet_config
 from pbe.weights.building import SD_V1_VAE, VIT_L_14
 from pbe.weights.parts import load_parts
 from pipeline.tensors.names import plain_tower
-from tests.pbe.weights.ldm_names import ldm_conditioner, ldm_unet, ldm_vae
+from tests.pbe.weights.original import SCHEDULE, Original, original_tensors
 
 pytestmark = pytest.mark.slow
 
 Tensors = Mapping[str, torch.Tensor]
 COUNTS = {"unet": 859_535_364, "mapper": 62_981_120, "tower": 303_179_776, "vae": 83_653_863}
-NOT_WEIGHTS = ("betas", "model_ema.decay", "position_ids", "first_stage_model.loss.")
+NOT_WEIGHTS = (*SCHEDULE, "model_ema.", "position_ids", "first_stage_model.loss.")
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +74,18 @@ def _write_folder(folder: Path, whole: dict[str, Any], encoder: dict[str, Tensor
     (folder / "model_index.json").write_text('{"_class_name": "PaintByExamplePipeline"}')
 
 
-def _write_checkpoint(path: Path, whole: dict[str, Any], tower: Tensors) -> None:
-    state = ldm_unet(whole["unet"].state_dict(), levels=4) | ldm_conditioner(whole["conditioner"].state_dict())
-    state |= ldm_vae(whole["vae"].state_dict())
-    state |= {f"cond_stage_model.transformer.vision_model.{key}": value for key, value in tower.items()}
-    others = {"betas": 1000, "model_ema.decay": 1, "first_stage_model.loss.logvar": 1}
-    one = torch.zeros(1, dtype=torch.float16)
-    repeated = {key: one.expand(value.shape) for key, value in state.items()}
-    torch.save({"state_dict": repeated | {k: one.expand(n) for k, n in others.items()}, "global_step": 1}, path)
+def _original(whole: dict[str, Any], *, use_ema: bool) -> Original:
+    states = {name: module.state_dict() for name, module in whole.items()}
+    tensors = original_tensors(**states | {"tower": plain_tower(states["tower"])}, levels=4)
+    with torch.device("meta"):
+        return Original(tensors, use_ema=use_ema)
+
+
+def _write_checkpoint(path: Path, whole: dict[str, Any]) -> None:
+    one = torch.zeros((), dtype=torch.float16)
+    shapes = {name: value.shape for name, value in _original(whole, use_ema=True).state_dict().items()}
+    repeated = {name: one.expand(shape) for name, shape in shapes.items()}
+    torch.save({"state_dict": repeated | {"first_stage_model.loss.logvar": one}, "global_step": 1}, path)
 
 
 def _write(form: str, path: Path, whole: dict[str, Any]) -> None:
@@ -89,7 +93,7 @@ def _write(form: str, path: Path, whole: dict[str, Any]) -> None:
     tower = plain_tower(whole["tower"].state_dict())
     counter = {"embeddings.position_ids": torch.empty(1, 257, device="meta")}
     if form == "ckpt":
-        _write_checkpoint(path, whole, tower | counter)
+        _write_checkpoint(path, whole)
     elif form == "ours":
         _write_folder(path, whole, {"conditioner": conditioner, "image_encoder": tower}, vae)
     elif form == "transformers 5":
@@ -119,17 +123,16 @@ def test_every_tensor_of_the_published_model_finds_its_place(tmp_path: Path, who
     assert sum(map(count_parameters, loaded.values())) == _count_numbers(path)
 
 
-def test_the_original_checkpoint_is_written_with_the_names_and_shapes_it_had(
-    tmp_path: Path, whole: dict[str, Any]
+@pytest.mark.parametrize("flags", [[], ["--with-ema"]], ids=str)
+def test_the_original_class_loads_strictly_what_is_written(
+    tmp_path: Path, whole: dict[str, Any], flags: list[str]
 ) -> None:
     _write("ckpt", tmp_path / "theirs.ckpt", whole)
-    assert main(["--model", str(tmp_path / "theirs.ckpt"), "--out", str(tmp_path / "ours.ckpt")]) == 0
-    before, after = (
-        {key: (value.shape, value.dtype) for key, value in torch.load(path, weights_only=True)["state_dict"].items()}
-        for path in (tmp_path / "theirs.ckpt", tmp_path / "ours.ckpt")
-    )
-    left = {key for key in before if any(word in key for word in NOT_WEIGHTS)}
-    assert {key: before[key] for key in before.keys() - left} == {key: after[key] for key in after.keys() - left}
+    assert main(["--model", str(tmp_path / "theirs.ckpt"), "--out", str(tmp_path / "ours.ckpt"), *flags]) == 0
+    written = torch.load(tmp_path / "ours.ckpt", weights_only=True, mmap=True)["state_dict"]
+    _original(whole, use_ema=bool(flags)).load_state_dict(written, strict=True, assign=True)
+    singles = {name for name, value in written.items() if value.dtype == torch.float32}
+    assert singles == {*SCHEDULE, *(["model_ema.decay"] if flags else [])}
 
 
 def _count_numbers(path: Path) -> int:
