@@ -1,6 +1,6 @@
 """Objective: timesteps and masks -> by how much each sample, and each cell of a latent, counts in what is minimised.
 
-Paper: equally. Otherwise by the min-SNR weights of Hang et al. 2023 (section 3.4) and by the hole.
+Paper: equally. Otherwise by the min-SNR weights of Hang et al. 2023 (arXiv 2303.09556) and by the hole.
 """
 
 from dataclasses import dataclass
