@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -215,19 +215,21 @@ def export(run: Run) -> None:
     Raw weights of an earlier export go first, so that those that lie beside a model are always those of its step.
 
     Raises:
-        InputError: the weights are not finite, or cannot be written.
+        InputError: the weights are not finite, or cannot be written, or an index of the dataset is damaged.
     """
     refuse_odd_weights(run)
     config = run.config
+    measured = sample_hole_sides(run.feed.dataset, masks=config.masks) if run.ranks.first else None
+    sides = None if measured is None else summarise_hole_sides(measured)
     averaged = run.average is not None and config.export_weights != "raw"
     if run.ranks.first and is_own(run.out / RAW_MODEL):
         remove_folder(run.out / RAW_MODEL)
-    _export(run, MODEL, averaged=averaged)
+    _export(run, MODEL, averaged=averaged, hole_sides=sides)
     if averaged and config.export_weights == "auto":
-        _export(run, RAW_MODEL, averaged=False)
+        _export(run, RAW_MODEL, averaged=False, hole_sides=sides)
 
 
-def _export(run: Run, name: str, *, averaged: bool) -> None:
+def _export(run: Run, name: str, *, averaged: bool, hole_sides: Mapping[str, float] | None) -> None:
     """Write the weights, or their average, as a model; all ranks must take part."""
     config, out = run.config, run.out / name
     run.ranks.say(f"writing {out}")
@@ -243,7 +245,7 @@ def _export(run: Run, name: str, *, averaged: bool) -> None:
             step=run.counts.step,
             layout=None if config.export_layout == "auto" else config.export_layout,
             encoders=run.frozen.fingerprints,
-            hole_sides=summarise_hole_sides(sample_hole_sides(run.feed.dataset, masks=config.masks)),
+            hole_sides=hole_sides,
             average={"decay": config.ema, "updates": run.counts.updates} if averaged else None,
         )
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

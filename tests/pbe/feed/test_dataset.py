@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -56,3 +57,14 @@ def test_of_a_large_split_whole_shards_are_measured_the_same_ones_every_time(
             )
         assert len(every) == 107 and 9 <= len(some) <= 40 and set(some.tolist()) <= set(every.tolist())
         assert np.array_equal(some, again)
+
+
+def test_masks_that_are_not_finite_are_refused_before_they_are_counted(synthetic: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(synthetic, tmp_path / "copy")
+    place = copy / index_path("train", 0, 0)
+    index = pq.read_table(place)
+    polygons = pa.array([[float("nan")] * 6] * len(index), index.schema.field("mask_polygon").type)
+    column = index.schema.get_field_index("mask_polygon")
+    pq.write_table(index.set_column(column, index.schema.field(column), polygons), place)
+    with pytest.raises(InputError, match=r"index: masks with numbers that are not finite; run `python -m"):
+        sample_hole_sides(open_dataset(str(copy), split="train"), masks="drawn")
