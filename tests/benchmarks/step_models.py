@@ -245,13 +245,16 @@ def count_flops(sizes: Sizes) -> dict[str, float]:
         "ours": lambda: trained.backward(batch),
         "stock": lambda: trained.backward(batch, stock=True),
         "encoding": lambda: encoders.encode(batch, pictures),
+        "exemplars": lambda: encoders.encode_exemplars(pictures.exemplars),
     }
     counts = {}
     for name, step in steps.items():
         with FlopCounterMode(display=False) as counter:
             step()
         counts[name] = float(counter.get_total_flops())
-    return {"ours": counts["ours"], "stock": counts["stock"], "online": counts["ours"] + counts["encoding"]}
+    ours = counts["ours"]
+    online, live = ours + counts["encoding"], ours + counts["exemplars"]
+    return {"ours": ours, "stock": counts["stock"], "online": online, "live exemplars": live}
 
 
 def _meta_batch(sizes: Sizes) -> Batch:

@@ -14,9 +14,10 @@ from pbe.edit import main as edit
 from pbe.feed.dataset import open_dataset, sample_hole_sides
 from pbe.training.memory import state_memory
 from pbe.training.run_folder import CHECKPOINTS, METRICS, read_rows
-from pbe.weights.building import build_model
+from pbe.weights.building import build_model, build_tower
 from pbe.weights.hole_sides import summarise_hole_sides
 from pbe.weights.reading import read_weights
+from pipeline.encoders.clip import ClipEncoder
 from pipeline.hints import look_line
 from tests.conftest import SmallDisk
 from tests.pbe.training.rank_group import RankGroup
@@ -291,14 +292,16 @@ def test_weights_come_in_and_go_out_unchanged_the_dead_ones_also_through_bf16(pl
     build_model(read_weights(str(place / "low" / "model")))
 
 
-def test_the_papers_switches_train_and_export_what_loads_again(place: Path, make: Callable[..., Any]) -> None:
+def test_the_papers_switches_train_and_export_what_loads_again(
+    place: Path, make: Callable[..., Any], clip: ClipEncoder
+) -> None:
     make(place / "photos", keep_source=True)
     base = ["tiny", "--data", str(place / "photos"), "--steps", "2", "--workers", "0", "--eval-every", "2"]
     switches = {
         "all": [],
         "no-augmentation": ["--no-augmentation"],
         "no-bottleneck": ["--no-bottleneck", "--dtype", "bf16", "--zero-stage", "3"],
-        "no-drop": ["--no-guidance-drop", "--exemplar", "live"],
+        "no-drop": ["--no-guidance-drop", "--exemplar", "live", "--dtype", "bf16", "--zero-stage", "2"],
         "naive": ["--naive", "--ema", "0.9"],
         "offloaded": ["--offload", "--zero-stage", "2"],
     }
@@ -311,7 +314,10 @@ def test_the_papers_switches_train_and_export_what_loads_again(place: Path, make
     for name in switches:
         note = json.loads((place / name / "model" / "pbe.json").read_text())
         assert (note["layout"], note["weights"], note["bottleneck"]) == expected.get(name, ("diffusers", "raw", True))
-        assert build_model(read_weights(str(place / name / "model"))).config.bottleneck == note["bottleneck"]
+        weights = read_weights(str(place / name / "model"))
+        assert build_model(weights).config.bottleneck == note["bottleneck"]
+        tower = build_tower(weights).state_dict()  # to the bit, also where exemplars went through it in bf16
+        assert all(torch.equal(value, tower[key]) for key, value in clip.model.state_dict().items()), name
         assert note["hole_sides"] == sides["box" if name in ("no-augmentation", "naive") else "drawn"]
         assert read_rows(place / name / METRICS)[-1]["validation_loss"] > 0
     assert "importing torch" in log(place) and "validation: " in log(place) and "start-up included" in log(place)

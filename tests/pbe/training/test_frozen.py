@@ -1,0 +1,101 @@
+"""Live exemplars go through CLIP in the training's precision; the dataset's own tower stays as it is."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from pbe.training.config import TrainConfig
+from pbe.training.frozen import FrozenEncoders, in_precision, load_frozen
+from pbe.training.observations import name_odd, observe
+from pipeline.encoders.clip import ClipEncoder, clip_normalise
+from pipeline.encoders.pixels import unit_pixels
+from pipeline.encoders.vae import VaeEncoder
+from pipeline.errors import InputError
+from tests.pbe.conftest import BatchMaker, random_model, tiny_config
+
+LIVE = TrainConfig(exemplar="live", dtype="bf16")
+PLAIN = replace(LIVE, exemplar="cached", augmentation=False)
+ALL_TOKENS = replace(LIVE, exemplar="cached", bottleneck=False)
+
+
+@pytest.fixture(scope="module")
+def manifest(vae: VaeEncoder, clip: ClipEncoder) -> dict[str, Any]:
+    recipe = {name: {"fingerprint": part.fingerprint} for name, part in (("vae", vae), ("clip", clip))}
+    return {"encoders": {"vae": "untrained", "clip": "untrained"}, "recipe": {**recipe, "dtype": "float32"}}
+
+
+@pytest.fixture(scope="module")
+def exemplars() -> NDArray[np.uint8]:
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 7, 7, 3), dtype=np.uint8)
+    return coarse.repeat(32, axis=1).repeat(32, axis=2)
+
+
+def pixels_of(exemplars: NDArray[np.uint8]) -> torch.Tensor:
+    return clip_normalise(unit_pixels(exemplars))
+
+
+def test_vectors_in_low_precision_are_close_to_the_stored_ones_and_come_from_one_call(
+    manifest: dict[str, Any], clip: ClipEncoder, make_batch: BatchMaker, exemplars: NDArray[np.uint8]
+) -> None:
+    frozen = load_frozen(LIVE, manifest, device="cpu")
+    calls: list[tuple[torch.Size, torch.dtype]] = []
+    frozen.live_tower.register_forward_pre_hook(
+        lambda _, args, given: calls.append((given["pixel_values"].shape, given["pixel_values"].dtype)),
+        with_kwargs=True,
+    )
+    batch = make_batch(6, exemplars=pixels_of(exemplars))
+    live = frozen.encode(batch).exemplars
+    stored = torch.from_numpy(clip.encode(exemplars)).float()
+    assert calls == [(torch.Size((6, 3, 224, 224)), torch.bfloat16)] and live.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(live, stored).min() > 0.999
+    assert (live - stored).norm() < 0.02 * stored.norm()
+    exact = load_frozen(replace(LIVE, dtype="fp32"), manifest, device="cpu").encode(batch).exemplars
+    torch.testing.assert_close(exact.half().float(), stored, atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("config", [LIVE, PLAIN, ALL_TOKENS], ids=["live", "plain", "all tokens"])
+def test_only_the_copy_that_exemplars_go_through_has_the_trainings_precision(
+    manifest: dict[str, Any], vae: VaeEncoder, clip: ClipEncoder, config: TrainConfig
+) -> None:
+    frozen = load_frozen(config, manifest, device="cpu")
+    assert frozen.clip and frozen.vae and frozen.live_tower.dtype == torch.bfloat16
+    assert frozen.fingerprints == {"vae": vae.fingerprint, "clip": clip.fingerprint}
+    assert not any(parameter.requires_grad for parameter in frozen.live_tower.parameters())
+    for kept, loaded in ((frozen.clip.model, clip.model), (frozen.vae.model, vae.model)):
+        expected = loaded.state_dict()
+        assert all(torch.equal(value, expected[name]) for name, value in kept.state_dict().items())
+        assert kept.dtype == torch.float32
+
+
+def test_cached_exemplars_take_no_copy_and_their_batch_is_left_as_it_is(
+    manifest: dict[str, Any], make_batch: BatchMaker
+) -> None:
+    frozen, batch = load_frozen(TrainConfig(dtype="bf16"), manifest, device="cpu"), make_batch(2)
+    assert frozen.live_tower is None and frozen.encode(batch) is batch
+    same = load_frozen(replace(LIVE, dtype="fp32"), manifest, device="cpu")
+    assert same.clip and same.live_tower is same.clip.model
+
+
+def test_another_tower_is_refused_by_the_datasets_precision_whatever_the_trainings_is(manifest: dict[str, Any]) -> None:
+    recipe = {**manifest["recipe"], "clip": {"fingerprint": "another"}}
+    with pytest.raises(InputError, match="--clip untrained: its weights are not those"):
+        load_frozen(LIVE, {**manifest, "recipe": recipe}, device="cpu")
+
+
+def test_a_tower_that_overflows_in_the_trainings_precision_is_named_as_the_exemplar(
+    clip: ClipEncoder, make_batch: BatchMaker, exemplars: NDArray[np.uint8]
+) -> None:
+    tower = in_precision(clip.model, torch.float64).float()
+    with torch.no_grad():
+        tower.get_parameter(next(n for n, _ in tower.named_parameters() if n.endswith("patch_embedding.weight"))).mul_(
+            1e6  # its activations fit bfloat16, and not float16
+        )
+    batch = make_batch(2, exemplars=pixels_of(exemplars[:2]), drop=torch.zeros(2, dtype=torch.bool))
+    for dtype, odd in ((torch.bfloat16, []), (torch.float16, ["photo-0-0 (exemplar)", "photo-0-1 (exemplar)"])):
+        frozen = FrozenEncoders(None, clip, all_tokens=False, live_tower=in_precision(tower, dtype))
+        encoded = frozen.encode(batch)
+        assert name_odd(encoded, observe(encoded, random_model(tiny_config())(encoded))) == odd
