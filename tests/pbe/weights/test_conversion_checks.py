@@ -42,6 +42,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         ["--model", "model", "--out", "x.ckpt", "--with-ema"],
         ["--with-ema: model does not hold raw weights and their moving average", "model/ and model-raw/"],
     ),
+    "velocities": (
+        ["--model", "velocities", "--out", "x.ckpt"],
+        ["--out x.ckpt: the original code cannot hold this model: it predicts velocities (v)", "give a folder"],
+    ),
     "layout and name": (["--model", "model", "--out", "x.ckpt", "--layout", "pbe"], ["--layout pbe, give a folder"]),
 }
 
@@ -50,12 +54,13 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders that hold no more of a model than its names and configs."""
     place = tmp_path_factory.mktemp("conversion")
-    for folder in ("model", "noted", "plain"):
+    for folder in ("model", "noted", "velocities", "plain"):
         (place / folder / "unet").mkdir(parents=True)
-    for folder in ("model", "noted"):
+    for folder in ("model", "noted", "velocities"):
         (place / folder / "model_index.json").write_text('{"_class_name": "PaintByExamplePipeline"}')
     note = {"format": 1, "layout": "diffusers", "weights": "raw", "step": 1, "bottleneck": True, "encoders": {}}
     (place / "model/pbe.json").write_text(json.dumps(note))
+    (place / "velocities/pbe.json").write_text(json.dumps({**note, "format": 2, "prediction": "v"}))
     (place / "noted/pbe.json").write_text(json.dumps({**note, "format": 99}))
     (place / "notes").mkdir()
     (place / "notes/mine.txt").touch()

@@ -1,5 +1,6 @@
 """A model goes back to the original code: its names are the original's, and reading them again changes nothing."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -167,8 +168,10 @@ def test_the_schedules_buffers_are_those_of_ddpm() -> None:
     assert buffers["posterior_log_variance_clipped"][0] == torch.tensor(1e-20, dtype=torch.float64).log().float()
 
 
-def test_parts_of_other_sizes_are_named(model: PaintByExample, ldm_vae_module: Any) -> None:
+def test_parts_of_other_sizes_and_another_prediction_are_named(model: PaintByExample, ldm_vae_module: Any) -> None:
+    model.config = replace(model.config, prediction="v")
     assert original_misfits(model, vae=ldm_vae_module, tower=diffusers_encoder().model) == [
+        "it predicts velocities (v), the original code only noise",
         "the UNet has other tensors than Stable Diffusion v1's",
         "the conditioner has other tensors than Paint by Example's",
         "the VAE has other tensors than Stable Diffusion v1's",

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,7 +13,6 @@ from pbe.convert import main as convert
 from pbe.editing.editor import edit, load_editor
 from pbe.weights.building import build_model, model_to_start
 from pbe.weights.export import export_model
-from pbe.weights.misfits import original_misfits
 from pbe.weights.opening import load_pipeline
 from pbe.weights.own_note import read_prediction
 from pbe.weights.reading import read_weights
@@ -99,18 +97,6 @@ def test_velocities_paint_the_same_from_either_layout_and_not_what_noise_would(f
         for name in ("v-diffusers", "v-pbe", "epsilon-pbe")
     ]
     assert (painted[0] == painted[1]).all() and (painted[0] != painted[2]).any()
-
-
-def test_the_original_code_gets_no_model_of_velocities(
-    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pbe.weights.conversion", None)  # refused before torch is needed
-    for layout in ("diffusers", "pbe"):
-        assert convert(["--model", str(folders / f"v-{layout}"), "--out", str(tmp_path / "v.ckpt")]) == 2
-        assert "it predicts velocities (v), the original code only noise; give a folder" in capsys.readouterr().err
-    built = build_model(read_weights(str(folders / "v-pbe")))
-    reasons = original_misfits(built, vae=tiny_vae(), tower=diffusers_encoder().model)
-    assert reasons[0] == "it predicts velocities (v), the original code only noise"
 
 
 def test_a_scheduler_config_alone_says_what_a_folder_of_others_predicts(folders: Path, tmp_path: Path) -> None:
