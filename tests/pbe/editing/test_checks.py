@@ -37,6 +37,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "training without model": (_edit(model="run"), ["run: a training without a model yet", "--export-only"]),
     "model without VAE": (_edit(model="bare"), ["--model bare: holds no vae", "name one with --vae"]),
     "Stable Diffusion": (_edit(model="plain"), ["plain: has no exemplar conditioner", "give a diffusers folder"]),
+    "model of pictures": (
+        _edit(model="pictures"),
+        ["pictures/scheduler/", "prediction_type is 'sample'; give a model"],
+    ),
     "model not on the hub": (_edit(model="no-one/nothing"), ["--model no-one/nothing: not a folder here, and the hub"]),
     "vae not on the hub": (_edit("--vae", "no-one/nothing:vae"), ["--vae no-one/nothing:vae: cannot be loaded"]),
     "vae missing": (_edit("--vae", "./vae"), ["--vae ./vae: no such folder or file"]),
@@ -144,7 +148,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("model", "bare"):
         (place / folder / "model_index.json").write_text('{"_class_name": "PaintByExamplePipeline"}')
     (place / "plain/unet").mkdir(parents=True)
-    (place / "model/image_encoder").mkdir()
+    for folder in ("pictures/unet", "pictures/scheduler", "model/image_encoder"):
+        (place / folder).mkdir(parents=True)
+    (place / "pictures/scheduler/scheduler_config.json").write_text('{"prediction_type": "sample"}')
     (place / "model/image_encoder/config.json").write_text("{}")
     (place / "run/checkpoints").mkdir(parents=True)
     return place
