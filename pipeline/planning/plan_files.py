@@ -22,10 +22,10 @@ def read_units(out: Folder) -> pa.Table:
         return pq.ParquetFile(file).read().cast(UNITS).sort_by("unit")
 
 
-def read_unit_boxes(out: Folder, *, file: str, row_group: int, columns: list[str] | None = None) -> pa.Table:
-    """Read PLANNED_BOXES of one unit, photo after photo; all columns, or some."""
+def read_unit_boxes(out: Folder, *, file: str, row_group: int) -> pa.Table:
+    """Read PLANNED_BOXES of one unit, photo after photo."""
     with out.fs.open(out.path(f"{PLAN}/{file}"), "rb") as opened:
-        return pq.ParquetFile(opened).read_row_group(row_group, columns)
+        return pq.ParquetFile(opened).read_row_group(row_group)
 
 
 class PhotosIntoUnits:

@@ -5,27 +5,29 @@ them. So the share that is drawn follows from how many photos keep how many boxe
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
-from pipeline.planning.plan_files import PLAN, read_unit_boxes, read_units
+from pipeline.planning.plan_files import PLAN, read_units
 from pipeline.shards.recipe import Json
-from pipeline.shards.records import READERS
 from pipeline.storage.folder import Folder
-from pipeline.storage.retries import with_retries
 from schemas.shards import UnitRecord, record_path
 
+FILES_AT_ONCE = 4  # of 10 to 20 MB
 TABLE_DRAWS = (1, 2, 4, 8, 10, 20, 40)
 PHOTOS_BY_BOXES = "photos_by_boxes"  # of the totals: number of kept boxes -> photos; earlier versions wrote none
 
 
 def count_photos_by_boxes(out: Folder, records: Iterable[UnitRecord]) -> dict[str, int]:
-    """Count the photos that are not lost by how many boxes they keep; one unit at a time is in a thread's memory.
+    """Count the photos that are not lost by how many boxes they keep.
+
+    The plan is read file by file, a few at a time, each by one request.
 
     Args:
         out: with its plan.
@@ -40,17 +42,22 @@ def count_photos_by_boxes(out: Folder, records: Iterable[UnitRecord]) -> dict[st
     # All draws of a unit lose the same photos.
     losing = {record.unit: record for record in records if record.draw == 0 and record.photos_lost}
 
-    def count(unit: Json) -> Counter[int]:
-        photos = _planned_ids(out, unit).value_counts()
-        names, boxes = photos.field("values"), photos.field("counts")
-        if unit["unit"] in losing:
-            boxes = boxes.filter(pc.invert(pc.is_in(names, value_set=_lost_ids(out, losing[unit["unit"]]))))
-        return Counter(boxes.to_pylist())
+    files: dict[str, list[Json]] = {}
+    for unit in read_units(out).to_pylist():
+        files.setdefault(unit["file"], []).append(unit)
 
-    total = Counter[int]()
-    with ThreadPoolExecutor(READERS) as pool:
-        for counted in pool.map(count, read_units(out).to_pylist()):
-            total.update(counted)
+    def count(file: str) -> Counter[int]:
+        counted = Counter[int]()
+        for unit, ids in zip(files[file], _planned_ids(out, file, files[file]), strict=True):
+            photos = ids.value_counts()
+            names, boxes = photos.field("values"), photos.field("counts")
+            if unit["unit"] in losing:
+                boxes = boxes.filter(pc.invert(pc.is_in(names, value_set=_lost_ids(out, losing[unit["unit"]]))))
+            counted.update(boxes.to_pylist())
+        return counted
+
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        total = sum(pool.map(count, files), Counter[int]())
     return {str(boxes): photos for boxes, photos in sorted(total.items())}
 
 
@@ -88,39 +95,36 @@ def draws_off(totals: Json, records: Iterable[UnitRecord]) -> list[str]:
     ]
 
 
-def _planned_ids(out: Folder, unit: Json) -> pa.Array:
-    """Read the image ids of a unit's planned boxes.
-
-    Raises:
-        InputError: they are missing or damaged.
-    """
-    file, row_group = unit["file"], unit["row_group"]
-    try:
-        table = with_retries(lambda: read_unit_boxes(out, file=file, row_group=row_group, columns=["image_id"]))
-    except (pa.ArrowException, FileNotFoundError, IndexError) as error:
-        raise InputError(
-            f"{out.url}/{PLAN}/{file}: cannot be read ({error}); remove {PLAN} there and run the same command again, "
-            "which plans anew"
-        ) from error
-    return table["image_id"].combine_chunks()
+def _planned_ids(out: Folder, file: str, units: list[Json]) -> Iterator[pa.Array]:
+    """Read the image ids of the planned boxes of a file's units, unit by unit; see _opened."""
+    with _opened(out, f"{PLAN}/{file}", remove=PLAN) as opened:
+        for unit in units:
+            yield opened.read_row_group(unit["row_group"], ["image_id"])["image_id"].combine_chunks()
 
 
 def _lost_ids(out: Folder, record: UnitRecord) -> pa.Array:
-    """Read the ids of the photos that a unit lost.
+    """Read the ids of the photos that a unit lost; see _opened."""
+    with _opened(out, record.drops.name, remove=record_path(record.unit, record.draw)) as opened:
+        table = opened.read(["stage", "image_id"])
+        return table.filter(pc.equal(table["stage"], "photo"))["image_id"].combine_chunks()
+
+
+@contextmanager
+def _opened(out: Folder, name: str, *, remove: str) -> Iterator[pq.ParquetFile]:
+    """Open a table that is read by one request.
+
+    Args:
+        remove: what to remove, so that it is made anew.
 
     Raises:
-        InputError: its drops are missing or damaged.
+        InputError: it is missing or damaged.
     """
-    name = record.drops.name
+    content = out.read_if_there(name) or b""
     try:
-        table = pq.ParquetFile(pa.BufferReader(out.read(name))).read(["stage", "image_id"])
-    except (pa.ArrowException, FileNotFoundError) as error:
-        made_by = record_path(record.unit, record.draw)
-        raise InputError(
-            f"{out.url}/{name}: cannot be read ({error}); remove {made_by} there and run the same command again, which "
-            "makes it anew"
-        ) from error
-    return table.filter(pc.equal(table["stage"], "photo"))["image_id"].combine_chunks()
+        yield pq.ParquetFile(pa.BufferReader(content))
+    except (pa.ArrowException, OSError, IndexError) as error:
+        advice = f"remove {remove} there and run the same command again, which makes it anew"
+        raise InputError(f"{out.url}/{name}: cannot be read ({' '.join(str(error).split())}); {advice}") from error
 
 
 def _percent(part: int, whole: int) -> str:

@@ -1,5 +1,6 @@
 """The page: equal bytes, text that stays text, nothing from outside, and small enough to send."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.pages.rendering import percent
 from pipeline.shards.samples import Row
 from pipeline.storage.folder import Folder
-from schemas.shards import MANIFEST
+from schemas.shards import MANIFEST, json_bytes
+from tests.pipeline.verification.resigned import sign
 
 MIB = 2**20
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">\"'&{{ 7*7 }}"
@@ -69,6 +71,14 @@ def test_the_top_says_what_this_is(finished: Path) -> None:
         (finished / "aside").rename(finished / MANIFEST)
     assert "unfinished: 6 finished shards so far" in unfinished and "From photos to samples" in unfinished
     assert "Kept boxes drawn" not in unfinished
+
+
+def test_of_a_dataset_of_an_earlier_version_only_its_own_share_is_told(dataset: Path) -> None:
+    manifest = json.loads((dataset / MANIFEST).read_text())
+    del manifest["totals"]["photos_by_boxes"]
+    (dataset / MANIFEST).write_bytes(json_bytes(sign(manifest)))
+    top = make_page(dataset).html.decode().partition("<article ")[0]
+    assert "61.9 % with this dataset's 2 draws a photo</small>" in top and ">4 draws</span>" not in top
 
 
 def test_names_from_the_dataset_are_text_wherever_they_stand(finished: Path) -> None:

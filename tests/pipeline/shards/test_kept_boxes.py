@@ -109,14 +109,21 @@ def test_a_dataset_of_an_earlier_version_is_sound_and_says_its_own_share_alone(l
     assert f"{share} of the kept boxes" in card(manifest) and "draws | drawn" not in card(manifest)
 
 
+def spoil(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 8 : -12] = b"\xff" * (len(content) - 12 - len(content) // 8)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("fault", [Path.unlink, spoil, lambda path: path.write_bytes(b"PAR1")])
 @pytest.mark.parametrize(("damaged", "told"), [("drops/units", "remove units/"), ("run/plan", "remove run/plan")])
 def test_a_damaged_file_that_the_count_needs_is_named_with_what_to_remove(
-    lossy: Path, tmp_path: Path, damaged: str, told: str
+    lossy: Path, tmp_path: Path, damaged: str, told: str, fault: Callable[[Path], object]
 ) -> None:
     d = Path(shutil.copytree(lossy / "d", tmp_path / "d"))
     out = Folder(str(d))
     records = read_records(out)
     for path in (d / damaged).glob("*0*.parquet"):
-        path.write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=told):
+        fault(path)
+    with pytest.raises(InputError, match=f"{damaged}/.*{told}"):
         count_photos_by_boxes(out, records)
