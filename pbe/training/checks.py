@@ -110,7 +110,8 @@ def _check_out(config: TrainConfig, dataset: Dataset) -> None:
     refuse_unwritable(f"--out {out}", out)
     if os.environ.get("RANK", "0") == "0":  # the others may come when the first one holds it already
         refuse_busy(out)
-    if config.ema and config.export_weights == "auto" and (out / RAW_MODEL).exists() and not is_own(out / RAW_MODEL):
+    is_taken = (out / RAW_MODEL).exists() and not is_own(out / RAW_MODEL)
+    if is_taken and config.ema and config.export_weights == "auto":
         raise InputError(
             f"--out {out}: its {RAW_MODEL} holds something other than a model of this project; move it, or give "
             "--export-weights ema"
