@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from tests.benchmarks import sampling
-from tests.benchmarks.encoders import compare_precisions
 from tests.benchmarks.install_wheels import missing_packages
 from tests.benchmarks.machine import peak_tflops
-from tests.benchmarks.step import Bench, Case, compare, report
-from tests.benchmarks.step_models import SIZES, MasterAdamW, Trained, count_flops, random_batch
+from tests.benchmarks.profile_step import Part
+from tests.benchmarks.step_models import SIZES, count_flops, count_work
+from tests.pbe.training.rank_group import RankGroup
 
 ON_GPU = Path(__file__).parent / "benchmarks" / "on_gpu.sh"
 
@@ -46,7 +46,15 @@ def test_without_a_gpu_every_check_is_skipped_with_its_reason(tmp_path: Path) ->
     assert code == 77
     install, *checks = summary["checks"]
     assert install["status"] == "passed"
-    assert [check["check"] for check in checks] == ["machine", "tests", "encoders", "train", "sampling", "step"]
+    assert [check["check"] for check in checks] == [
+        "machine",
+        "tests",
+        "encoders",
+        "train",
+        "sampling",
+        "profile",
+        "step",
+    ]
     assert {(check["status"], check["reason"]) for check in checks} == {("skipped", "no CUDA")}
 
 
@@ -134,49 +142,58 @@ def test_peaks_are_found_by_device_name(name: str, peak: float | None) -> None:
     assert peak_tflops(name) == peak
 
 
-def test_ours_and_stock_train_the_same_parameters_alike() -> None:
-    trained = Trained(SIZES["tiny"], device="cpu", dtype=torch.float32)
-    batch = random_batch(SIZES["tiny"], 2, device="cpu", seed=0)
-    trained.backward(batch)
-    ours = {id(p): p.grad.clone() for p in trained.parameters() if p.grad is not None}
-    for parameter in trained.parameters():
-        parameter.grad = None
-    trained.backward(batch, stock=True)
-    stock = {id(p): p.grad for p in trained.parameters() if p.grad is not None}
-    assert ours.keys() < stock.keys()  # the query path
-    for key, gradient in ours.items():
-        torch.testing.assert_close(stock[key], gradient, atol=1e-5, rtol=1e-4)
+@pytest.mark.processes
+def test_a_case_is_measured_and_compared(tmp_path: Path) -> None:
+    command = ["tests.benchmarks.step", "--size", "tiny", "--rounds", "1", "--device", "cpu", "--json"]
+    arguments = [*command, str(tmp_path / "step.json")]
+    with RankGroup(tmp_path / "log", "tests.pbe.training.preloaded.run_module", arguments, world=1) as group:
+        assert group.wait() == [0], (tmp_path / "log").read_text()
+    report = json.loads((tmp_path / "step.json").read_text())
+    assert [row["variant"] for row in report["rows"]] == ["ours", "online", "live exemplars", "stock"]
+    assert all(row["images_per_s"] > 0 and 0 <= row["data_wait"] < 1 and not row["note"] for row in report["rows"])
+    assert [ratio["against"] for ratio in report["ratios"]] == ["online", "live exemplars", "stock"]
 
 
-def test_half_precision_weights_follow_their_masters_in_any_memory_order() -> None:
-    torch.manual_seed(0)
-    exact = torch.nn.Conv2d(4, 8, 3)
-    half = torch.nn.Conv2d(4, 8, 3).to(torch.bfloat16)
-    half.load_state_dict(exact.state_dict())
-    masters, reference = MasterAdamW(half.parameters()), MasterAdamW(exact.parameters())
-    for master, parameter in zip(masters.masters, exact.parameters(), strict=True):
-        master.copy_(parameter)
-    half.to(memory_format=torch.channels_last)
-    for _ in range(3):
-        for low, parameter in zip(half.parameters(), exact.parameters(), strict=True):
-            low.grad = torch.randn_like(low)
-            parameter.grad = low.grad.float()
-        masters.step()
-        reference.step()
-    for master, low, parameter in zip(masters.masters, half.parameters(), exact.parameters(), strict=True):
-        torch.testing.assert_close(master, parameter.detach())
-        assert torch.equal(low, master.to(torch.bfloat16))
+@pytest.mark.slow
+@pytest.mark.processes
+def test_a_profile_has_the_parts_of_a_step_and_its_picture(tmp_path: Path) -> None:
+    command = ["tests.benchmarks.profile_step", str(tmp_path), "--size", "tiny", "--steps", "2", "--device", "cpu"]
+    with RankGroup(tmp_path / "log", "tests.pbe.training.preloaded.run_module", command, world=1) as group:
+        assert group.wait() == [0], (tmp_path / "log").read_text()
+    profile = json.loads((tmp_path / "profile.json").read_text())
+    calls = {part["name"]: part["calls"] for part in profile["parts"]}
+    convolutions = [name for name in count_work(SIZES["tiny"]).calls if name.startswith("unet") and "conv" in name]
+    assert len(convolutions) <= calls["aten::convolution_backward"] <= 2 * len(convolutions)
+    assert profile["kinds"]["optimiser"] > 0 and profile["seconds"] > 0
+    assert (tmp_path / "profile.png").stat().st_size > 5000
 
 
-def test_a_case_is_measured_and_compared() -> None:
-    bench = Bench(SIZES["tiny"], device="cpu", rounds=1)
-    rows = bench.measure(Case(("ours", "online", "stock"), 1, channels_last=False))
-    assert all(row.images_per_s and row.utilisation is None and not row.note for row in rows)
-    assert [ratio["against"] for ratio in compare(rows)] == ["online", "stock"]
-    json.dumps(report(bench, rows, machine={}, size="tiny"))
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [
+        ("sm90_xmma_fprop_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc", "convolutions"),
+        ("void cudnn::ops::nchwToNhwcKernel<__nv_bfloat16>", "layout and copies"),
+        ("nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_TNN", "matrix products"),
+        ("pytorch_flash::flash_fwd_kernel<Flash_fwd_kernel_traits<64>>", "attention"),
+        ("void at::native::multi_tensor_apply_kernel<FusedAdamMathFunctor>", "optimiser"),
+        ("void at::native::vectorized_elementwise_kernel<4, AddFunctor>", "elementwise, sums, others"),
+        ("aten::native_group_norm_backward", "normalisation"),
+    ],
+)
+def test_kernels_are_sorted_by_kind(kernel: str, kind: str) -> None:
+    assert Part(kernel, 1.0, 1.0).kind == kind
 
 
-def test_encoders_in_half_precision_stay_close() -> None:
-    rows = compare_precisions(SIZES["tiny"], device="cpu")
-    assert all(row["passed"] for row in rows), rows
-    assert rows[0]["latents"] == rows[0]["vectors"] == 0
+def test_a_step_computes_nothing_twice() -> None:
+    work = count_work(SIZES["sd-v1"])
+    assert set(work.calls.values()) == {0, 1}
+    crossed = {name.split(".attn2.")[1] for name, calls in work.calls.items() if ".attn2." in name and calls}
+    assert crossed == {"to_v", "to_out.0"}
+    forward, backward = sum(work.forward.values()), sum(work.backward.values())
+    assert 1.999 * forward < backward <= 2 * forward
+
+
+def test_what_checkpointing_computes_anew_is_counted() -> None:
+    plain, anew = (count_work(SIZES["tiny"], checkpointing=checkpointing) for checkpointing in (False, True))
+    assert set(anew.calls.values()) == {0, 1, 2} and anew.forward == plain.forward
+    assert 0 < anew.total - plain.total < sum(plain.forward.values())

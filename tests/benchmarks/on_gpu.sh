@@ -7,7 +7,7 @@
 # this machine's packages. DATA: a dataset of the shard job, for the training. PYTHON: the interpreter, default python3.
 # BUDGET: seconds for everything, default 530.
 #
-# OUT/summary.json has the status of each check: passed, failed, timed out or skipped, with the reason. A check that
+# OUT gets eight files at most. OUT/summary.json has the machine, and the status of each check: passed, failed, timed out or skipped, with the reason. A check that
 # fails stops no other. Exit code: 0 all passed or skipped, 1 some failed, 77 nothing ran (no GPU).
 set -uo pipefail
 [ $# -eq 3 ] || { echo "usage: on_gpu.sh WHEELS DATA OUT" >&2; exit 2; }
@@ -24,7 +24,7 @@ export PYTHONPATH=$root HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 NO_ALBUMENTATION
 export TOKENIZERS_PARALLELISM=false TORCHINDUCTOR_CACHE_DIR=$scratch/inductor
 cd "$root" || exit 2
 : >"$scratch/checks.tsv"
-rm -f "$out"/{summary,machine,encoders,sampling,step}.json "$out"/{tests.xml,train_metrics.jsonl,log.txt} # of an earlier call
+rm -f "$out"/{summary,encoders,sampling,profile,step}.json "$out"/{profile.png,train_metrics.jsonl,log.txt} # of an earlier call
 
 record() { # NAME STATUS SECONDS EXIT REASON
     printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$scratch/checks.tsv"
@@ -65,13 +65,13 @@ run_checks() {
     check install 60 "$python" tests/benchmarks/install_wheels.py "$wheels" "$scratch/venv"
     [ -x "$run" ] || run=$python
 
-    if ! check machine 60 "$run" -m tests.benchmarks.machine "$out/machine.json"; then
-        for name in tests encoders train sampling step; do skip "$name" "$(tail -1 "$scratch/checks.tsv" | cut -f5)"; done
+    if ! check machine 60 "$run" -m tests.benchmarks.machine "$scratch/machine.json"; then
+        for name in tests encoders train sampling profile step; do skip "$name" "$(tail -1 "$scratch/checks.tsv" | cut -f5)"; done
         return
     fi
 
     mapfile -t gpu_tests < <(grep -rl --include='test_*.py' 'mark\.gpu' tests)
-    check tests 120 "$run" -m pytest -m gpu -rs --junitxml "$out/tests.xml" -p no:cacheprovider "${gpu_tests[@]}"
+    check tests 120 "$run" -m pytest -m gpu -v -p no:cacheprovider "${gpu_tests[@]}"
 
     check encoders 60 "$run" -m tests.benchmarks.encoders --json "$out/encoders.json"
 
@@ -86,22 +86,25 @@ run_checks() {
 
     check sampling 150 "$run" -m tests.benchmarks.sampling --json "$out/sampling.json" --seconds 110
 
+    check profile 90 "$run" -m tests.benchmarks.profile_step "$out"
+
     # Last, with all the time that is left: it begins no case that would end too late.
     time_for_step=$(left)
     check step "$time_for_step" "$run" -m tests.benchmarks.step --json "$out/step.json" --seconds $((time_for_step - 20))
 }
 
 summarise() {
-    "$python" - "$scratch/checks.tsv" "$out" "$SECONDS" <<'EOF'
+    "$python" - "$scratch" "$out" "$SECONDS" <<'EOF'
 import json, pathlib, sys
 
-out = pathlib.Path(sys.argv[2])
+scratch, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 names = ("check", "status", "seconds", "exit_code", "reason")
-checks = [dict(zip(names, line.split("\t"))) for line in pathlib.Path(sys.argv[1]).read_text().splitlines()]
+checks = [dict(zip(names, line.split("\t"))) for line in (scratch / "checks.tsv").read_text().splitlines()]
 for check in checks:
     check["seconds"] = int(check["seconds"])
     check["exit_code"] = int(check["exit_code"]) if check["exit_code"] else None
-machine = json.loads((out / "machine.json").read_text()) if (out / "machine.json").exists() else None
+described = scratch / "machine.json"
+machine = json.loads(described.read_text()) if described.exists() else None
 failed = [check["check"] for check in checks if check["status"] in ("failed", "timed out")]
 ran = [check for check in checks if check["check"] not in ("install", "machine") and check["status"] != "skipped"]
 summary = {"machine": machine, "seconds": int(sys.argv[3]), "failed": failed, "checks": checks}

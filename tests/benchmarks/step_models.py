@@ -1,22 +1,19 @@
-"""What a training step is made of, weights at random: the model twice over the same parameters, the encoders of online
-training, and an optimiser.
+"""What a training step is made of, weights at random: the model twice over the same parameters, and the encoders of
+online training; and how many operations it takes.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import diffusers
 import torch
 import transformers
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pbe.batch import Batch
-from pbe.model.diffusion import training_loss
-from pbe.model.paint_by_example import PaintByExample, model_config
-from pbe.model.schedule import scaled_linear_schedule
-from pbe.model.unet import UNET_SIZES, build_unet, compile_unet
+from pbe.model.paint_by_example import ModelConfig, PaintByExample, model_config
+from pbe.model.unet import UNET_SIZES, build_unet
 
 VAE_SCALE = 0.18215
 
@@ -46,8 +43,21 @@ class Sizes:
 
 SIZES = {
     "sd-v1": Sizes("sd-v1", 64, (128, 256, 512, 512), 1024, 24, 16, 224, 14, mapper_blocks=5),
+    "small": Sizes("small", 32, (16, 32, 32, 32), 128, 6, 4, 64, 8, mapper_blocks=2),
     "tiny": Sizes("tiny", 8, (8, 16, 16, 16), 64, 4, 4, 32, 8, mapper_blocks=1),
 }
+
+
+def model_of(sizes: Sizes, *, one_token: bool = True) -> ModelConfig:
+    """Describe a model of these sizes; not `one_token`: by stock attention, all of it trained."""
+    return model_config(
+        UNET_SIZES[sizes.unet],
+        latent_channels=4,
+        latent_size=sizes.latent,
+        exemplar_width=sizes.clip_width,
+        blocks=sizes.mapper_blocks,
+        bottleneck=one_token,
+    )
 
 
 class Trained:
@@ -58,45 +68,16 @@ class Trained:
     """
 
     def __init__(self, sizes: Sizes, *, device: str, dtype: torch.dtype) -> None:
-        config = model_config(
-            UNET_SIZES[sizes.unet],
-            latent_channels=4,
-            latent_size=sizes.latent,
-            exemplar_width=sizes.clip_width,
-            blocks=sizes.mapper_blocks,
-        )
+        config = model_of(sizes)
         self.device, self.dtype = device, dtype
         with torch.device(device):
             model = PaintByExample(config).to(dtype).train()
         self.ours, self.conditioner = model.unet, model.conditioner
-        self._dead = [parameter for parameter in self.ours.parameters() if not parameter.requires_grad]
         with torch.device("meta"):
             self.stock = build_unet(config.unet, one_token=False).train()
         for name, parameter in self.ours.named_parameters():
             owner, _, leaf = name.rpartition(".")
             setattr(self.stock.get_submodule(owner), leaf, parameter)
-        self._schedule = scaled_linear_schedule().to(torch.device(device))
-
-    def parameters(self) -> list[nn.Parameter]:
-        """All but the conditioner's dead ones; the UNet's query path included, which `ours` gives no gradients."""
-        return [*self.ours.parameters(), *(p for p in self.conditioner.parameters() if p.requires_grad)]
-
-    def backward(self, batch: Batch, *, stock: bool = False) -> None:
-        """Run forward and backward; only stock attention gives the query path gradients."""
-        for parameter in self._dead:
-            parameter.requires_grad_(stock)
-        losses = training_loss(self.stock if stock else self.ours, self.conditioner, batch, self._schedule)
-        losses.per_sample.mean().backward()
-
-    def set_up(self, *, compiled: bool, channels_last: bool, checkpointing: bool) -> None:
-        """Change how both UNets compute."""
-        torch.compiler.reset()  # else a second batch size would be compiled for shapes of any size
-        self.ours.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-        for unet in (self.ours, self.stock):
-            unet._compiled_call_impl = None
-            if compiled:
-                compile_unet(unet)
-            (unet.enable_gradient_checkpointing if checkpointing else unet.disable_gradient_checkpointing)()
 
 
 class Encoders:
@@ -148,33 +129,6 @@ class Pictures:
     masked: torch.Tensor
     exemplars: torch.Tensor
     """[b, 3, s, s] float32."""
-
-
-class MasterAdamW:
-    """AdamW in float32 for weights of any precision: half-precision weights keep float32 masters, as DeepSpeed does."""
-
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self.parameters = list(parameters)
-        half = self.parameters[0].dtype != torch.float32
-        self.masters = [p.detach().float().clone() for p in self.parameters] if half else self.parameters
-        fused = self.parameters[0].device.type == "cuda"
-        self.inner = torch.optim.AdamW(self.masters, lr=1e-5, weight_decay=0.01, fused=fused, foreach=not fused)
-
-    def step(self) -> None:
-        """Step and drop the gradients; parameters without one stay as they are."""
-        if self.masters is self.parameters:
-            self.inner.step()
-        else:
-            pairs = [(p, m) for p, m in zip(self.parameters, self.masters, strict=True) if p.grad is not None]
-            for parameter, master in pairs:
-                assert parameter.grad is not None
-                master.grad = torch.empty_like(master).copy_(parameter.grad)  # in the master's memory order
-                parameter.grad = None
-            self.inner.step()
-            with torch.no_grad():
-                for parameter, master in pairs:
-                    parameter.copy_(master)
-        self.inner.zero_grad(set_to_none=True)
 
 
 def build_vae(sizes: Sizes) -> Any:
@@ -232,29 +186,68 @@ def random_pictures(sizes: Sizes, b: int, *, device: str, seed: int) -> Pictures
     return Pictures(sources, masked, torch.randn(exemplar, device=device, generator=g))
 
 
-def count_flops(sizes: Sizes) -> dict[str, float]:
-    """Count the floating-point operations of one sample's step, 2 a multiply-add, on the meta device.
+@dataclass(frozen=True)
+class Work:
+    """What one sample's step computes.
 
-    Matrix products, convolutions and attention of forward and backward, no recomputation, no optimiser: what torch's
-    FlopCounterMode counts.
+    Args:
+        forward, backward: floating-point operations by operator, 2 a multiply-add.
+        calls: of each module that has weights of its own, by name, as often as it is computed in the step.
     """
-    trained = Trained(sizes, device="meta", dtype=torch.float32)
+
+    forward: dict[str, float]
+    backward: dict[str, float]
+    calls: dict[str, int]
+
+    @property
+    def total(self) -> float:
+        return sum(self.forward.values()) + sum(self.backward.values())
+
+
+@cache
+def count_work(sizes: Sizes, *, one_token: bool = True, checkpointing: bool = False) -> Work:
+    """Count what a step computes, on the meta device: what torch's FlopCounterMode counts, no optimiser.
+
+    These are matrix products, convolutions and attention; backward, with what is computed anew there.
+    """
+    with torch.device("meta"):
+        model = PaintByExample(model_of(sizes, one_token=one_token)).train()
+    if checkpointing:
+        model.unet.enable_gradient_checkpointing()
+    own = {name: module for name, module in model.named_modules() if [*module.parameters(recurse=False)]}
+    calls = dict.fromkeys(own, 0)
+
+    def count(name: str) -> None:
+        calls[name] += 1
+
+    for name, module in own.items():
+        module.register_forward_pre_hook(lambda *_, name=name: count(name))
+    with FlopCounterMode(display=False) as forward:
+        loss = model(_meta_batch(sizes)).per_sample.mean()
+    with FlopCounterMode(display=False) as backward:
+        loss.backward()
+    return Work(_by_operator(forward), _by_operator(backward), calls)
+
+
+def _by_operator(counter: FlopCounterMode) -> dict[str, float]:
+    return {str(operator): float(count) for operator, count in counter.get_flop_counts().get("Global", {}).items()}
+
+
+def count_flops(sizes: Sizes) -> dict[str, float]:
+    """Count the floating-point operations of one sample's step: ours, by stock attention, encoding anew."""
     encoders = Encoders(sizes, device="meta", dtype=torch.float32)
     batch, pictures = _meta_batch(sizes), _meta_pictures(sizes)
-    steps = {
-        "ours": lambda: trained.backward(batch),
-        "stock": lambda: trained.backward(batch, stock=True),
-        "encoding": lambda: encoders.encode(batch, pictures),
-        "exemplars": lambda: encoders.encode_exemplars(pictures.exemplars),
+    encodings = {
+        "online": lambda: encoders.encode(batch, pictures),
+        "live exemplars": lambda: encoders.encode_exemplars(pictures.exemplars),
     }
-    counts = {}
-    for name, step in steps.items():
+    ours, stock = (count_work(sizes, one_token=one_token).total for one_token in (True, False))
+    counts = {"ours": ours, "stock": stock}
+    for name, encode in encodings.items():
         with FlopCounterMode(display=False) as counter:
-            step()
-        counts[name] = float(counter.get_total_flops())
-    ours = counts["ours"]
-    online, live = ours + counts["encoding"], ours + counts["exemplars"]
-    return {"ours": ours, "stock": counts["stock"], "online": online, "live exemplars": live}
+            encode()
+        counts[name] = ours + float(counter.get_total_flops())
+    return counts
 
 
 def _meta_batch(sizes: Sizes) -> Batch:

@@ -28,10 +28,13 @@ import pipeline.pairing.making  # noqa: F401
 from pbe.batch import Batch
 from pbe.feed.order import Position
 from pbe.model.diffusion import Losses
+from pbe.model.paint_by_example import PaintByExample, model_config
+from pbe.model.unet import UNET_SIZES
 from pbe.train import main, parse_train_config
 from pbe.training.engine import Engine
 from pbe.training.moving_average import MovingAverage
 from pbe.training.ranks import find_place, joined
+from pipeline.encoders.loading import load_encoders
 
 torch.set_num_threads(1)
 
@@ -155,6 +158,37 @@ def _gradients_at_update(engine: Engine) -> list[torch.Tensor]:
 
     engine.optimizer.step = step  # type: ignore[method-assign]
     return got
+
+
+def tell_settings(command_lines: list[list[str]], encoders: str, out: str) -> int:
+    """Write what computes how after a training was set up, for each, and then after a shard job's encoders were."""
+    told: list[dict[str, Any]] = []
+    size = model_config(UNET_SIZES["tiny"], latent_channels=4, latent_size=8, exemplar_width=16, blocks=1)
+    for arguments in command_lines:
+        config = parse_train_config(arguments)
+        model = PaintByExample(size)
+        [group] = engine_module.prepare_step(model, config).param_groups
+        strides: list[tuple[int, ...]] = []
+        model.unet.conv_in.register_forward_pre_hook(partial(_note_strides, strides))
+        model.unet.conv_in(torch.zeros(1, 9, 8, 8))
+        compiled = model.unet._compiled_call_impl is not None
+        settings = {"fused": group["fused"], "compiled": compiled, "channels_last": strides[0][1] == 1}
+        told.append(_backends() | settings | {"checkpointing": model.unet.is_gradient_checkpointing})
+    vae, _ = load_encoders(encoders, encoders, device="cpu", dtype="float32")
+    weights = [p for p in vae.model.parameters() if p.ndim == 4]  # type: ignore[attr-defined]
+    contiguous = all(p.is_contiguous() for p in weights)
+    told.append(_backends() | {"contiguous": contiguous, "deterministic": torch.backends.cudnn.deterministic})
+    Path(out).write_text(json.dumps(told))
+    return 0
+
+
+def _note_strides(strides: list[tuple[int, ...]], _: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+    strides.append(inputs[0].stride())
+
+
+def _backends() -> dict[str, Any]:
+    tf32 = {torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32}
+    return {"autotuned": torch.backends.cudnn.benchmark, "tf32": sorted(tf32)}
 
 
 def train_as_before(before: list[list[str]], now: list[list[str]]) -> int:

@@ -1,4 +1,4 @@
-"""The optimiser steps in one kernel, whatever made the checkpoint, on gradients that were added up in fp32."""
+"""A step is set up to be fast: a fused optimiser, whatever made the checkpoint, on gradients added up in fp32."""
 
 import json
 from pathlib import Path
@@ -43,6 +43,27 @@ def test_a_training_of_an_earlier_version_goes_on_with_the_fused_optimiser(place
         assert [_optimiser(place / name, step) for step in (2, 4)] == [(None, 2.0), (True, 4.0)], name
         found, expected = losses(place / name), losses(place / "whole")
         assert [loss for _, loss, _ in found] == pytest.approx([loss for _, loss, _ in expected], abs=1e-5)
+
+
+def test_what_makes_a_step_fast_is_set_in_the_trainer_alone(place: Path) -> None:
+    """A shard job's encoders are set to equal bytes, whatever was set before in their process."""
+    kinds: list[tuple[str, ...]] = [
+        (),
+        ("--tf32",),
+        ("--dtype", "bf16", "--channels-last", "--checkpointing", "--compile"),
+    ]
+    arguments = [[flags(place, "set", *more) for more in kinds], "untrained", str(place / "settings.json")]
+    with RankGroup(place / "log", f"{PRELOADED}.tell_settings", arguments, world=1) as group:
+        assert group.wait() == [0], log(place)
+    plain, tf32, half, encoders = json.loads((place / "settings.json").read_text())
+    always, off = (
+        {"autotuned": True, "fused": True},
+        {"compiled": False, "channels_last": False, "checkpointing": False},
+    )
+    assert plain == {**always, "tf32": [False], **off}
+    assert tf32 == {**always, "tf32": [True], **off}
+    assert half == {**always, "tf32": [True], **dict.fromkeys(off, True)}
+    assert (encoders["autotuned"], encoders["deterministic"], encoders["contiguous"]) == (False, True, True)
 
 
 def _optimiser(out: Path, step: int) -> tuple[Any, float]:
