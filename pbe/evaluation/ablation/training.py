@@ -4,6 +4,7 @@ The trainer resumes by the same command, so that a row that was interrupted goes
 """
 
 import codecs
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from pbe.training.run_folder import begun_states
+from pbe.training.run_folder import RECORD, begun_states
+from pbe.weights.averages import raw_beside
 from pbe.weights.model_files import MODEL
 from pbe.weights.own_note import read_note
 from pipeline.errors import InputError
@@ -41,8 +43,16 @@ def exported_step(out: Path) -> int | None:
 
 
 def is_finished(out: Path, *, steps: int) -> bool:
-    """Whether a training has its last checkpoint and the model of it."""
-    return trained_steps(out) == exported_step(out) == steps
+    """Whether a training has its last checkpoint and all models of it."""
+    return trained_steps(out) == exported_step(out) == steps and not _lacks_raw(out)
+
+
+def _lacks_raw(out: Path) -> bool:
+    """Whether the trainer was ended between the average that it exports and the raw weights beside it."""
+    with suppress(OSError, ValueError, LookupError):  # no record, a damaged one, one of before there was an average
+        config = json.loads((out / RECORD).read_bytes())["config"]
+        return bool(config["ema"]) and config["export_weights"] == "auto" and raw_beside(out / MODEL) is None
+    return False
 
 
 def trainer_command(arguments: Sequence[str]) -> str:

@@ -101,3 +101,17 @@ def test_a_training_is_finished_with_its_last_checkpoint_and_the_model_of_that_s
         assert not is_finished(tmp_path, steps=8)
     note.write_text("{")
     assert not is_finished(tmp_path, steps=7)
+
+
+def test_a_training_that_was_ended_between_its_average_and_the_raw_weights_is_not_finished(tmp_path: Path) -> None:
+    for folder in ("checkpoints/step-00000007", "model/unet"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "checkpoints/step-00000007/state.json").write_text(json.dumps({"step": 7}))
+    note = {"format": 1, "weights": "ema", "step": 7, "bottleneck": True, "encoders": {}}
+    (tmp_path / "model/pbe.json").write_text(json.dumps(note))
+    for ema, written, finished in ((0.9, "auto", False), (0.9, "ema", True), (0.0, "auto", True)):
+        (tmp_path / "run.json").write_text(json.dumps({"config": {"ema": ema, "export_weights": written}}))
+        assert is_finished(tmp_path, steps=7) == finished
+    (tmp_path / "run.json").write_text(json.dumps({"config": {"ema": 0.9, "export_weights": "auto"}}))
+    (tmp_path / "model-raw/unet").mkdir(parents=True)
+    assert is_finished(tmp_path, steps=7)
