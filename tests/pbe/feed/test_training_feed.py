@@ -104,21 +104,21 @@ def test_what_does_not_fit_is_refused_naming_the_numbers(config: FeedConfig) -> 
         Feed(config, rank=0, world=2, accumulation=3)
 
 
-def test_open_images_with_four_draws_opens_and_reaches_any_position_in_seconds(
+def test_open_images_with_ten_draws_opens_and_reaches_any_position_in_seconds(
     config: FeedConfig, synthetic: Path, tmp_path: Path
 ) -> None:
     rows = [
         {"name": shard_path("train", unit, draw), "split": "train", "unit": unit, "draw": draw}
         | {"samples": 1000 - unit % 50, "bytes": 86_000_000, "sha256": "0" * 64}
         for unit in range(1900)
-        for draw in range(4)
+        for draw in range(10)
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=SHARDS), tmp_path / SHARDS_TABLE)
     manifest = json.loads((synthetic / MANIFEST).read_text())
     digest = hashlib.sha256((tmp_path / SHARDS_TABLE).read_bytes()).hexdigest()
-    write_manifest(Folder(str(tmp_path)), {**manifest, "draws": 4, "files": {SHARDS_TABLE: digest}})
+    write_manifest(Folder(str(tmp_path)), {**manifest, "draws": 10, "files": {SHARDS_TABLE: digest}})
     began = time.process_time()
     feed = Feed(replace(config, data=str(tmp_path), batch_size=1024, lanes=64, block=64))
-    for epoch in (0, 7):
+    for epoch in (0, 19):
         feed.order.places(Position(epoch, feed.describe(epoch).steps - 1), np.arange(1024))
     assert time.process_time() - began < 3
