@@ -95,6 +95,7 @@ def test_sampling_is_compared_with_diffusers_on_the_same_latents() -> None:
     assert row.lowest == row.ratio == row.highest
 
 
+@pytest.mark.slow
 def test_a_call_of_the_full_size_saves_the_known_share_of_flops() -> None:
     assert sampling.flops_ratio(SIZES["sd-v1"]) == pytest.approx(1.061, abs=0.001)
 
@@ -120,6 +121,7 @@ def test_two_loops_take_their_steps_in_turns_and_a_failure_of_one_ends_both() ->
         sampling.in_turns([loop("a", 3), loop("b", 1)], first=0, device="cpu")
 
 
+@pytest.mark.slow
 def test_flops_of_the_full_size_are_the_known_ones() -> None:
     flops = count_flops(SIZES["sd-v1"])
     assert flops["stock"] == pytest.approx(2.39e12, rel=0.01)

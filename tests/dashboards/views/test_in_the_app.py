@@ -97,7 +97,9 @@ def test_a_group_shows_every_slice_and_another_visitor_does_not_see_it(
     assert "groupId" not in other.url
 
 
-@pytest.mark.parametrize(("view", "lookers"), [("all-pictures-in-rows", 56), ("boxes-cut-out", 14)])
+@pytest.mark.parametrize(
+    ("view", "lookers"), [("all-pictures-in-rows", 56), pytest.param("boxes-cut-out", 14, marks=pytest.mark.slow)]
+)
 def test_flat_rows_and_patches_show_all_their_pictures(
     app: App, page: "Page", shown: str, view: str, lookers: int
 ) -> None:
