@@ -71,8 +71,8 @@ bench: venv
 	$(BIN)/python -m tests.benchmarks.feed
 	$(BIN)/python -m tests.benchmarks.starts
 
-# A training step and sampling at full size: half an hour on 2 cores, 10 GB of memory, more with AdamW. On a GPU:
-# tests/benchmarks/on_gpu.sh.
+# A training step at a small size (at full size with --size sd-v1, given 24 GiB of memory), and sampling at full size.
+# On a GPU: tests/benchmarks/on_gpu.sh.
 bench-step: venv
 	$(BIN)/python -m tests.benchmarks.step
 	$(BIN)/python -m tests.benchmarks.sampling
