@@ -11,7 +11,7 @@ from pipeline.recorded_inputs import find_inputs
 from pipeline.shards.recipe import Json
 
 if TYPE_CHECKING:
-    from pipeline.encoders.vae import VaeEncoder
+    from pipeline.encoders.protocols import Codec
 
 
 def open_reader(dataset: OpenedDataset, config: BrowseConfig) -> PictureReader:
@@ -28,7 +28,7 @@ def open_reader(dataset: OpenedDataset, config: BrowseConfig) -> PictureReader:
     return PictureReader(dataset.folder, dataset.recipe, photos=photos, vae=vae)
 
 
-def _load_vae(name: str, recipe: Json) -> "VaeEncoder":
+def _load_vae(name: str, recipe: Json) -> "Codec":
     from pipeline.encoders.facts import read_vae_facts
 
     facts, used = read_vae_facts(name), recipe["vae"]
@@ -36,10 +36,10 @@ def _load_vae(name: str, recipe: Json) -> "VaeEncoder":
     if (facts.factor, facts.channels) != (used["factor"], used["channels"]):
         raise InputError(other)
     from pipeline.encoders.fingerprints import make_deterministic
-    from pipeline.encoders.vae import load_vae  # torch and diffusers take seconds
+    from pipeline.encoders.loading import load_codec  # torch and diffusers take seconds
 
     make_deterministic()
-    vae = load_vae(name, device="cpu", dtype=recipe["dtype"])
+    vae = load_codec(name, device="cpu", dtype=recipe["dtype"])
     if vae.fingerprint != used["fingerprint"]:
         raise InputError(other)
     return vae

@@ -28,7 +28,7 @@ from pipeline.storage.folder import Folder
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
 
 if TYPE_CHECKING:
-    from pipeline.encoders.vae import VaeEncoder
+    from pipeline.encoders.protocols import Codec
 
 # Where a source comes from, the best first, and how a page says so.
 ORIGINS = {
@@ -72,7 +72,7 @@ class PictureReader:
     """Reads the samples of a dataset as pictures; safe for several threads."""
 
     def __init__(
-        self, folder: Folder, recipe: Json, *, photos: Photos | None = None, vae: "VaeEncoder | None" = None
+        self, folder: Folder, recipe: Json, *, photos: Photos | None = None, vae: "Codec | None" = None
     ) -> None:
         self._folder = folder
         self._recipe = recipe
@@ -117,12 +117,10 @@ class PictureReader:
         """
         import torch
 
-        from pipeline.encoders.latents import decode
-
         assert self._vae is not None
         latent = torch.from_numpy(safetensors.numpy.load(tensors)["latent"]).float()
         with self._vae_lock:
-            image = decode(self._vae.model, latent[None])[0]
+            image = self._vae.decode(latent[None])[0]
         if not image.isfinite().all():
             raise ValueError("its latent does not decode to finite numbers")
         pixels: Pixels = (image.cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()

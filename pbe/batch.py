@@ -24,7 +24,7 @@ class Batch:
     masks: torch.Tensor
     """[b, 1, h, w] float32 in [0, 1], 1 = repaint, latent size."""
     exemplars: torch.Tensor
-    """[b, d] float32 pooled vectors, or [b, 3, 224, 224] pixels normalised for the live encoder."""
+    """[b, d] float32 pooled vectors, or pictures [b, 3, 224, 224] in [0, 1], for the live encoder."""
     noise: torch.Tensor
     """[b, c, h, w] float32."""
     timesteps: torch.Tensor

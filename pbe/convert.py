@@ -17,6 +17,7 @@ from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, refuse_no_conditioner
 from pbe.weights.own_note import ONLY_NOISE, is_own, read_prediction
 from pipeline.command import guard
+from pipeline.encoders.names import ExemplarEncoderName
 from pipeline.errors import InputError
 from pipeline.hints import command_line, short_path
 from pipeline.photos.sample_photos import installed_photo
@@ -43,8 +44,8 @@ class ConvertConfig:
     vae: str = ""
     """A VAE to use instead of the model's: folder, hub id (`id:subfolder`), .ckpt or `untrained`; `none`: leave it
     out."""
-    clip: str = ""
-    """A CLIP vision tower to use instead of the model's, likewise."""
+    clip: ExemplarEncoderName = ""
+    """An exemplar encoder to use instead of the model's, likewise."""
     weights: Choice = "auto"
     """Where the raw weights and their moving average lie side by side: `raw` or `ema`. `auto`: those under the plain
     names, which are the raw ones in a checkpoint and beside unet_ema, and the average in a training's folder."""

@@ -2,16 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
-from pipeline.encoders.names import UNTRAINED
+from pipeline.encoders.names import UNTRAINED, ExemplarEncoderName
 from pipeline.errors import InputError
 
 SAMPLE_PHOTOS = "sample-photos"
-ExemplarEncoderName = Annotated[str, tyro.conf.arg(name="exemplar-encoder", aliases=["--clip"])]
-"""A flag with the name that it had when there were CLIP towers alone, which recipes and records keep."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ import transformers
 from PIL import Image
 
 from pbe.editing.checks import refuse_odd_size
-from pbe.editing.editor import Editor, Task, encode_exemplar
+from pbe.editing.editor import Editor, Task, contexts_of
 from pbe.model.finite import refuse_not_finite
 from pbe.model.sampler import Conditions
 from pipeline.arrays import Hole, Pixels
 from pipeline.decoding.colour import Planes
 from pipeline.draws.crops import Crop
-from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD
+from pipeline.encoders.clip import CLIP_MEAN, CLIP_STD, all_tokens, pooled_token
 from pipeline.encoders.latents import encode_sample
 from pipeline.encoders.pixels import blank_signed, signed
 
@@ -36,19 +36,27 @@ def prepare_as_diffusers(editor: Editor, source: Pixels, mask: Hole, exemplar: P
         NotFiniteError: a part of the model gives numbers that are not finite.
     """
     height, width = mask.shape
-    refuse_odd_size(width, height, factor=editor.factor)
+    refuse_odd_size(width, height, factor=editor.codec.factor)
     generator = torch.Generator("cpu").manual_seed(seed)
-    cells = (height // editor.factor, width // editor.factor)
+    cells = (height // editor.codec.factor, width // editor.codec.factor)
     noise = torch.randn((n, editor.channels, *cells), generator=generator)
     hole = mask.astype("uint8")[None]
     masked_latents = encode_sample(editor.vae, blank_signed(signed(source[None]), hole), generator)
     refuse_not_finite(masked_latents, "VAE's encoder", editor.vae.dtype)
     conditions = Conditions(
-        *encode_exemplar(editor, _process(exemplar, editor.tower.config.image_size)),
+        *contexts_of(editor, _features(editor, exemplar)),
         masked_latents=masked_latents.float(),
         masks=torch.nn.functional.interpolate(torch.from_numpy(hole)[None].float(), size=cells).to(editor.vae.device),
     )
     return Task(Planes(source), mask, Crop((0, 0, width, height), "crop"), conditions, noise, as_diffusers=True)
+
+
+@torch.inference_mode()
+def _features(editor: Editor, exemplar: Pixels) -> torch.Tensor:
+    """Encode an exemplar as prepared there: [1, d], or all tokens [1, n, d]."""
+    tower = editor.tower
+    pixels = _process(exemplar, tower.config.image_size).to(tower.device, tower.dtype)
+    return pooled_token(tower, pixels) if editor.parts.model.config.bottleneck else all_tokens(tower, pixels)
 
 
 def _process(exemplar: Pixels, size: int) -> torch.Tensor:

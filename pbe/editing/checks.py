@@ -13,7 +13,7 @@ from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import encoder_config, read_json, refuse_no_conditioner
 from pbe.weights.own_note import read_prediction
-from pipeline.encoders.facts import latent_factor
+from pipeline.encoders.facts import EFFICIENTNET_PCA, PATCH_PCA, latent_factor
 from pipeline.errors import InputError
 
 SIDE_UNIT = 8  # px that diffusers' pipeline wants a picture's sides to be a multiple of
@@ -33,8 +33,9 @@ def check_model(config: EditConfig) -> int:
     _check_device(config.device)
     folder = find_configs("--model", config.model)
     vae = encoder_config("--vae", config.vae, "vae")
-    encoder_config("--clip", config.clip, "image_encoder")
+    exemplars = encoder_config("--clip", config.clip, "image_encoder")
     if folder is None:
+        _refuse_foreign(config, vae, exemplars)
         return _factor(vae)
     read_prediction(folder)
     refuse_no_conditioner(config.model, folder)
@@ -42,7 +43,9 @@ def check_model(config: EditConfig) -> int:
     for part, flag, given in (("vae", "--vae", config.vae), ("image_encoder", "--clip", config.clip)):
         if not given and not (folder / part / "config.json").is_file():
             raise InputError(f"--model {config.model}: holds no {part} to edit with; name one with {flag}")
-    factor = _factor(vae if config.vae else read_json(folder / "vae" / "config.json"))
+    vae = vae if config.vae else read_json(folder / "vae" / "config.json")
+    _refuse_foreign(config, vae, exemplars if config.clip else read_json(folder / "image_encoder" / "config.json"))
+    factor = _factor(vae)
     levels = read_json(folder / "unet" / "config.json").get("block_out_channels")
     if factor and isinstance(levels, list) and levels:
         refuse_resolution(config.resolution, factor=factor, levels=len(levels))
@@ -73,6 +76,17 @@ def _check_device(device: str) -> None:
         raise InputError(f"--device {device}: is not a device to edit on; give cpu, cuda or cuda:N")
     if device.startswith("cuda") and not has_gpu_driver():
         raise InputError(f"--device {device}: this machine has no GPU driver; give cpu")
+
+
+def _refuse_foreign(config: EditConfig, vae: Mapping[str, Any] | None, exemplars: Mapping[str, Any] | None) -> None:
+    """Refuse --compat with an encoder that diffusers' pipeline does not have.
+
+    Raises:
+        InputError: naming its kind.
+    """
+    for kind in ((vae or {}).get("_class_name"), (exemplars or {}).get("model_type")):
+        if config.compat and kind in (PATCH_PCA, EFFICIENTNET_PCA):
+            raise InputError(f"--compat: diffusers' pipeline has no encoder of the kind {kind}; leave --compat out")
 
 
 def _factor(vae: Mapping[str, Any] | None) -> int:

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 from typing import Literal
 
 from pbe.weights.averages import Choice
-from pipeline.encoders.names import NONE
+from pipeline.encoders.names import NONE, ExemplarEncoderName
 from pipeline.errors import InputError
 from schemas.pairs import Repaint
 
@@ -65,8 +65,8 @@ class EditConfig:
     """Side of the square picture that the model works on, in px. 0: the model's own."""
     vae: str = ""
     """A VAE in place of the model's: a folder, hub id or .ckpt."""
-    clip: str = ""
-    """A CLIP vision tower in place of the model's."""
+    clip: ExemplarEncoderName = ""
+    """An exemplar encoder in place of the model's: a CLIP vision tower, or what pipeline.fit_encoders makes."""
     weights: Choice = "auto"
     """Where the raw weights and their moving average lie side by side: `raw` or `ema`. `auto`: those under the plain
     names, which are the raw ones in a checkpoint and beside unet_ema, and the average in a training's folder."""

@@ -14,7 +14,6 @@ import torch
 from pbe.editing.canvas import Blend, Context, aims_within, blend, crop_for_editing, cut_mask
 from pbe.editing.config import MAX_RESOLUTION, refuse_bad_numbers, refuse_resolution
 from pbe.editing.inputs import Picture, read_hole, read_picture
-from pbe.model.conditioner import exemplar_features
 from pbe.model.finite import NotFiniteError, Part, finite_rows, refuse_not_finite
 from pbe.model.one_token import attention_everywhere
 from pbe.model.sampler import (
@@ -35,10 +34,9 @@ from pipeline.decoding.colour import Planes
 from pipeline.decoding.resize import cut, resize
 from pipeline.draws.crops import Crop
 from pipeline.draws.raster import latent_mask
-from pipeline.encoders.clip import clip_normalise
-from pipeline.encoders.facts import latent_factor
-from pipeline.encoders.latents import decode, encode_mean
+from pipeline.encoders.loading import codec_of, exemplar_encoder_of
 from pipeline.encoders.pixels import blank_signed, signed, unit_pixels
+from pipeline.encoders.protocols import Codec
 from pipeline.errors import InputError
 from schemas.pairs import Repaint
 from schemas.samples import EXEMPLAR_PX
@@ -58,18 +56,23 @@ class Editor:
 
     @property
     def vae(self) -> Any:
-        """diffusers' VAE."""
+        """diffusers' VAE, or the module of another codec."""
         return self.parts.vae
 
     @property
     def tower(self) -> Any:
-        """transformers' CLIPVisionModel."""
+        """transformers' CLIPVisionModel, or the module of another exemplar encoder."""
         return self.parts.tower
 
     @property
-    def factor(self) -> int:
-        """px along a latent cell's side."""
-        return latent_factor(self.vae.config)
+    def codec(self) -> Codec:
+        """What turns pictures into latents and back."""
+        return codec_of(self.vae)
+
+    def encode_exemplar(self, picture: torch.Tensor) -> torch.Tensor:
+        """[1, 3, s, s] float32 in [0, 1] -> the vector [1, d] of the bottleneck, or without it tokens [1, n, d]."""
+        encoder = exemplar_encoder_of(self.tower)
+        return encoder.pooled(picture) if self.parts.model.config.bottleneck else encoder.tokens(picture)
 
     @property
     def channels(self) -> int:
@@ -125,8 +128,7 @@ def load_editor(
         if part is None:
             raise InputError(f"{model}: editing needs its encoders; name them with {flag}")
     config = parts.model.unet.config
-    autoencoder: Any = parts.vae
-    factor = latent_factor(autoencoder.config)
+    factor = codec_of(parts.vae).factor
     own = config.sample_size
     if not resolution and (type(own) is not int or not 0 < own * factor <= MAX_RESOLUTION):
         raise InputError(f"{model}: its UNet's sample_size is {own}; give --resolution, such as 512")
@@ -219,11 +221,11 @@ def prepare(
     crop = editor.crop_for(mask, context)
     hole = cut_mask(mask, crop, size)
     masked = blank_signed(signed(cut(source, crop.box, size)[None]), hole[None])
-    cells = size // editor.factor
-    masked_latents = encode_mean(editor.vae, masked)
+    cells = size // editor.codec.factor
+    masked_latents = editor.codec.latents(masked)
     refuse_not_finite(masked_latents, "VAE's encoder", editor.vae.dtype)
     conditions = Conditions(
-        *encode_exemplar(editor, clip_normalise(unit_pixels(resize(exemplar, EXEMPLAR_PX)[None]))),
+        *contexts_of(editor, editor.encode_exemplar(unit_pixels(resize(exemplar, EXEMPLAR_PX)[None]))),
         masked_latents=masked_latents,
         masks=latent_mask(torch.from_numpy(hole)[None, None].float(), (cells, cells)).to(editor.vae.device),
     )
@@ -231,15 +233,14 @@ def prepare(
 
 
 @torch.inference_mode()
-def encode_exemplar(editor: Editor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn normalised exemplar pixels [1, 3, s, s] float32 into contexts [1, n, cross_dim], its and the empty one.
+def contexts_of(editor: Editor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn an exemplar's features [1, d] or [1, n, d] into contexts [1, n, cross_dim], its and the empty one.
 
     Raises:
-        NotFiniteError: tower or conditioner give numbers that are not finite.
+        NotFiniteError: these, or what the conditioner makes of them, are not finite.
     """
-    tower, model = editor.tower, editor.parts.model
-    features = exemplar_features(tower, pixels.to(tower.device), all_tokens=not model.config.bottleneck)
-    refuse_not_finite(features, "CLIP vision tower", tower.dtype)
+    model = editor.parts.model
+    refuse_not_finite(features, "exemplar encoder", editor.tower.dtype)
     context = model.conditioner(features)
     unconditional = model.conditioner.unconditional(context)
     for each in (context, unconditional):
@@ -314,7 +315,7 @@ def paint_crops(
             scheduler=scheduler,
             on_step=on_step,
         )
-        decoded = decode(editor.vae, latents)
+        decoded = editor.codec.decode(latents)
         finite = {"UNet": finite_rows(latents), "VAE's decoder": finite_rows(decoded)}
         crops = (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         for slot, (number, _) in enumerate(batch):

@@ -1,4 +1,4 @@
-"""Exemplar column: exemplar JPEGs of samples -> pixels of a batch, normalised for the encoder that runs live."""
+"""Exemplar column: exemplar JPEGs of samples -> pictures of a batch, for the encoder that runs live."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,6 @@ import torch
 from pbe.feed.columns import StoredSample
 from pipeline.arrays import Pixels
 from pipeline.draws.exemplars import augment_with
-from pipeline.encoders.clip import clip_normalise
 from pipeline.encoders.pixels import unit_pixels
 from pipeline.rng import rng_for
 from schemas.samples import EXEMPLAR_EXT, EXEMPLAR_PX
@@ -23,22 +22,19 @@ class ExemplarColumn:
     def __init__(self, count: int, *, augment: Augment) -> None:
         self._augment = augment
         self._pixels = np.zeros((count, EXEMPLAR_PX, EXEMPLAR_PX, 3), np.uint8)
-        self._filled = torch.zeros(count, 1, 1, 1)
 
     def fill(self, slot: int, sample: StoredSample) -> None:
         """See Column."""
         stored = sample.picture(EXEMPLAR_EXT, side=EXEMPLAR_PX)
         self._pixels[slot] = self._augment(stored, sample.ordinal)
-        self._filled[slot] = 1
 
     def clear(self, slot: int) -> None:
         """See Column."""
-        self._pixels[slot], self._filled[slot] = 0, 0
+        self._pixels[slot] = 0
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """See Column."""
-        # Normalising turns the black of an empty row into other numbers than zeros.
-        return {"exemplars": clip_normalise(unit_pixels(self._pixels)) * self._filled}
+        return {"exemplars": unit_pixels(self._pixels)}
 
 
 def as_stored(pixels: Pixels, _: int) -> Pixels:

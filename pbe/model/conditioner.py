@@ -7,12 +7,9 @@ and `to_q`, `to_k` are dead. They are kept, frozen, so that files stay interchan
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
-
-from pipeline.encoders.pixels import fit_to_encoder
 
 _LAYERS_A_BLOCK = 5  # CLIP layers per mapper block: 24 layers of ViT-L/14 make 5 blocks
 _MLP_RATIO = 4
@@ -31,7 +28,10 @@ class ConditionerConfig:
 
 
 def mapper_blocks(hidden_layers: int) -> int:
-    """Count the mapper blocks that diffusers' layout has for a CLIP tower of that many layers; at least 1 here."""
+    """Count the mapper blocks that diffusers' layout has for a CLIP tower of that many layers; at least 1 here.
+
+    An exemplar encoder without transformer layers has 0, and so 1 block.
+    """
     return max(1, (hidden_layers + 1) // _LAYERS_A_BLOCK)
 
 
@@ -67,7 +67,7 @@ class Conditioner(nn.Module):
         if features.ndim != 3 or features.shape[-1] != self.config.width:
             raise ValueError(
                 f"exemplar features of shape {tuple(features.shape)}: the conditioner takes [b, {self.config.width}] "
-                f"or [b, n, {self.config.width}]; encode pixels first with exemplar_features"
+                f"or [b, n, {self.config.width}]; encode pictures first"
             )
         hidden = self.mapper(features.to(self.proj_out.weight.dtype))
         context: torch.Tensor = self.proj_out(self.final_layer_norm(hidden))  # [b, n, width] -> [b, n, cross_dim]
@@ -80,24 +80,6 @@ class Conditioner(nn.Module):
     def unconditional(self, context: torch.Tensor) -> torch.Tensor:
         """Return the unconditional context in the shape and precision of `context` [b, n, cross_dim]."""
         return self.uncond_vector.to(context.dtype).expand_as(context)
-
-
-def exemplar_features(tower: Any, pixels: torch.Tensor, *, all_tokens: bool) -> torch.Tensor:
-    """Encode normalised exemplar pixels with a CLIP vision tower.
-
-    Args:
-        tower: a transformers CLIPVisionModel, of version 4 or 5.
-        pixels: [b, 3, s, s] float32; resized with antialias where s is not the tower's image size.
-        all_tokens: return every token instead of the class token: the bottleneck is off.
-
-    Returns:
-        [b, d] pooled vectors, or [b, n, d] tokens after the same layer norm, of which the first is the pooled one.
-    """
-    output = tower(pixel_values=fit_to_encoder(pixels, tower.config.image_size).to(tower.dtype))
-    if not all_tokens:
-        return output.pooler_output  # type: ignore[no-any-return]
-    inner = getattr(tower, "vision_model", tower)
-    return inner.post_layernorm(output.last_hidden_state)  # type: ignore[no-any-return]
 
 
 class _Mapper(nn.Module):

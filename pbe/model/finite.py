@@ -6,7 +6,9 @@ import torch
 
 from pipeline.errors import InputError
 
-Part = Literal["VAE's encoder", "VAE's decoder", "CLIP vision tower", "CLIP text tower", "conditioner", "UNet"]
+Part = Literal[
+    "VAE's encoder", "VAE's decoder", "exemplar encoder", "CLIP vision tower", "CLIP text tower", "conditioner", "UNet"
+]
 
 
 class NotFiniteError(InputError):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pbe.feed.config import FeedConfig
 from pbe.model.prediction import Prediction
 from pbe.weights.averages import Choice
-from pipeline.encoders.names import NONE, UNTRAINED
+from pipeline.encoders.names import NONE, UNTRAINED, ExemplarEncoderName
 from pipeline.errors import InputError
 
 # Fields that may change when a training goes on: where it runs, reads and writes, how long, and what is looked at.
@@ -130,7 +130,7 @@ class TrainConfig:
     vae: str = ""
     """The dataset's VAE, for export and box masks: folder or hub id; `none`: export without one. Empty: the untrained
     VAE, if the dataset was made with it."""
-    clip: str = ""
+    clip: ExemplarEncoderName = ""
     """The dataset's exemplar encoder, for export and live encoding, likewise."""
     mapper_blocks: int = 0
     """Transformer blocks of the conditioner's mapper. 0: as many as diffusers' layout has for this CLIP."""

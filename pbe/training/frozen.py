@@ -1,4 +1,4 @@
-"""Frozen encoders: a dataset's manifest -> its VAE and CLIP tower, for live encoding and for the export.
+"""Frozen encoders: a dataset's manifest -> its codec and exemplar encoder, for live encoding and for the export.
 
 Live exemplars go through a copy of the tower in the training's precision, which adds 7.0 % to a step's arithmetic at
 SD v1 size. The tower itself stays as the dataset was encoded with it, to the bit: its fingerprint is compared, grids
@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from pbe.batch import Batch
-from pbe.model.conditioner import exemplar_features, mapper_blocks
+from pbe.model.conditioner import mapper_blocks
 from pbe.training.config import TrainConfig, encoder_name
-from pipeline.encoders.clip import ClipEncoder, load_clip
+from pipeline.encoders.loading import exemplar_encoder_of, load_codec, load_exemplar_encoder
 from pipeline.encoders.names import NONE
-from pipeline.encoders.vae import VaeEncoder, load_vae
+from pipeline.encoders.protocols import Codec, ExemplarEncoder
 from pipeline.errors import InputError
 
 TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -31,18 +31,18 @@ class FrozenEncoders:
     Args:
         vae, clip: as the dataset was encoded with them; None: left out.
         all_tokens: every token of an exemplar instead of its pooled vector.
-        live_tower: the CLIPVisionModel that exemplars go through; None: they are not encoded live.
+        live_tower: the exemplar encoder's module that exemplars go through; None: they are not encoded live.
     """
 
-    vae: VaeEncoder | None
-    clip: ClipEncoder | None
+    vae: Codec | None
+    clip: ExemplarEncoder | None
     all_tokens: bool
     live_tower: Any = None
 
     @property
     def mapper_blocks(self) -> int:
-        """Return the number of mapper blocks in diffusers' layout; 0 without a CLIP tower."""
-        return mapper_blocks(self.clip.model.config.num_hidden_layers) if self.clip else 0
+        """Return the number of mapper blocks in diffusers' layout; 0 without an exemplar encoder."""
+        return mapper_blocks(self.clip.layers) if self.clip else 0
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -51,14 +51,15 @@ class FrozenEncoders:
 
     @torch.no_grad()
     def encode(self, batch: Batch) -> Batch:
-        """Turn exemplar pixels into features, and masked sources into masked latents, where the batch has them.
+        """Turn pictures of exemplars into features, and masked sources into masked latents, where the batch has them.
 
         Args:
             batch: a micro-batch, whose exemplars are encoded at once.
         """
         if batch.exemplars.ndim == 4 and self.live_tower is not None:
-            features = exemplar_features(self.live_tower, batch.exemplars, all_tokens=self.all_tokens)
-            batch = replace(batch, exemplars=features.float())
+            encoder = exemplar_encoder_of(self.live_tower)
+            encode = encoder.tokens if self.all_tokens else encoder.pooled
+            batch = replace(batch, exemplars=encode(batch.exemplars).float())
         if batch.masked_sources is not None and self.vae:
             latents = torch.from_numpy(self.vae.encode(batch.masked_sources)).float()
             batch = replace(batch, masked_latents=latents.to(batch.latents.device), masked_sources=None)
@@ -75,8 +76,8 @@ def load_frozen(config: TrainConfig, manifest: Mapping[str, Any], *, device: str
     vae_name = encoder_name("--vae", config.vae, names.get("vae", ""))
     clip_name = encoder_name("--clip", config.clip, names.get("clip", ""))
     dtype = recipe.get("dtype", "float32")
-    vae = None if vae_name == NONE else load_vae(vae_name, device=device, dtype=dtype)
-    clip = None if clip_name == NONE else load_clip(clip_name, device=device, dtype=dtype)
+    vae = None if vae_name == NONE else load_codec(vae_name, device=device, dtype=dtype)
+    clip = None if clip_name == NONE else load_exemplar_encoder(clip_name, device=device, dtype=dtype)
     for flag, encoder, used in (("--vae", vae, recipe["vae"]), ("--clip", clip, recipe["clip"])):
         if encoder and encoder.fingerprint != used.get("fingerprint"):
             raise InputError(f"{flag} {encoder.name}: its weights are not those that {config.data} was encoded with")

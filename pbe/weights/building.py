@@ -13,9 +13,11 @@ from pbe.model.paint_by_example import ModelConfig, PaintByExample
 from pbe.model.unet import UNET_SIZES, input_channels, unet_config
 from pbe.weights.model_files import FORMS
 from pbe.weights.reading import Weights
-from pipeline.encoders.building import build_vae as build_autoencoder
 from pipeline.encoders.building import described, fit_tower, refuse_deep
+from pipeline.encoders.efficientnet_pca import build_efficientnet_pca
+from pipeline.encoders.facts import EFFICIENTNET_PCA
 from pipeline.encoders.libraries import transformers
+from pipeline.encoders.loading import build_codec
 from pipeline.errors import InputError
 from pipeline.tensors.fitting import adopt, load_exactly
 
@@ -161,13 +163,15 @@ def _model_config(weights: Weights) -> ModelConfig:
 
 
 def build_tower(weights: Weights) -> Any:
-    """Build the CLIP vision tower of the weights, frozen, in their precision.
+    """Build the exemplar encoder of the weights, frozen, in their precision: CLIP's vision tower, or another kind.
 
     Raises:
         InputError: there is none, or it does not fit its config.
     """
     if not weights.tower:
-        raise InputError(f"{weights.source}: holds no CLIP vision tower; name one with --clip")
+        raise InputError(f"{weights.source}: holds no exemplar encoder; name one with --clip")
+    if (weights.tower_config or {}).get("model_type") == EFFICIENTNET_PCA:
+        return build_efficientnet_pca(weights.tower, weights.tower_config or {}, f"{weights.source}: exemplar encoder")
     what = f"{weights.source}: CLIP vision tower"
     with described(what):
         known = {key: value for key, value in (weights.tower_config or VIT_L_14).items() if key in _CLIP_KEYS}
@@ -180,11 +184,11 @@ def build_tower(weights: Weights) -> Any:
 
 
 def build_vae(weights: Weights) -> Any:
-    """Build the VAE of the weights, frozen, in their precision.
+    """Build the codec of the weights, frozen, in their precision: a VAE, or another kind.
 
     Raises:
         InputError: there is none, it is of an unknown class, or it does not fit its config.
     """
     if not weights.vae:
         raise InputError(f"{weights.source}: holds no VAE tensors; name a VAE with --vae")
-    return build_autoencoder(weights.vae, weights.vae_config or SD_V1_VAE, f"{weights.source}: VAE")
+    return build_codec(weights.vae, weights.vae_config or SD_V1_VAE, f"{weights.source}: VAE")

@@ -102,7 +102,7 @@ def _named(parts: Parts) -> dict[str, Any]:
     return {
         "UNet": parts.model.unet,
         "conditioner": parts.model.conditioner,
-        "CLIP vision tower": parts.tower,
+        "exemplar encoder": parts.tower,
         "VAE": parts.vae,
     }
 

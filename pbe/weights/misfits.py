@@ -10,6 +10,7 @@ from pbe.model.unet import UNET_SIZES, unet_config
 from pbe.weights.building import SD_V1_VAE, VIT_L_14
 from pbe.weights.own_note import ONLY_NOISE
 from pipeline.encoders.libraries import diffusers, transformers
+from pipeline.encoders.loading import codec_of, exemplar_encoder_of
 from pipeline.errors import InputError
 from pipeline.tensors.fitting import differences
 
@@ -21,15 +22,15 @@ def refuse_misfits(source: str, model: PaintByExample, *, vae: Any | None, tower
         InputError: naming both sizes.
     """
     channels, width = model.unet.config.out_channels, model.config.conditioner.width
-    if vae is not None and vae.config.latent_channels != channels:
+    if vae is not None and (given := codec_of(vae).channels) != channels:
         raise InputError(
-            f"{source}: paints latents of {channels} channels, the VAE's have {vae.config.latent_channels}; "
+            f"{source}: paints latents of {channels} channels, the VAE's have {given}; "
             "name the VAE that it was trained on with --vae"
         )
-    if tower is not None and tower.config.hidden_size != width:
+    if tower is not None and (given := exemplar_encoder_of(tower).dimension) != width:
         raise InputError(
-            f"{source}: takes exemplar vectors of {width} numbers, the CLIP tower's have "
-            f"{tower.config.hidden_size}; name the tower that it was trained on with --clip"
+            f"{source}: takes exemplar vectors of {width} numbers, the exemplar encoder's have {given}; "
+            "name the one that it was trained on with --clip"
         )
 
 

@@ -1,4 +1,4 @@
-"""Parts: weights by name -> all that editing needs: model, VAE and CLIP vision tower."""
+"""Parts: weights by name -> all that editing needs: model, codec and exemplar encoder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Parts:
     model: PaintByExample
     """UNet and conditioner, in eval mode."""
     vae: Any | None
-    """diffusers' AutoencoderKL or AutoencoderTiny; None: left out."""
+    """The codec's module, such as diffusers' AutoencoderKL; None: left out."""
     tower: Any | None
-    """transformers' CLIPVisionModel; None: left out."""
+    """The exemplar encoder's module, such as transformers' CLIPVisionModel; None: left out."""
     source: str
     """The folder, file or hub id that was read."""
     note: Mapping[str, Any]
@@ -60,7 +60,7 @@ def load_parts(
         source: a folder (diffusers' Paint by Example or ours; a training's folder means its `model/`), a .ckpt of the
             original code, or a hub id.
         vae: a VAE in place of the source's: folder, hub id (`id:subfolder`), .ckpt, `untrained`; `none`: leave it out.
-        clip: a CLIP vision tower, likewise.
+        clip: an exemplar encoder, likewise.
         choice: raw weights or their moving average, where both are there; see `pbe.weights.averages`.
         dtype: torch's name of the precision of all parts.
 
@@ -71,7 +71,7 @@ def load_parts(
     model = build_model(weights)
     vae_module, tower = choose_vae(weights, vae), choose_tower(weights, clip)
     refuse_misfits(weights.source, model, vae=vae_module, tower=tower)
-    for name, part in (("UNet and conditioner", model), ("VAE", vae_module), ("CLIP vision tower", tower)):
+    for name, part in (("UNet and conditioner", model), ("VAE", vae_module), ("exemplar encoder", tower)):
         if part is not None:
             part.requires_grad_(False).to(device=device, dtype=getattr(torch, dtype))
             refuse_not_finite(part.state_dict(), f"{weights.source}: {name} in {dtype}")

@@ -60,7 +60,7 @@ class Weights:
     conditioner: Tensors = field(default_factory=dict)
     """Empty: weights of Stable Diffusion."""
     tower: Tensors = field(default_factory=dict)
-    """CLIP vision tower, names without `vision_model.`; empty: none."""
+    """CLIP vision tower, names without `vision_model.`, or what another exemplar encoder has; empty: none."""
     vae: Tensors = field(default_factory=dict)
     """Empty: none."""
     unet_config: Mapping[str, Any] | None = None

@@ -103,9 +103,13 @@ def read_vae_facts(name: str, *, flag: str = "--vae") -> VaeFacts:
 
 
 def latent_factor(config: Mapping[str, Any]) -> int:
-    """Return the px along a latent cell's side, by a codec's config: every level of a VAE but the last halves it."""
+    """Return the px along a latent cell's side, by a codec's config: every level of a VAE but the last doubles them.
+
+    0: the config does not say.
+    """
     if config.get("_class_name") == PATCH_PCA:
-        return int(config["factor"])
+        factor = config.get("factor")
+        return factor if type(factor) is int else 0
     return int(2 ** (len(_widths(config)) - 1))
 
 

@@ -3,16 +3,19 @@
 The one place that knows the kinds: another encoder is chosen here, by its config.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from pipeline.encoders.building import build_vae
 from pipeline.encoders.clip import ClipEncoder, load_clip
 from pipeline.encoders.efficientnet_pca import EfficientNetEncoder, EfficientNetPca, load_efficientnet_pca
 from pipeline.encoders.facts import EFFICIENTNET_PCA, PATCH_PCA, find_config, latent_factor, read_config
 from pipeline.encoders.fingerprints import make_deterministic
 from pipeline.encoders.names import UNTRAINED
-from pipeline.encoders.patch_pca import PatchCodec, PatchPca, load_patch_codec
+from pipeline.encoders.patch_pca import PatchCodec, PatchPca, build_patch_pca, load_patch_codec
 from pipeline.encoders.protocols import Codec, ExemplarEncoder
 from pipeline.encoders.vae import VaeEncoder, load_vae
+from pipeline.tensors.names import Tensors
 
 
 def load_encoders(vae: str, clip: str, *, device: str, dtype: str) -> tuple[Codec, ExemplarEncoder]:
@@ -55,6 +58,12 @@ def load_exemplar_encoder(name: str, *, device: str, dtype: str) -> ExemplarEnco
     if _kind("--clip", name, "image_encoder", "model_type") == EFFICIENTNET_PCA:
         return load_efficientnet_pca(name, device=device, dtype=dtype)
     return load_clip(name, device=device, dtype=dtype)
+
+
+def build_codec(tensors: Tensors, config: Mapping[str, Any], what: str) -> Any:
+    """Build a codec's module, frozen, in the precision of its tensors; see `build_vae` and `build_patch_pca`."""
+    build = build_patch_pca if config.get("_class_name") == PATCH_PCA else build_vae
+    return build(tensors, config, what)
 
 
 def codec_of(model: Any) -> Codec:

@@ -5,10 +5,15 @@ A name is a word (`untrained`, `none`), a path, or a hub id (`owner/name`, for a
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import tyro
 
 from pipeline.errors import InputError
 from pipeline.tensors.weight_files import WEIGHT_SUFFIXES
+
+ExemplarEncoderName = Annotated[str, tyro.conf.arg(name="exemplar-encoder", aliases=["--clip"])]
+"""A flag and the name that it had when there were CLIP towers alone, which recipes and records keep."""
 
 UNTRAINED = "untrained"
 NONE = "none"

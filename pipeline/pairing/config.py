@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from pipeline.config import ExemplarEncoderName, ShardConfig
-from pipeline.encoders.names import UNTRAINED, refuse_missing
+from pipeline.config import ShardConfig
+from pipeline.encoders.names import UNTRAINED, ExemplarEncoderName, refuse_missing
 from pipeline.errors import InputError
 from pipeline.hints import command_line
 from pipeline.pairing.fine_tuning import model_folder, own_resolution

@@ -168,7 +168,7 @@ def test_the_summary_counts_every_part(tmp_path: Path, published: Path, capsys: 
     for name, part in (
         ("UNet", "unet"),
         ("conditioner", "conditioner"),
-        ("CLIP vision tower", "tower"),
+        ("exemplar encoder", "tower"),
         ("VAE", "vae"),
     ):
         tensors = getattr(weights, part).values()

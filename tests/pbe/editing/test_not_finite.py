@@ -25,7 +25,7 @@ NEAR_THE_MEAN = (123, 117, 104)  # of the pictures that CLIP knows: almost zero 
 # Of each part: weights that are finite, with which its numbers are not.
 OVERFLOWING: dict[str, Callable[[Parts], Any]] = {
     "VAE's encoder": lambda parts: parts.vae.quant_conv.weight,
-    "CLIP vision tower": lambda parts: getattr(
+    "exemplar encoder": lambda parts: getattr(
         parts.tower, "vision_model", parts.tower
     ).embeddings.patch_embedding.weight[0],
     "conditioner": lambda parts: parts.model.conditioner.proj_out.weight,
@@ -86,7 +86,7 @@ def test_a_picture_by_command_that_is_not_finite_is_not_written(
 def test_a_case_on_which_the_model_fails_leaves_no_record_and_the_others_are_made(
     editor: Editor, pictures: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = write_overflowing(editor, "CLIP vision tower", tmp_path / "model", weight=6e4)
+    model = write_overflowing(editor, "exemplar encoder", tmp_path / "model", weight=6e4)
     folder = pictures["source"].parent
     Image.new("RGB", (30, 20), NEAR_THE_MEAN).save(folder / "dull.png")
     table = folder / "cases.csv"
@@ -95,7 +95,7 @@ def test_a_case_on_which_the_model_fails_leaves_no_record_and_the_others_are_mad
     for made in ("1 made, 1 failed", "1 were finished, 0 made, 1 failed"):
         assert main(cases_flags(model, table, tmp_path / "out", "--dtype", "float16")) == 1
         said = capsys.readouterr().out
-        assert "a: the CLIP vision tower gives" in said and "try --dtype float32" in said and made in said
+        assert "a: the exemplar encoder gives" in said and "try --dtype float32" in said and made in said
         assert {path.name for path in (tmp_path / "out").iterdir()} >= {"b.png", "b.json"}
         assert not list((tmp_path / "out").glob("a*"))
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from pbe.model.conditioner import Conditioner, ConditionerConfig, exemplar_features, mapper_blocks
+from pbe.model.conditioner import Conditioner, ConditionerConfig, mapper_blocks
 from pbe.model.paint_by_example import count_parameters
+from pipeline.encoders.clip import all_tokens, pooled_token
 from tests.pbe.conftest import WIDTH, diffusers_encoder
 
 
@@ -25,7 +26,7 @@ def test_state_dict_and_outputs_equal_diffusers_encoder(layers: int) -> None:
     pixels = torch.randn(3, 3, 32, 32)
 
     expected, uncond = theirs(pixels, return_uncond_vector=True)
-    pooled = exemplar_features(theirs.model, pixels, all_tokens=False)
+    pooled = pooled_token(theirs.model, pixels)
     actual = ours(pooled)
 
     assert list(ours.state_dict()) == list(_without_tower(theirs.state_dict()))
@@ -69,9 +70,9 @@ def test_each_token_is_mapped_as_if_it_were_alone() -> None:
 
 def test_first_of_all_tokens_is_the_pooled_vector() -> None:
     tower, pixels = diffusers_encoder().model, torch.randn(2, 3, 32, 32)
-    tokens = exemplar_features(tower, pixels, all_tokens=True)
+    tokens = all_tokens(tower, pixels)
     assert tokens.shape == (2, 17, WIDTH)
-    torch.testing.assert_close(tokens[:, 0], exemplar_features(tower, pixels, all_tokens=False))
+    torch.testing.assert_close(tokens[:, 0], pooled_token(tower, pixels))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 32, 32), (2, 63)])

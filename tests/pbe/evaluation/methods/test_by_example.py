@@ -133,12 +133,12 @@ def test_a_checkpoint_without_the_bottleneck_edits(tmp_path: Path, editor: Edito
 
 
 def test_a_case_whose_numbers_are_not_finite_fails_alone_and_names_the_part(editor: Editor, tmp_path: Path) -> None:
-    folder = write_overflowing(editor, "CLIP vision tower", tmp_path / "model", weight=6e4)
+    folder = write_overflowing(editor, "exemplar encoder", tmp_path / "model", weight=6e4)
     method = opened(f"pbe={folder}", replace(OPTIONS, dtype="float16"))
     dull = np.full((8, 8, 3), NEAR_THE_MEAN, np.uint8)
     made, failed = edit_cases(method, [replace(CASES[0], exemplar=dull), CASES[1]])
     assert isinstance(made, dict) and isinstance(failed, CaseError)
-    assert str(failed).startswith("the CLIP vision tower gives numbers") and not failed.log
+    assert str(failed).startswith("the exemplar encoder gives numbers") and not failed.log
 
 
 @pytest.mark.parametrize(
