@@ -28,7 +28,7 @@ def test_giving_boxes_clears_the_presets_other_inputs(tmp_path: Path) -> None:
     config = parse_shard_config(["paper", "--boxes", "a.csv", "b.csv", "--out", str(tmp_path)])
     assert config.boxes == ("a.csv", "b.csv")
     assert (config.images, config.image_info, config.classes, config.anonymous) == ((), (), "", False)
-    assert config.vae == PAPER.vae
+    assert config.vae == PAPER.vae and config.draws == 10
     kept = parse_shard_config(["paper", "--boxes-frame", "exif", "--out", str(tmp_path)])
     assert kept.images == PAPER.images
 

@@ -46,6 +46,7 @@ def test_a_folder_of_pairs_becomes_a_sound_dataset(
     again = capsys.readouterr().out
     assert "nothing to do" in again
     for printed in (said, again):
+        assert "kept boxes drawn: 100.0 %; by --draws 1: 100.0 %, 2:" in printed
         [command] = re.findall("look at it: python -m dashboards.browse (.*)", printed)
         assert browse(shlex.split(command)) == 0
     assert (tmp_path / "out.html").read_bytes().count(b"<article ") == 10
