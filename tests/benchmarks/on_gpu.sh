@@ -61,12 +61,12 @@ skip() { # NAME REASON
 }
 
 run_checks() {
-    local run=$scratch/venv/bin/python gpu_tests time_for_step
+    local run=$scratch/venv/bin/python gpu_tests training time_for_step
     check install 60 "$python" tests/benchmarks/install_wheels.py "$wheels" "$scratch/venv"
     [ -x "$run" ] || run=$python
 
     if ! check machine 60 "$run" -m tests.benchmarks.machine "$scratch/machine.json"; then
-        for name in tests encoders train sampling profile step; do skip "$name" "$(tail -1 "$scratch/checks.tsv" | cut -f5)"; done
+        for name in tests encoders train resume sampling profile step; do skip "$name" "$(tail -1 "$scratch/checks.tsv" | cut -f5)"; done
         return
     fi
 
@@ -75,12 +75,12 @@ run_checks() {
 
     check encoders 60 "$run" -m tests.benchmarks.encoders --json "$out/encoders.json"
 
-    if [ ! -e pbe/train.py ]; then
-        skip train "pbe/train.py is not there"
-    elif [[ $data != *://* && ! -e $data/manifest.json ]]; then
-        skip train "DATA has no manifest.json: give a dataset of the shard job"
+    if [[ $data != *://* && ! -e $data/manifest.json ]]; then
+        for name in train resume; do skip "$name" "DATA has no manifest.json: give a dataset of the shard job"; done
     else
-        check train 80 "$run" pbe/train.py tiny --data "$data" --out "$scratch/train" --steps 10 --dtype bf16 --zero-stage 1
+        training=(tiny --data "$data" --out "$scratch/train" --dtype bf16 --zero-stage 2 --micro-batch 1)
+        check train 80 "$run" pbe/train.py "${training[@]}" --steps 12
+        check resume 50 "$run" pbe/train.py "${training[@]}" --steps 14
         cp "$scratch/train/metrics.jsonl" "$out/train_metrics.jsonl" 2>/dev/null
     fi
 

@@ -111,8 +111,8 @@ def measure_memory(arguments: list[str], out: str) -> int:
 
 
 def measure_sums(arguments: list[str], out: str) -> int:
-    """Compare the gradient that the optimiser gets in bf16 with the sum of those of 16 micro-batches, in float64."""
-    config, ranks, micros = parse_train_config(arguments), find_place(), 16
+    """Compare the gradient that the optimiser gets in bf16 with the sum of those of 8 micro-batches, in float64."""
+    config, ranks, micros = parse_train_config(arguments), find_place(), 8
     config = replace(config, dtype="bf16", batch_size=2 * micros, clip_norm=0)
     errors: dict[str, float] = {}
     with joined(ranks, timeout_seconds=45):
