@@ -6,6 +6,7 @@ Files in the order of the flow:
     edit         the verb, and edit() for Python: source, mask, exemplar -> pictures
     convert      the verb: any form of a model -> another
     evaluate     the verb: methods and a bench -> pictures, scores, a report
+    app          the verb: a model -> a page where one paints
     leaks        the verb: training photos and a bench -> the photos that are in both
     demo         runs/demo of another version -> the same folder without it
     batch        samples with the randomness of one step: the one type that crosses rooms
@@ -14,6 +15,7 @@ Files in the order of the flow:
     weights/     published weights in and out
     training/    config -> a trained model, through DeepSpeed
     editing/     source, mask, exemplar -> pictures
+    painting/    a model and a browser's page -> pictures
     evaluation/  a model and unseen photos -> how good it is
 """
 

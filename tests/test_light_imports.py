@@ -10,7 +10,7 @@ from tests.synthetic import write_synthetic
 
 pytestmark = pytest.mark.processes
 
-HEAVY = ("torch", "diffusers", "transformers", "albumentations", "webdataset", "matplotlib", "ray")
+HEAVY = ("torch", "diffusers", "transformers", "albumentations", "webdataset", "matplotlib", "ray", "gradio")
 READING = (
     "pipeline.storage.folder",
     "pipeline.boxes.tables",
@@ -40,6 +40,8 @@ FLAGS = (
     "pbe.evaluate",
     "pbe.evaluation.running.run",
     "pbe.leaks",
+    "pbe.app",
+    "pbe.painting.config",
     "ray_jobs.evaluating",
     "dashboards.browse",
 )

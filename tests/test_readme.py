@@ -40,6 +40,7 @@ VERBS = {
     "pbe.convert": runpy.run_module,
     "pbe.evaluate": runpy.run_module,
     "pbe.leaks": runpy.run_module,
+    "pbe.app": runpy.run_module,
     "pipeline.pairs": runpy.run_module,
     "pipeline.fit_encoders": runpy.run_module,
     "dashboards/browse.py": runpy.run_path,

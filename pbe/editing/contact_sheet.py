@@ -6,12 +6,10 @@ No case can have a file of this name: pictures of tables are PNGs.
 import io
 from collections.abc import Callable, Sequence
 
-import cv2
-import numpy as np
 from PIL import Image
 
 from pbe.editing.case import Case
-from pbe.editing.figure import cut_to
+from pbe.editing.figure import cut_to, shrink
 from pbe.editing.inputs import read_case, read_picture
 from pbe.editing.outputs import CONTACT_SHEET, JPEG_QUALITY, Outputs
 from pipeline.arrays import Hole, Pixels
@@ -69,18 +67,14 @@ def _row(
         gone = ""
     except InputError as error:
         gone = f" ({str(error).partition(' ')[0]} gone)"
-    return [_shrink(pixels) for pixels in pictures], [f"{case.name}{gone}", "", first]
+    shown = [None if pixels is None else shrink(pixels, TILE_PX) for pixels in pictures]
+    return shown, [
+        f"{case.name}{gone}",
+        "",
+        first,
+    ]
 
 
 def _fit(note: str) -> str:
     """Cut the beginning of a note that is too long for the figure: it is a path."""
     return note if len(note) <= MOST_NOTE else f"...{note[-MOST_NOTE:]}"
-
-
-def _shrink(pixels: Pixels | None) -> Pixels | None:
-    if pixels is None:
-        return None
-    height, width = pixels.shape[:2]
-    scale = min(1, TILE_PX / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)) if scale < 1 else pixels

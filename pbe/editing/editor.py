@@ -35,7 +35,7 @@ from pipeline.decoding.resize import cut, resize
 from pipeline.draws.crops import Crop
 from pipeline.draws.raster import latent_mask
 from pipeline.encoders.loading import codec_of, exemplar_encoder_of
-from pipeline.encoders.pixels import blank_signed, signed, unit_pixels
+from pipeline.encoders.pixels import blank_signed, byte_pixels, signed, unit_pixels
 from pipeline.encoders.protocols import Codec
 from pipeline.errors import InputError
 from schemas.pairs import Repaint
@@ -317,7 +317,7 @@ def paint_crops(
         )
         decoded = editor.codec.decode(latents)
         finite = {"UNet": finite_rows(latents), "VAE's decoder": finite_rows(decoded)}
-        crops = (decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        crops = byte_pixels(decoded)
         for slot, (number, _) in enumerate(batch):
             part = next((part for part in dtypes if not finite[part][slot]), None)
             if part:

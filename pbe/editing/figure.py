@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+import cv2
+import numpy as np
+
 from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
 from pipeline.pictures.outlines import outline_mask
@@ -35,3 +38,11 @@ def cut_to(pixels: Pixels, crop: Crop) -> Pixels:
     """Cut the part of a source that the model sees out of the source, or of a picture of its size."""
     left, top, right, bottom = crop.box
     return pixels[top:bottom, left:right]
+
+
+def shrink(pixels: Pixels, side: int) -> Pixels:
+    """Shrink a picture whose longest side is longer, in px."""
+    height, width = pixels.shape[:2]
+    scale = min(1, side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)) if scale < 1 else pixels

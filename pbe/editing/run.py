@@ -54,8 +54,8 @@ def edit_cases(
     Raises:
         InputError: the model or the only case cannot be used, or the GPU's memory is too small.
     """
-    editor = _load(config)
-    settings = _settings(config, editor)
+    editor = load(config)
+    settings = settings_of(config, editor)
     table = bool(config.cases)
     todo = list(cases)
     if table:
@@ -182,6 +182,18 @@ def edit_group(
     return made
 
 
+def paint_case(
+    editor: Editor, case: Case, task: Task, config: EditConfig, *, on_step: OnStep | None = None
+) -> dict[tuple[float, int], Planes]:
+    """Make the pictures of one case, by guidance scale and seed.
+
+    Raises:
+        NotFiniteError: one of them is not finite.
+        InputError: the GPU's memory is too small.
+    """
+    return _pictures_of(case, [_paint(editor, [task], config, scale, on_step)[0] for scale in case.guidance])
+
+
 def _pictures_of(case: Case, by_scale: Sequence[Painted]) -> dict[tuple[float, int], Planes]:
     """Name a case's pictures by guidance scale and seed.
 
@@ -238,7 +250,12 @@ def _paint(
         ) from error
 
 
-def _load(config: EditConfig) -> Editor:
+def load(config: EditConfig) -> Editor:
+    """Load what the flags name, and say what it is.
+
+    Raises:
+        InputError: the device is not there, or see `load_editor`.
+    """
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         kind = torch.device(device).type
@@ -262,7 +279,7 @@ def _load(config: EditConfig) -> Editor:
     return editor
 
 
-def _settings(config: EditConfig, editor: Editor) -> dict[str, Any]:
+def settings_of(config: EditConfig, editor: Editor) -> dict[str, Any]:
     """What decides the pictures besides the case."""
     aimed = config.context == "auto" and not config.compat
     dtype = str(editor.parts.model.conditioner.proj_out.weight.dtype).removeprefix("torch.")

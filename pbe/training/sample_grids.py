@@ -24,6 +24,7 @@ from pipeline.arrays import Hole, Pixels
 from pipeline.draws.crops import Crop
 from pipeline.draws.raster import raster_mask
 from pipeline.encoders.loading import codec_of
+from pipeline.encoders.pixels import byte_pixels
 from pipeline.encoders.protocols import ExemplarEncoder
 from pipeline.pictures.outlines import outline_mask
 from pipeline.pictures.tiles import draw_tiles
@@ -196,7 +197,7 @@ def _pixels(vae: Any, latents: torch.Tensor) -> list[Pixels]:
     """Decode scaled latents [b, c, h, w], one after the other, which bounds the memory -> b of [H, W, 3] uint8."""
     decoded = torch.cat([codec_of(vae).decode(latent[None]).cpu() for latent in latents])
     refuse_not_finite(decoded, "VAE's decoder", vae.dtype)
-    return list((decoded * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    return list(byte_pixels(decoded))
 
 
 def _mask_pixels(batch: Batch, number: int, source: Pixels) -> Hole:

@@ -1,4 +1,4 @@
-"""Pixels: uint8 pictures -> the tensors that encoders take, the hole blanked, the size fitted."""
+"""Pixels: uint8 pictures -> the tensors that encoders take, the hole blanked, the size fitted; and back."""
 
 import numpy as np
 import torch
@@ -13,6 +13,11 @@ def unit_pixels(pixels: NDArray[np.uint8]) -> torch.Tensor:
 def signed(pixels: NDArray[np.uint8]) -> torch.Tensor:
     """[b, h, w, 3] uint8 -> [b, 3, h, w] float32 in [-1, 1]."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def byte_pixels(images: torch.Tensor) -> NDArray[np.uint8]:
+    """[b, 3, h, w] in [0, 1], rounded -> [b, h, w, 3] uint8."""
+    return (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def fit_to_encoder(images: torch.Tensor, size: int) -> torch.Tensor:

@@ -1,0 +1,63 @@
+"""Config: the flags of `python -m pbe.app`, and how much a visitor may ask for.
+
+A field's docstring is its flag's help.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pbe.editing.config import EditConfig
+from pipeline.errors import InputError
+from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
+
+FIRST_PORT, LAST_PORT = 7860, 7959
+MOST_PIXELS = 25_000_000  # of a picture
+MOST_BYTES = MAX_PHOTO_BYTES  # of a file
+MOST_PICTURES, MOST_STEPS, MOST_GUIDANCE = 4, 100, 20.0
+MOST_WAITING = 8  # paintings, of all visitors
+STEPS = 25
+SCHEDULER: Literal["ddim"] = "ddim"  # needs fewer steps than the paper's, with any prediction
+
+
+@dataclass(frozen=True)
+class PaintingConfig:
+    """Paint by example in a browser: brush over a part of a photo, show an exemplar, look at what becomes of it."""
+
+    model: str = ""
+    """What to paint with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, or
+    a hub id such as Fantasy-Studio/Paint-by-Example."""
+    port: int = 0
+    """Of the page, at 127.0.0.1. 0: the first free one from 7860 on."""
+    vae: str = ""
+    """A VAE in place of the model's: a folder, hub id or .ckpt."""
+    clip: str = ""
+    """A CLIP vision tower in place of the model's."""
+    device: str = ""
+    """cpu, cuda, cuda:1 ... Empty: cuda where there is one."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Precision. auto: float16 on a GPU, else float32."""
+
+    def __post_init__(self) -> None:
+        """Refuse a page without a model.
+
+        Raises:
+            InputError: saying what can be one.
+        """
+        if not self.model:
+            raise InputError(
+                "--model: is missing; give what to paint with: a training's folder (runs/demo/train of `make demo`), "
+                "a diffusers folder, an original .ckpt, or a hub id such as Fantasy-Studio/Paint-by-Example"
+            )
+
+    def edits(self, out: str) -> EditConfig:
+        """The flags of `pbe.edit` that all pictures of the page have in common."""
+        return EditConfig(
+            model=self.model,
+            out=out,
+            vae=self.vae,
+            clip=self.clip,
+            device=self.device,
+            dtype=self.dtype,
+            steps=STEPS,
+            scheduler=SCHEDULER,
+        )
