@@ -20,7 +20,7 @@ Files in the order of the flow:
     verification/    dataset -> what is wrong with it
     jobs/            config -> prepared job -> finished dataset
     pairing/         photos with masks of your own -> the same job
-    serving/         a port, and who may ask there
+    serving/         a port and its callers
     storage/         any fsspec URL -> complete files
     recorded_inputs  a dataset's flags, as recorded -> the tables and photos that are still there
     command          a user's mistake or a storage fault -> one message and an exit code
