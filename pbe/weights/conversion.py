@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 
-from pbe.model.paint_by_example import count_parameters
 from pbe.weights.averages import Choice, describe_single, noted_counts
 from pbe.weights.building import build_model
 from pbe.weights.export import export_model
@@ -16,6 +15,7 @@ from pbe.weights.misfits import diffusers_misfits, original_misfits, refuse_misf
 from pbe.weights.named_encoders import choose_tower, choose_vae
 from pbe.weights.parts import Parts
 from pbe.weights.reading import read_weights
+from pipeline.encoders.efficientnet_pca import EfficientNetPca
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
 from pipeline.storage.urls import absolute_output
@@ -179,7 +179,9 @@ def _summary(parts: Parts) -> list[str]:
 
 
 def _size(part: torch.nn.Module) -> str:
-    tensors = list(part.state_dict().values())
+    own = part.own_tensors() if isinstance(part, EfficientNetPca) else part.state_dict()  # what is written of it
+    tensors = list(own.values())
+    parameters = sum(value.numel() for name, value in part.named_parameters() if name in own)
     kinds = ", ".join(sorted({str(value.dtype).removeprefix("torch.") for value in tensors}))
     size = sum(value.numel() * value.element_size() for value in tensors) / _MB
-    return f"{count_parameters(part):>11,} parameters in {len(tensors):3} tensors, {kinds}, {size:,.1f} MB"
+    return f"{parameters:>11,} parameters in {len(tensors):3} tensors, {kinds}, {size:,.1f} MB"

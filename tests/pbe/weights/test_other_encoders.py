@@ -1,5 +1,6 @@
 """A model whose codec is no VAE and whose exemplar encoder is no CLIP: exported, edited with, converted, refused."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -83,12 +84,15 @@ def test_without_the_bottleneck_an_exemplar_is_49_tokens(editor: Editor) -> None
     assert (contexts, naive) == ([1, 1], [49, 49])
 
 
-def test_converting_changes_no_byte_of_it_and_halves_it_where_asked(model_folder: Path, tmp_path: Path) -> None:
+def test_converting_changes_no_byte_of_it_and_halves_it_where_asked(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def files(folder: Path) -> dict[str, bytes]:
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     assert convert(["--model", str(model_folder), "--out", str(tmp_path / "same")]) == 0
     assert files(tmp_path / "same") == files(model_folder)
+    assert re.search(r"exemplar encoder +[\d,]+ parameters in +4 tensors, float32, 0.1 MB", capsys.readouterr().out)
     assert convert(["--model", str(model_folder), "--out", str(tmp_path / "half"), "--dtype", "fp16"]) == 0
     sizes = [sum(map(len, files(folder).values())) for folder in (tmp_path / "half", model_folder)]
     assert sizes[0] < 0.6 * sizes[1]
