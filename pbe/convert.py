@@ -97,7 +97,7 @@ def next_line(model: str) -> str:
     """
     place = Path(model)
     if place.is_dir() and not ((place / "vae").is_dir() and (place / "image_encoder").is_dir()):
-        return "the model has not all encoders: to edit with it, give pbe.edit --vae and --clip"
+        return "the model has not all encoders: to edit with it, give pbe.edit --vae and --exemplar-encoder"
     flags = {"model": short_path(model), "source": str(installed_photo(SOURCE)), "box": SOURCE_BOX}
     out = f"{short_path(model.removesuffix('.ckpt'))}-edited.png"
     flags |= {"exemplar": str(installed_photo(EXEMPLAR)), "out": out}
@@ -114,7 +114,7 @@ def check_paths(config: ConvertConfig) -> None:
     """
     model = find_configs("--model", config.model)
     encoder_config("--vae", config.vae, "vae")
-    encoder_config("--clip", config.clip, "image_encoder")
+    encoder_config("--exemplar-encoder", config.clip, "image_encoder")
     place = Path(absolute_output("--out", config.out)).resolve()  # a link's target is written, the link stays
     flag = f"--out {config.out}"
     if config.out.endswith(".ckpt") and place.exists():

@@ -1,7 +1,7 @@
 """Pairs: a folder of photos, masks and perhaps exemplars -> a dataset of shards, to fine-tune a model on.
 
     python -m pipeline.pairs --pairs FOLDER --model MODEL --out OUT
-    python pbe/train.py 24gb --data OUT --init-from MODEL --vae MODEL --clip MODEL --out RUN
+    python pbe/train.py 24gb --data OUT --init-from MODEL --vae MODEL --exemplar-encoder MODEL --out RUN
 
 The shard job without Ray: every pair is one box, whose mask and exemplar are given instead of drawn. Running the same
 command again finishes the work.

@@ -264,6 +264,6 @@ def _refuse_other_weights(found: EncoderFacts, expected: EncoderFacts) -> None:
     """
     if found != expected:
         raise InputError(
-            f"--vae, --clip: a node has other weights, {found.to_json()}, than the job began with, "
+            f"--vae, --exemplar-encoder: a node has other weights, {found.to_json()}, than the job began with, "
             f"{expected.to_json()}; give paths at which every node finds the same files"
         )

@@ -33,14 +33,14 @@ def check_model(config: EditConfig) -> int:
     _check_device(config.device)
     folder = find_configs("--model", config.model)
     vae = encoder_config("--vae", config.vae, "vae")
-    exemplars = encoder_config("--clip", config.clip, "image_encoder")
+    exemplars = encoder_config("--exemplar-encoder", config.clip, "image_encoder")
     if folder is None:
         _refuse_foreign(config, vae, exemplars)
         return _factor(vae)
     read_prediction(folder)
     refuse_no_conditioner(config.model, folder)
     check_choice(config.model, folder, config.weights)
-    for part, flag, given in (("vae", "--vae", config.vae), ("image_encoder", "--clip", config.clip)):
+    for part, flag, given in (("vae", "--vae", config.vae), ("image_encoder", "--exemplar-encoder", config.clip)):
         if not given and not (folder / part / "config.json").is_file():
             raise InputError(f"--model {config.model}: holds no {part} to edit with; name one with {flag}")
     vae = vae if config.vae else read_json(folder / "vae" / "config.json")

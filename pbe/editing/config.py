@@ -89,7 +89,7 @@ class EditConfig:
             refuse_bad_numbers(guidance=scale, steps=self.steps, n=self.n, seed=self.seed)
         if not 0 <= self.resolution <= MAX_RESOLUTION:
             raise InputError(f"--resolution {self.resolution}: give px up to {MAX_RESOLUTION}; 0 is the model's own")
-        for flag, name in (("--vae", self.vae), ("--clip", self.clip)):
+        for flag, name in (("--vae", self.vae), ("--exemplar-encoder", self.clip)):
             if name == NONE:
                 raise InputError(f"{flag} {NONE}: editing needs both encoders; leave {flag} out, or name another one")
         if self.box and self.repaint != "white":

@@ -124,7 +124,7 @@ def load_editor(
         InputError: something is missing, does not fit together, or is not a model that edits by example.
     """
     parts = load_parts(model, vae=vae, clip=clip, choice=weights, device=device, dtype=dtype)
-    for part, flag in ((parts.vae, "--vae"), (parts.tower, "--clip")):
+    for part, flag in ((parts.vae, "--vae"), (parts.tower, "--exemplar-encoder")):
         if part is None:
             raise InputError(f"{model}: editing needs its encoders; name them with {flag}")
     config = parts.model.unet.config

@@ -86,7 +86,7 @@ def _check_encoders(config: TrainConfig, dataset: Dataset) -> None:
     """
     names = read_manifest(dataset.folder).get("encoders", {})
     vae = encoder_name("--vae", config.vae, names.get("vae", ""))
-    clip = encoder_name("--clip", config.clip, names.get("clip", ""))
+    clip = encoder_name("--exemplar-encoder", config.clip, names.get("clip", ""))
     compared = []
     if vae != NONE:
         facts = read_vae_facts(vae)
@@ -94,7 +94,7 @@ def _check_encoders(config: TrainConfig, dataset: Dataset) -> None:
         compared.append((f"--vae {vae}", "channels of a latent", facts.channels, dataset.channels))
     if clip != NONE:
         width = read_clip_facts(clip).dimension
-        compared.append((f"--clip {clip}", "numbers of an exemplar vector", width, dataset.dimension))
+        compared.append((f"--exemplar-encoder {clip}", "numbers of an exemplar vector", width, dataset.dimension))
     for flag, what, given, expected in compared:
         if given != expected:
             raise InputError(f"{flag}: {given} {what}, {config.data} has {expected}; give the encoder that made it")

@@ -207,10 +207,16 @@ def unsupported(config: TrainConfig) -> list[tuple[bool, str]]:
             "--warmup-steps takes",
         ),
         (config.export_weights == "ema" and not config.ema, "--export-weights ema: give --ema, such as 0.9999"),
-        (config.exemplar_mode != "cached" and config.clip == NONE, "live exemplars need an encoder: give --clip"),
+        (
+            config.exemplar_mode != "cached" and config.clip == NONE,
+            "live exemplars need an encoder: give --exemplar-encoder",
+        ),
         (config.masks == "box" and config.vae == NONE, "--no-augmentation encodes masked sources: give --vae"),
         (config.grid_every > 0 and config.vae == NONE, "--grid-every decodes pictures: give --vae"),
-        (config.clip == NONE and not config.mapper_blocks, "--clip none: give --mapper-blocks, 5 for CLIP ViT-L/14"),
+        (
+            config.clip == NONE and not config.mapper_blocks,
+            "--exemplar-encoder none: give --mapper-blocks, 5 for CLIP ViT-L/14",
+        ),
     ]
 
 

@@ -74,11 +74,11 @@ def load_frozen(config: TrainConfig, manifest: Mapping[str, Any], *, device: str
     """
     names, recipe = manifest.get("encoders", {}), manifest["recipe"]
     vae_name = encoder_name("--vae", config.vae, names.get("vae", ""))
-    clip_name = encoder_name("--clip", config.clip, names.get("clip", ""))
+    clip_name = encoder_name("--exemplar-encoder", config.clip, names.get("clip", ""))
     dtype = recipe.get("dtype", "float32")
     vae = None if vae_name == NONE else load_codec(vae_name, device=device, dtype=dtype)
     clip = None if clip_name == NONE else load_exemplar_encoder(clip_name, device=device, dtype=dtype)
-    for flag, encoder, used in (("--vae", vae, recipe["vae"]), ("--clip", clip, recipe["clip"])):
+    for flag, encoder, used in (("--vae", vae, recipe["vae"]), ("--exemplar-encoder", clip, recipe["clip"])):
         if encoder and encoder.fingerprint != used.get("fingerprint"):
             raise InputError(f"{flag} {encoder.name}: its weights are not those that {config.data} was encoded with")
     live_tower = None

@@ -257,7 +257,7 @@ def _export(run: Run, name: str, *, averaged: bool, hole_sides: Mapping[str, flo
 def _edit_line(run: Run) -> str:
     """Write an example beside the model, and the command that edits it."""
     if not (run.frozen.vae and run.frozen.clip):
-        return "the model has not all encoders: to edit with it, give pbe.edit --vae and --clip"
+        return "the model has not all encoders: to edit with it, give pbe.edit --vae and --exemplar-encoder"
     dataset = run.validation.dataset if run.validation else run.feed.dataset
     paths = [short_path(str(path)) for path in write_example(run.out / EXAMPLE, dataset, run.frozen.vae.model)]
     flags = dict(zip(("source", "mask", "exemplar"), paths, strict=True))

@@ -12,7 +12,7 @@ Files in the order of the flow; the first five import no torch:
     ldm_checkpoint  tensors of the original code <-> tensors of diffusers; a model -> a .ckpt
     reading         a folder, file or hub id -> the tensors and configs of all parts
     building        tensors and configs -> modules
-    named_encoders  --vae and --clip -> modules
+    named_encoders  --vae and --exemplar-encoder -> modules
     misfits         parts of a model -> why they do not fit each other or a layout
     parts           names -> all that editing needs
     opening         a model's folder -> diffusers' own pipeline

@@ -169,7 +169,7 @@ def build_tower(weights: Weights) -> Any:
         InputError: there is none, or it does not fit its config.
     """
     if not weights.tower:
-        raise InputError(f"{weights.source}: holds no exemplar encoder; name one with --clip")
+        raise InputError(f"{weights.source}: holds no exemplar encoder; name one with --exemplar-encoder")
     if (weights.tower_config or {}).get("model_type") == EFFICIENTNET_PCA:
         return build_efficientnet_pca(weights.tower, weights.tower_config or {}, f"{weights.source}: exemplar encoder")
     what = f"{weights.source}: CLIP vision tower"

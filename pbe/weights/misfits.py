@@ -30,7 +30,7 @@ def refuse_misfits(source: str, model: PaintByExample, *, vae: Any | None, tower
     if tower is not None and (given := exemplar_encoder_of(tower).dimension) != width:
         raise InputError(
             f"{source}: takes exemplar vectors of {width} numbers, the exemplar encoder's have {given}; "
-            "name the one that it was trained on with --clip"
+            "name the one that it was trained on with --exemplar-encoder"
         )
 
 

@@ -1,4 +1,4 @@
-"""Named encoders: --vae and --clip -> a codec or an exemplar encoder; without a name, the one in a model's weights.
+"""Named encoders: --vae and --exemplar-encoder -> the encoders; without a name, the ones in a model's weights.
 
 Folders and hub ids are read as for datasets, but stay in their own precision; a checkpoint is read here alone.
 """
@@ -28,7 +28,7 @@ def choose_vae(weights: Weights, name: str) -> Any | None:
 
 
 def choose_tower(weights: Weights, name: str) -> Any | None:
-    """Build the exemplar encoder that --clip names, likewise.
+    """Build the exemplar encoder that --exemplar-encoder names, likewise.
 
     Args:
         name: also a folder of a complete CLIP or of Paint by Example's image encoder, which both hold a tower.

@@ -88,7 +88,7 @@ def all_tokens(tower: Any, pixels: torch.Tensor) -> torch.Tensor:
 
 def _load_tower(name: str) -> Any:
     """Load a tower in the precision that transformers gives it."""
-    weights, what = read_tower(name), f"--clip {name}"
+    weights, what = read_tower(name), f"--exemplar-encoder {name}"
     if weights.config.get("model_type") not in CLIP_TYPES:
         raise InputError(f"{what}: model type {weights.config.get('model_type')}; give a CLIP model")
     with described(what):

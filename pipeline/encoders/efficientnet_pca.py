@@ -146,7 +146,7 @@ def load_efficientnet_pca(name: str, *, device: str, dtype: str) -> EfficientNet
         InputError: it cannot be loaded, does not fit its config, or its network's package is missing or another.
     """
     weights = read_tower(name)
-    model = build_efficientnet_pca(weights.tensors, weights.config, f"--clip {name}").float()
+    model = build_efficientnet_pca(weights.tensors, weights.config, f"--exemplar-encoder {name}").float()
     decisive = {"network": PUBLISHED[LITE0].sha256, CODE: importlib.metadata.version(CODE)}
     fingerprint = fingerprint_tensors(EFFICIENTNET_PCA, decisive, model.own_tensors(), dtype)
     return EfficientNetEncoder(name, fingerprint, model.to(device=device, dtype=getattr(torch, dtype)))

@@ -1,4 +1,4 @@
-"""Facts: what --vae and --clip name -> shapes of latents and vectors, and which version of the weights it is.
+"""Facts: what --vae and --exemplar-encoder name -> shapes of latents and vectors, and the version of the weights.
 
 All of it comes from config.json and the files' sizes and times, so that a driver needs neither torch nor the weights.
 """
@@ -119,7 +119,7 @@ def _widths(config: Mapping[str, Any]) -> Any:
     return config.get("block_out_channels") or config.get("encoder_block_out_channels") or default
 
 
-def read_clip_facts(name: str, *, flag: str = "--clip") -> ClipFacts:
+def read_clip_facts(name: str, *, flag: str = "--exemplar-encoder") -> ClipFacts:
     """Read the length of an exemplar encoder's vectors from its config.json.
 
     Raises:

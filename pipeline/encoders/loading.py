@@ -55,7 +55,7 @@ def load_exemplar_encoder(name: str, *, device: str, dtype: str) -> ExemplarEnco
     Args:
         name: also of a complete CLIP or of a Paint by Example image encoder, which both hold a tower.
     """
-    if _kind("--clip", name, "image_encoder", "model_type") == EFFICIENTNET_PCA:
+    if _kind("--exemplar-encoder", name, "image_encoder", "model_type") == EFFICIENTNET_PCA:
         return load_efficientnet_pca(name, device=device, dtype=dtype)
     return load_clip(name, device=device, dtype=dtype)
 

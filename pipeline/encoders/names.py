@@ -1,4 +1,4 @@
-"""Names: what --model, --vae and --clip may say -> where the weights are. Imports no torch.
+"""Names: what --model, --vae and --exemplar-encoder may say -> where the weights are. Imports no torch.
 
 A name is a word (`untrained`, `none`), a path, or a hub id (`owner/name`, for a part of it `owner/name:subfolder`).
 """

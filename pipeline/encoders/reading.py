@@ -1,4 +1,4 @@
-"""Reading: what --vae and --clip name -> the tensors and config of an encoder; the same for every command."""
+"""Reading: what --vae and --exemplar-encoder name -> tensors and config, the same for every command."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def read_vae(name: str, *, flag: str = "--vae") -> EncoderWeights:
     return EncoderWeights(modern_vae(read_part(folder)), read_config(flag, name, folder / "config.json"), folder)
 
 
-def read_tower(name: str, *, flag: str = "--clip") -> EncoderWeights:
+def read_tower(name: str, *, flag: str = "--exemplar-encoder") -> EncoderWeights:
     """Read a CLIP vision tower, likewise.
 
     Args:

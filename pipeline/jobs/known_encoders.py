@@ -19,7 +19,7 @@ LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
 def stamp_encoders(config: ShardConfig) -> str:
     """Digest all that fingerprints depend on, the weights by their files' paths, sizes and times."""
     vae = stamp_weights("--vae", config.vae, "vae")
-    clip = stamp_weights("--clip", config.clip, "image_encoder")
+    clip = stamp_weights("--exemplar-encoder", config.clip, "image_encoder")
     versions = [importlib.metadata.version(name) for name in LIBRARIES]
     return digest_of([vae, clip, config.dtype, versions])
 

@@ -28,7 +28,8 @@ def train_line(out: Folder) -> str:
     encoders = {flag: str(given.get(flag, "")) for flag in ("vae", "clip")}
     untrained = [flag for flag, name in names.items() if str(name).startswith(UNTRAINED)]
     if any(not encoders[flag] for flag in names.keys() - untrained):
-        return "to train on it, give pbe.train the encoders that made it: --vae and --clip"  # copied without run/
+        # It was copied without run/.
+        return "to train on it, give pbe.train the encoders that made it: --vae and --exemplar-encoder"
     preset = SMALL if len(untrained) == len(encoders) else LARGE
     words = ["python", "-m", "pbe.train", preset]
     flags = {"data": short_path(out.url)}

@@ -78,7 +78,7 @@ class PairConfig:
         if not self.model and not (self.vae and self.clip):
             raise InputError(
                 "--model: give the model that will be fine-tuned, whose VAE and CLIP tower must encode its data; or "
-                f"--vae and --clip; or `--model {UNTRAINED}` to try the command"
+                f"--vae and --exemplar-encoder; or `--model {UNTRAINED}` to try the command"
             )
         if is_local(self.pairs) and is_local(place := absolute_output("--out", self.out)):
             pairs, out = Path(absolute(self.pairs)).resolve(), Path(place).resolve()
@@ -123,12 +123,16 @@ def _part_of(model: str, part: str) -> str:
         return model
     if path.is_file():
         convert = command_line("python", "-m", "pbe.convert", model=model, out=f"{path.with_suffix('')}-folder")
-        raise InputError(f"--model {model}: is a file; give the folder that `{convert}` makes, or --vae and --clip")
-    refuse_missing(f"--model {model}", model, "give the folder of a model, or name its parts with --vae and --clip")
+        raise InputError(
+            f"--model {model}: is a file; give the folder that `{convert}` makes, or --vae and --exemplar-encoder"
+        )
+    refuse_missing(
+        f"--model {model}", model, "give the folder of a model, or name its parts with --vae and --exemplar-encoder"
+    )
     if not path.exists():
         return f"{model}:{part}"
     export = model_folder(path)
     if not (export / part / "config.json").exists():
-        flag = "--vae" if part == "vae" else "--clip"
+        flag = "--vae" if part == "vae" else "--exemplar-encoder"
         raise InputError(f"--model {model}: has no {part}/; give a complete model, or name it with {flag}")
     return str(export.absolute())

@@ -76,7 +76,7 @@ class ThreadWorkshop:
         found = facts_of(sources, exemplars)
         if found != job.encoders:
             raise InputError(
-                f"--vae, --clip: the weights have changed while the job began; {found.to_json()} now, "
+                f"--vae, --exemplar-encoder: the weights have changed while the job began; {found.to_json()} now, "
                 f"{job.encoders.to_json()} then; run the same command again"
             )
         return UnitMaker(

@@ -187,7 +187,10 @@ def test_the_command_that_is_printed_last_edits_with_the_model(
     assert edit([*arguments, "--steps", "2"]) == 0
     assert (tmp_path / "a model's-edited.png").exists()
     _convert(published, tmp_path / "bare", "--vae", "none", "--layout", "pbe")
-    assert "the model has not all encoders: to edit with it, give pbe.edit --vae and --clip" in capsys.readouterr().out
+    assert (
+        "the model has not all encoders: to edit with it, give pbe.edit --vae and --exemplar-encoder"
+        in capsys.readouterr().out
+    )
 
 
 def _refuse(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,6 +128,6 @@ def _refuse_decided(base: TrainConfig, preset: TrainConfig) -> None:
         if getattr(base, name) != getattr(switched(preset), name):
             flag = f"--{name.replace('_', '-')}"
             raise InputError(f"{flag}: of each row is decided by the ablation itself; leave it out after --")
-    for flag, value in (("--vae", base.vae), ("--clip", base.clip)):
+    for flag, value in (("--vae", base.vae), ("--exemplar-encoder", base.clip)):
         if value == NONE:
             raise InputError(f"{flag} {NONE}: a model without it cannot edit, nor be evaluated; give the dataset's")

@@ -44,7 +44,7 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "model not on the hub": (_edit(model="no-one/nothing"), ["--model no-one/nothing: not a folder here, and the hub"]),
     "vae not on the hub": (_edit("--vae", "no-one/nothing:vae"), ["--vae no-one/nothing:vae: cannot be loaded"]),
     "vae missing": (_edit("--vae", "./vae"), ["--vae ./vae: no such folder or file"]),
-    "clip missing": (_edit("--clip", "~/clip"), ["--clip ~/clip: no such folder or file"]),
+    "clip missing": (_edit("--clip", "~/clip"), ["--exemplar-encoder ~/clip: no such folder or file"]),
     "resolution": (_edit("--resolution", "20"), ["--resolution 20: give a multiple of 8"]),
     "huge resolution": (_edit("--resolution", "9000"), ["--resolution 9000: give px up to 4096"]),
     "device": (_edit("--device", "meta"), ["--device meta", "give cpu"]),

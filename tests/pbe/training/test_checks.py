@@ -46,14 +46,14 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         ["--init-from velocities: predicts velocities, not noise; give --prediction v"],
     ),
     "vae missing": (_train("--vae", "/no/vae"), ["--vae /no/vae: no such folder or file"]),
-    "clip missing": (_train("--clip", "data/clip"), ["--clip data/clip: no such folder or file"]),
+    "clip missing": (_train("--clip", "data/clip"), ["--exemplar-encoder data/clip: no such folder or file"]),
     "vae of another size": (
         _train("--vae", "vae"),
         ["--vae vae: 16 channels of a latent, ", "has 4; give"],
     ),
     "clip not named": (
         ["tiny", "--data", "trained", "--out", "out", "--vae", "none", "--mapper-blocks", "1"],
-        ["--clip: the dataset was encoded with openai/clip; give it, or `none`"],
+        ["--exemplar-encoder: the dataset was encoded with openai/clip; give it, or `none`"],
     ),
     "out in the dataset": (_train(out="data/run"), ["data/run: lies in the dataset; give another folder"]),
     "out is a file": (_train(out="notes.txt"), ["notes.txt is a file; give another place"]),

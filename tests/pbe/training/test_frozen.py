@@ -102,7 +102,7 @@ def test_cached_exemplars_take_no_copy_and_their_batch_is_left_as_it_is(
 
 def test_another_tower_is_refused_by_the_datasets_precision_whatever_the_trainings_is(manifest: dict[str, Any]) -> None:
     recipe = {**manifest["recipe"], "clip": {"fingerprint": "another"}}
-    with pytest.raises(InputError, match="--clip untrained: its weights are not those"):
+    with pytest.raises(InputError, match="--exemplar-encoder untrained: its weights are not those"):
         load_frozen(LIVE, {**manifest, "recipe": recipe}, device="cpu")
 
 

@@ -23,7 +23,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         ["--model no-one/nothing: not a folder here"],
     ),
     "vae missing": (["--model", "model", "--out", "out", "--vae", "/none"], ["--vae /none: no such folder"]),
-    "clip missing": (["--model", "model", "--out", "out", "--clip", "model/x"], ["--clip model/x: no such folder"]),
+    "clip missing": (
+        ["--model", "model", "--out", "out", "--clip", "model/x"],
+        ["--exemplar-encoder model/x: no such folder"],
+    ),
     "taken": (["--model", "model", "--out", "notes"], ["--out notes: holds something other than a model"]),
     "itself": (["--model", "model", "--out", "model"], ["--out model: is the model itself"]),
     "inside": (["--model", "model", "--out", "model/unet/x"], ["--out model/unet/x: is the model itself"]),

@@ -130,7 +130,7 @@ def test_a_model_of_other_encoders_goes_into_our_layout(tmp_path: Path, model: P
     assert export_model(out, model.state_dict(), model.config, vae=None, tower=None, weights="raw", step=1) == "pbe"
     weights = read_weights(str(out))
     _assert_same(build_model(weights).state_dict(), model.state_dict())
-    with pytest.raises(InputError, match=r"holds no exemplar encoder; name one with --clip"):
+    with pytest.raises(InputError, match=r"holds no exemplar encoder; name one with --exemplar-encoder"):
         build_tower(weights)
 
 

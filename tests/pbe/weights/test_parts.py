@@ -114,7 +114,7 @@ def test_a_model_without_encoders_takes_those_that_flags_name(tmp_path: Path, pu
     export_model(out, model.state_dict(), model.config, weights="raw", step=1, vae=None, tower=None)
     with pytest.raises(InputError, match=r"bare: holds no VAE.* --vae"):
         load_parts(str(out))
-    with pytest.raises(InputError, match=r"bare: holds no exemplar encoder; .* --clip"):
+    with pytest.raises(InputError, match=r"bare: holds no exemplar encoder; .* --exemplar-encoder"):
         load_parts(str(out), vae="none")
     bare = load_parts(str(out), vae="none", clip="none")
     assert bare.vae is None and bare.tower is None
@@ -173,11 +173,14 @@ def test_encoders_of_other_sizes_are_refused_by_flag(tmp_path: Path, published: 
     diffusers.AsymmetricAutoencoderKL().save_pretrained(tmp_path / "other")
     (tmp_path / "empty").mkdir()
     for flags, message in (
-        ({"clip": "tower"}, r"exemplar vectors of 64 numbers, the exemplar encoder's have 32; .*--clip"),
+        ({"clip": "tower"}, r"exemplar vectors of 64 numbers, the exemplar encoder's have 32; .*--exemplar-encoder"),
         ({"vae": "vae"}, r"latents of 4 channels, the VAE's have 3; .*--vae"),
         ({"vae": "other"}, r"other: VAE: its class is AsymmetricAutoencoderKL; give one of AutoencoderKL, .*--vae"),
         ({"vae": "empty"}, r"--vae .*empty: no config.json there; give a folder that holds the model"),
-        ({"clip": "absent"}, r"--clip .*absent: no such folder or file; give a folder that holds the model"),
+        (
+            {"clip": "absent"},
+            r"--exemplar-encoder .*absent: no such folder or file; give a folder that holds the model",
+        ),
     ):
         named = {flag: str(tmp_path / name) for flag, name in flags.items()}
         with pytest.raises(InputError, match=message):

@@ -13,6 +13,7 @@ from pipeline.encoders.pixels import blank_signed, signed
 from pipeline.encoders.vae import VaeEncoder, load_vae
 from pipeline.errors import InputError
 
+FLAGS = {"vae": "--vae", "clip": "--exemplar-encoder"}
 IMAGES = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), dtype=np.uint8)
 
 
@@ -112,7 +113,7 @@ def test_models_that_cannot_be_had_are_refused_naming_the_flag_and_the_remedy(tm
     for name in ("some/model", str(tmp_path / "none"), str(tmp_path), str(tmp_path / "config.json")):
         with pytest.raises(InputError) as refusal:
             load(name, device="cpu", dtype="float32")
-        assert f"--{flag} {name}" in str(refusal.value)
+        assert f"{FLAGS[flag]} {name}" in str(refusal.value)
         assert "give" in str(refusal.value)
 
 
@@ -123,7 +124,7 @@ def test_weights_with_gaps_or_damage_are_refused(vae: VaeEncoder, clip: ClipEnco
     weights = next(tmp_path.glob("*.safetensors"))
     tensors = safetensors.torch.load_file(weights)
     safetensors.torch.save_file(dict(list(tensors.items())[:-1]), weights, metadata={"format": "pt"})
-    with pytest.raises(InputError, match=rf"--{flag} .* does not fit this model: 1 missing"):
+    with pytest.raises(InputError, match=rf"{FLAGS[flag]} .* does not fit this model: 1 missing"):
         load(str(tmp_path), device="cpu", dtype="float32")
     weights.write_bytes(b"damaged")
     with pytest.raises(InputError, match="is not a complete safetensors file"):

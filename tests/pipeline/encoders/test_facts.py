@@ -97,7 +97,7 @@ KL, TOWER = '"_class_name": "AutoencoderKL"', '"model_type": "clip_vision_model"
 def test_a_config_that_describes_no_encoder_is_refused(tmp_path: Path, config: str, reason: str) -> None:
     (tmp_path / "config.json").write_text(config)
     (tmp_path / "model.safetensors").touch()
-    for flag, read in (("--vae", read_vae_facts), ("--clip", read_clip_facts)):
+    for flag, read in (("--vae", read_vae_facts), ("--exemplar-encoder", read_clip_facts)):
         with pytest.raises(InputError, match=reason) as refusal:
             read(str(tmp_path))
         assert f"{flag} {tmp_path}" in str(refusal.value)

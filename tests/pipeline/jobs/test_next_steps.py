@@ -87,4 +87,7 @@ def test_where_no_training_is_possible_or_its_encoders_are_not_known_the_line_sa
     for content in (None, b"{cut", json.dumps({"vae": "v"}).encode()):
         if content is not None:
             copied.write(CONFIG, content)
-        assert train_line(copied) == "to train on it, give pbe.train the encoders that made it: --vae and --clip"
+        assert (
+            train_line(copied)
+            == "to train on it, give pbe.train the encoders that made it: --vae and --exemplar-encoder"
+        )
