@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from schemas.shards import json_bytes
 
 COPY_PASTE, SIMILARITY = "copy_paste", "similarity"
-SCORED_BY = {COPY_PASTE: "copy-paste score", SIMILARITY: "similarity by the training's CLIP tower"}
+SCORED_BY = {COPY_PASTE: "copy-paste score", SIMILARITY: "similarity by the training's exemplar encoder"}
 SOURCE = "source"  # as the VAE decodes it
 
 
@@ -42,7 +42,7 @@ class GridScores:
     Args:
         split: of the dataset.
         weights: `moving average` or `raw weights`.
-        tower: name of the CLIP tower; `untrained` is one that has learned nothing. None: the training holds none.
+        tower: name of the exemplar encoder; `untrained` is one that has learned nothing. None: the training holds none.
         keys: of its samples.
         scores: by metric of SCORED_BY; of each by picture: SOURCE or `guidance_name`.
     """

@@ -19,7 +19,7 @@ from schemas.grid_scores import COPY_PASTE, SIMILARITY, SOURCE, GridScore, guida
 if TYPE_CHECKING:
     from pbe.training.sample_grids import GridPictures
 
-NO_TOWER = "the training holds no CLIP tower"
+NO_TOWER = "the training holds no exemplar encoder"
 EMPTY = "the mask is empty"
 _DECIMALS = 4
 

@@ -130,7 +130,7 @@ def sample_grid(run: Run, score_pictures: PictureScorer) -> tuple[Pixels, GridSc
     """Draw the fixed samples as the model paints them now, by its moving average where one is kept, and score them.
 
     All ranks must take part; the first one paints and scores, and returns the grid. Scoring begins when the copy of the
-    weights is gone that painting takes, and uses the CLIP tower that the training holds for its export.
+    weights is gone that painting takes, and uses the exemplar encoder that the training holds for its export.
     """
     dataset = run.validation.dataset if run.validation else run.feed.dataset
     pictures = _paint_samples(run, dataset)

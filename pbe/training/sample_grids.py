@@ -67,7 +67,7 @@ class GridPictures:
 
 
 PictureScorer = Callable[[GridPictures, ExemplarEncoder | None], Mapping[str, Mapping[str, GridScore]]]
-"""Scores pictures as GridScores.scores has it, with the dataset's CLIP tower where the training holds it."""
+"""Scores pictures as GridScores.scores has it, with the dataset's exemplar encoder where the training holds it."""
 
 
 def load_grid_samples(

@@ -29,7 +29,7 @@ class PairConfig:
     out: str = ""
     """Where the dataset goes: a folder or any fsspec URL."""
     model: str = ""
-    """The model that will be fine-tuned, from which VAE and CLIP tower are taken: a diffusers folder or hub id, or the
+    """The model that will be fine-tuned, from which both encoders are taken: a diffusers folder or hub id, or the
     folder of a training. `untrained`: small encoders that have learned nothing, to try the command."""
     vae: str = ""
     """Another codec: a diffusers AutoencoderKL or AutoencoderTiny folder or hub id (`id:subfolder`), or what
@@ -77,7 +77,7 @@ class PairConfig:
                 raise InputError(f"{flag}: give a folder; --help describes its form")
         if not self.model and not (self.vae and self.clip):
             raise InputError(
-                "--model: give the model that will be fine-tuned, whose VAE and CLIP tower must encode its data; or "
+                "--model: give the model that will be fine-tuned, whose encoders must encode its data; or "
                 f"--vae and --exemplar-encoder; or `--model {UNTRAINED}` to try the command"
             )
         if is_local(self.pairs) and is_local(place := absolute_output("--out", self.out)):

@@ -90,7 +90,7 @@ def test_a_training_is_shown_with_its_facts_grids_and_samples(train: Train, keys
 
 def test_scores_of_grids_are_shown_as_curves_where_they_are_there(train: Train) -> None:
     out = train("first")
-    titles = ("Copy-paste score", "Similarity by the training&#39;s CLIP tower (untrained)")
+    titles = ("Copy-paste score", "Similarity by the training&#39;s exemplar encoder (untrained)")
     html = make_page(out).html.decode()
     figures = re.findall(r'<figure class="curves"><figcaption>(.*?)</figcaption>(.*?)</figure>', html, re.DOTALL)
     assert tuple(title for title, _ in figures) == titles
@@ -100,7 +100,7 @@ def test_scores_of_grids_are_shown_as_curves_where_they_are_there(train: Train) 
     for step in (1, 3, 4):
         (out / f"grids/step-0000000{step}.json").write_bytes(scored(step, tower=None).to_json())
     html = make_page(out).html.decode()
-    assert titles[0] in html and "CLIP tower" not in html and "step-00000002.json: cannot be read" in html
+    assert titles[0] in html and "exemplar encoder" not in html and "step-00000002.json: cannot be read" in html
     for path in (out / "grids").glob("*.json"):
         path.unlink()  # as trainings of earlier versions left them
     assert "Scores of sample grids" not in make_page(out).html.decode()
