@@ -90,8 +90,7 @@ def _add_editors() -> list[Any]:
     exemplar = gr.ImageEditor(
         label="Exemplar",
         transforms=("crop",),
-        brush=False,
-        eraser=False,
+        brush=gr.Brush(colors=["#ffffff"], color_mode="fixed"),  # without one, gradio hides the tools, crop too
         elem_id="exemplar",
         height=320,
         **common,
