@@ -4,8 +4,6 @@ import hashlib
 import json
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -341,13 +339,3 @@ def test_quantised_weights_are_refused_by_name(
     save_file({**state, name: state[name].to(torch.int8)}, path, metadata={"format": "pt"})
     assert main(["--model", str(folder), "--out", str(tmp_path / "out")]) == 2
     assert "1 of no usable precision" in capsys.readouterr().err
-
-
-@pytest.mark.processes
-def test_the_command_line_ends_with_0_or_2_and_no_traceback(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pbe.convert"]
-    helped = subprocess.run([*command, "--help"], capture_output=True, text=True)
-    assert helped.returncode == 0 and "--layout" in helped.stdout and "Fantasy-Studio" in helped.stdout
-    for flags in (["--model", str(tmp_path), "--out", str(tmp_path / "out")], [], ["--layout", "onnx"]):
-        refused = subprocess.run([*command, *flags], capture_output=True, text=True)
-        assert refused.returncode == 2 and "Traceback" not in refused.stderr
