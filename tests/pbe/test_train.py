@@ -58,7 +58,8 @@ def assert_close(out: Path, whole: Path, *, steps: int) -> None:
 def test_stages_ranks_and_accumulation_give_the_same_losses_and_1_rank_takes_over_from_2(
     place: Path, whole: Path, stages: tuple[int, ...]
 ) -> None:
-    for world, micro, chosen in ((1, "2", (3,)), (2, "2", stages), *([(2, "4", (2,))] if len(stages) > 2 else ())):
+    more_runs = [(1, "2", (3,)), (2, "4", (2,))] if len(stages) > 2 else []
+    for world, micro, chosen in ((2, "2", stages), *more_runs):
         runs = {f"z{stage}w{world}m{micro}": ("--zero-stage", str(stage)) for stage in chosen}
         more = ("--steps", "4", "--ema", "0.9", "--micro-batch", micro, "--export-weights", "raw")
         assert set(run(place, *(flags(place, out, *more, *stage) for out, stage in runs.items()), world=world)) == {0}
@@ -72,9 +73,10 @@ def test_stages_ranks_and_accumulation_give_the_same_losses_and_1_rank_takes_ove
         for name, value in exported(place / out).items():
             assert (value - state[name]).abs().mean() < 1e-6  # AdamW turns last bits of small gradients into steps
         assert json.loads((place / out / "model" / "pbe.json").read_text())["weights"] == "ema"
-    back = flags(place, "z3w1m2", "--zero-stage", "3", "--ema", "0.9")
-    assert set(run(place, back, world=2)) == {0}
-    assert_close(place / "z3w1m2", whole, steps=8)
+    if len(stages) > 2:
+        back = flags(place, "z3w1m2", "--zero-stage", "3", "--ema", "0.9")
+        assert set(run(place, back, world=2)) == {0}
+        assert_close(place / "z3w1m2", whole, steps=8)
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ def test_a_full_disk_stops_the_job_which_goes_on_once_there_is_room(
     drive: Run, small_disk: SmallDisk, sample_folder: Path, tmp_path: Path
 ) -> None:
     disk, resize = small_disk
-    flags = [*kill_flags(sample_folder, draws=1), "--encoders", "1"]
+    resize("500k")
+    flags = [*kill_flags(sample_folder, draws=1, small=True), "--encoders", "1"]
     stopped = drive("shard_openimages.py", *flags, "--out", disk / "d")
     assert stopped.returncode == 1, stopped.stdout + stopped.stderr
     assert f"stopped: a disk is full ({disk / 'd'}: 0 MiB left" in stopped.stdout
