@@ -224,11 +224,11 @@ def server(sample_folder: Path) -> Iterator[_StallingServer]:
     served.shutdown()
 
 
-@pytest.mark.parametrize("deaths", [2, pytest.param(units_on_ray.MAX_ATTEMPTS, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_unit_whose_actor_dies_too_often_fails_and_the_rest_is_made(
-    drive: Run, head: Head, server: _StallingServer, tmp_path: Path, deaths: int, monkeypatch: pytest.MonkeyPatch
+    drive: Run, head: Head, server: _StallingServer, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(units_on_ray, "MAX_ATTEMPTS", deaths)
+    deaths = units_on_ray.MAX_ATTEMPTS
     url = f"http://127.0.0.1:{server.server_port}"
     inputs = ("--boxes", f"{url}/train-annotations-bbox.csv", "--images", f"{url}/train")
     flags = (*inputs, "--out", tmp_path / "d", *SMALL, "--photos-per-unit", "1")

@@ -76,7 +76,9 @@ def test_search_and_filters_show_what_they_say_and_a_link_brings_it_back(
     assert _shown(page) == [row["key"] for row in rows]
 
 
-@pytest.mark.parametrize("column", ["area", "cover", "ratio", "key", "strength"])
+@pytest.mark.parametrize(
+    "column", ["cover", "key", *(pytest.param(name, marks=pytest.mark.slow) for name in ("area", "ratio", "strength"))]
+)
 def test_cards_stand_in_the_order_asked_for(chromium: Browser, url: str, rows: list[Row], column: str) -> None:
     name = {"ratio": "box_mask_ratio", "strength": "augmentation_strength"}.get(column, column)
     values = {row["key"]: row[name] for row in rows}

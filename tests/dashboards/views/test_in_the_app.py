@@ -107,6 +107,7 @@ def test_flat_rows_and_patches_show_all_their_pictures(
     assert _open(page, app, f"{shown}?view={view}", lookers=lookers) == []
 
 
+@pytest.mark.slow
 def test_the_dropped_view_shows_every_photo_and_a_fate_as_a_view(app: App, page: "Page", shown: str) -> None:
     import fiftyone as fo
 
@@ -144,6 +145,7 @@ def test_a_box_that_was_tagged_in_the_app_leaves_the_next_dataset(
     assert (sample["image_id"], sample["box_id"]) not in {(row["image_id"], row["box_id"]) for row in left}
 
 
+@pytest.mark.slow
 def test_edits_stand_beside_their_inputs(app: App, page: "Page", tmp_path: Path) -> None:
     from dashboards.views.building import build
 

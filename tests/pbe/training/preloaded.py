@@ -77,7 +77,7 @@ def measure_memory(arguments: list[str], out: str) -> int:
     """Count the bytes of the tensors that a rank holds after a backward pass and a step, at every stage."""
     config, ranks = parse_train_config(arguments), find_place()
     measured: dict[str, list[int]] = {}
-    kinds: list[tuple[Any, Any]] = [(0, "fp32"), (1, "fp32"), (2, "fp32"), (3, "fp32"), (2, "bf16"), (3, "bf16")]
+    kinds: list[tuple[Any, Any]] = [(0, "fp32"), (1, "fp32"), (2, "bf16"), (3, "bf16")]
     with joined(ranks, timeout_seconds=45):
         for stage, dtype in kinds:
             staged = replace(config, zero_stage=stage, dtype=dtype)
