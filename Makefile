@@ -45,7 +45,7 @@ demo: venv
 	@echo "  $(BIN)/python -m pbe.evaluate pbe=runs/demo/train copy-paste identity --bench-from runs/demo/dataset --split train --exemplar own --out runs/demo/compared   # methods, compared in a page"
 	@echo "  $(BIN)/python -m pbe.edit --model runs/demo/train --source $(DEMO_PHOTOS)/00c0ffee00000003.jpg --box 170,30,430,330 --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/edited.png   # with network: --model Fantasy-Studio/Paint-by-Example"
 
-# What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process or
+# What an edit needs at once, in three minutes: style, types, imports, and the tests that need neither Ray nor a process or
 # server of their own. A test that starts one has the marker `processes`, by a fixture that does so (PROCESS_FIXTURES in
 # tests/conftest.py) or by hand.
 check: venv
