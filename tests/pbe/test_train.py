@@ -93,7 +93,7 @@ def test_a_compiled_unet_trains_alike_at_the_stages_that_allow_it(place: Path, w
 def test_killed_anywhere_and_started_again_the_log_is_that_of_an_uninterrupted_run(place: Path, kills: int) -> None:
     more = ("--zero-stage", "2", "--ema", "0.9", *OTHER_OBJECTIVE)
     assert set(run(place, flags(place, "uncut", *more), world=2)) == {0}
-    cut = place / "cut"
+    cut = place / f"cut{kills}"
 
     def rows(count: int) -> Callable[[], bool]:
         return lambda: len(read_rows(cut / METRICS)) >= count
@@ -103,11 +103,11 @@ def test_killed_anywhere_and_started_again_the_log_is_that_of_an_uninterrupted_r
 
     moments = ((rows(1), None), (saving(2), None), (rows(3), 1), (saving(4), 0), (rows(5), None))
     for moment, only in moments[:kills]:
-        with RankGroup(place / "log", MAIN, [flags(place, "cut", *more)], world=2) as group:
+        with RankGroup(place / "log", MAIN, [flags(place, cut.name, *more)], world=2) as group:
             group.wait_until(moment)
             group.kill(signal.SIGKILL, only=only)
             assert None not in group.wait()  # ranks whose peer has died end by themselves
-    assert set(run(place, flags(place, "cut", *more), world=2)) == {0}
+    assert set(run(place, flags(place, cut.name, *more), world=2)) == {0}
     assert losses(cut) == losses(place / "uncut")
     found, expected = (read_rows(out / METRICS) for out in (cut, place / "uncut"))
     for name in ("objective", "lr"):
