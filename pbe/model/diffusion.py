@@ -32,7 +32,7 @@ class Losses:
 
 def add_noise(latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, schedule: Schedule) -> torch.Tensor:
     """Sample q(x_t | x_0), Eq. 4 of DDPM: latents and noise [b, c, h, w], timesteps [b] -> [b, c, h, w]."""
-    alpha_bar = schedule.to(timesteps.device).alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    alpha_bar = schedule.alpha_bar(timesteps).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
 
 
@@ -91,7 +91,7 @@ def objective_losses(predicted: torch.Tensor, batch: Batch, schedule: Schedule, 
     target, in_noise = batch.noise, torch.ones_like(batch.noise[:, 0, 0, 0])
     if objective.prediction == "v":
         target = velocity(batch.latents, batch.noise, timesteps, schedule)
-        in_noise = schedule.to(timesteps.device).alphas_cumprod[timesteps]
+        in_noise = schedule.alpha_bar(timesteps)
     found = noise_losses(predicted, target, masks, objective.cell_weights(masks))
     return Losses(
         objective=found.objective * objective.timestep_weights(timesteps, schedule),

@@ -31,7 +31,7 @@ class Objective:
         For SNR = alpha bar / (1 - alpha bar): min(SNR, gamma) / SNR of the noise, min(SNR, gamma) / (SNR + 1) of the
         velocity, which both are the error of x_0, weighted by min(SNR, gamma).
         """
-        alpha_bar = schedule.to(timesteps.device).alphas_cumprod[timesteps]
+        alpha_bar = schedule.alpha_bar(timesteps)
         if not self.min_snr:
             return torch.ones_like(alpha_bar)
         snr = alpha_bar / (1 - alpha_bar)

@@ -20,7 +20,7 @@ def velocity(
     latents: "torch.Tensor", noise: "torch.Tensor", timesteps: "torch.Tensor", schedule: "Schedule"
 ) -> "torch.Tensor":
     """Mix latents and noise [b, c, h, w] to what a UNet of prediction `v` learns; timesteps [b] or a scalar."""
-    alpha_bar = schedule.to(timesteps.device).alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    alpha_bar = schedule.alpha_bar(timesteps).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * latents
 
 
@@ -37,7 +37,7 @@ def noise_of(
     """
     if prediction == "epsilon":
         return predicted
-    alpha_bar = schedule.to(timesteps.device).alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    alpha_bar = schedule.alpha_bar(timesteps).view(-1, 1, 1, 1)
     return alpha_bar.sqrt() * predicted + (1 - alpha_bar).sqrt() * noisy
 
 
@@ -52,6 +52,6 @@ def clean_of(
 
     x_0 = (x_t - sqrt(1 - alpha bar) eps) / sqrt(alpha bar): Eq. 9 of DDIM.
     """
-    alpha_bar = schedule.to(timesteps.device).alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    alpha_bar = schedule.alpha_bar(timesteps).view(-1, 1, 1, 1)
     noise = noise_of(predicted, noisy, timesteps, schedule, prediction)
     return (noisy - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()

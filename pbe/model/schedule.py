@@ -32,6 +32,10 @@ class Schedule:
         """Move to a device; precision stays float32."""
         return self if self.alphas_cumprod.device == device else Schedule(self.alphas_cumprod.to(device))
 
+    def alpha_bar(self, timesteps: torch.Tensor) -> torch.Tensor:
+        """Look up timesteps, [b] or a scalar: of their shape, float32, on their device."""
+        return self.to(timesteps.device).alphas_cumprod[timesteps]
+
 
 def scaled_linear_schedule() -> Schedule:
     """Make Stable Diffusion v1's schedule: the square roots of beta are equally spaced."""
