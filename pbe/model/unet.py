@@ -32,6 +32,7 @@ class UNetSize:
 
 UNET_SIZES = {
     "sd-v1": UNetSize(widths=(320, 640, 1280, 1280), cross_dim=768),
+    "demo": UNetSize(widths=(64, 96, 112), cross_dim=96, heads=4, groups=16, layers=1),
     "small": UNetSize(widths=(32, 64, 96), cross_dim=64, heads=4, groups=8, layers=1),
     "tiny": UNetSize(widths=(8, 16), cross_dim=16, heads=2, groups=4, layers=1),
 }

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbe.batch import Batch
+from pbe.model.conditioner import ConditionerConfig
 from pbe.model.guidance import shared_before_context
-from pbe.model.paint_by_example import PaintByExample, count_parameters
+from pbe.model.paint_by_example import ModelConfig, PaintByExample, count_parameters
 from pbe.model.unet import UNET_SIZES, build_unet, compile_unet, keep_channel, unet_config, unet_input
 from tests.pbe.conftest import CHANNELS, LATENT, BatchMaker, random_model, tiny_config
 
@@ -140,6 +141,14 @@ def test_full_size_has_the_published_parameter_counts() -> None:
     assert unet.config.in_channels == 9
     assert count_parameters(unet) == 859_535_364
     assert count_parameters(unet, dead=True) == 22_000_000
+
+
+def test_the_demo_model_fits_a_shipped_file() -> None:
+    """Its UNet and a mapper block of 256 numbers have at most 5.5 M parameters: 11 MB in fp16."""
+    unet = unet_config(UNET_SIZES["demo"], latent_channels=12, latent_size=16)
+    with torch.device("meta"):
+        model = PaintByExample(ModelConfig(unet, ConditionerConfig(width=256, cross_dim=96, blocks=1)))
+    assert 5_000_000 < count_parameters(model) <= 5_500_000
 
 
 def test_activation_checkpointing_and_channels_last_change_nothing(
