@@ -17,7 +17,7 @@ from pbe.evaluation.report.tables import has_value, is_control
 from pbe.evaluation.summary import Metric, Summary, read_summary
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
-from schemas.scores import BENCH, SCORES, SCORES_TABLE, SIMILARITY, SUMMARY, score_of
+from schemas.scores import BENCH, SCORES, SCORES_TABLE, SIMILARITY, SUMMARY, as_scores, score_of
 
 OF_A_SET = "frechet"
 NAMED = 5  # cases in one line of a note
@@ -170,7 +170,7 @@ _VALUES = [field.name for field in SCORES if field.name != "guidance" and (field
 
 def _read_scores(content: bytes, place: str) -> list[ScoreRow]:
     try:
-        rows: list[ScoreRow] = pq.read_table(io.BytesIO(content)).select(SCORES.names).cast(SCORES).to_pylist()
+        rows: list[ScoreRow] = as_scores(pq.read_table(io.BytesIO(content))).to_pylist()
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{place}: is not a table of scores ({error}); run pbe.evaluate again") from error
     for row in rows:

@@ -20,6 +20,7 @@ SCORES = pa.schema(
         pa.field("clip_score_official", pa.float64()),  # 100 x cosine, CLIP ViT-B/32 only
         pa.field("clip_score_fixed", pa.float64()),
         pa.field("similarity", pa.map_(pa.string(), pa.float64())),  # encoder's name -> cosine, -1..1
+        pa.field("exemplar_colour", pa.float64()),  # CIELAB distance of mean colours, hole and exemplar
         pa.field("quality", pa.float64()),  # 100 x min(max(log likelihood / 300, 0), 1)
         pa.field("copy_paste", pa.float64()),  # correlation of exemplar and hole, -1..1
         pa.field("copied", pa.bool_()),  # copy_paste above the threshold; null: there is no threshold
@@ -46,6 +47,8 @@ BENCH_CASES = pa.schema(
     ]
 )
 
+ADDED_LATER = ("exemplar_colour",)  # to SCORES; earlier evaluations lack it
+
 SIMILARITY = "similarity:"  # and an encoder's name: names a value of the map
 
 SUMMARY = "summary.json"
@@ -68,6 +71,18 @@ def row_folder(row: str) -> str:
 def picture_path(row: str, case: str) -> str:
     """Where a row's picture of a case lies, relative to the evaluation."""
     return f"{PICTURES}/{row_folder(row)}/{case}.png"
+
+
+def as_scores(table: pa.Table) -> pa.Table:
+    """Bring a table that was read into the form of SCORES; what an earlier version did not measure is null.
+
+    Raises:
+        KeyError, pa.ArrowException: it is no table of scores.
+    """
+    for name in ADDED_LATER:
+        if name not in table.schema.names:
+            table = table.append_column(name, pa.nulls(len(table), pa.float64()))
+    return table.select(SCORES.names).cast(SCORES)
 
 
 def score_of(row: dict[str, object], metric: str) -> float | None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pbe.evaluation.metrics.colour import lab_of
 from pipeline.arrays import Hole, Pixels
 
 SSIM_WINDOW_PX = 7
@@ -56,7 +56,7 @@ def compare_outside(source: Pixels, result: Pixels, mask: Hole) -> Outside:
     outside = int((~mask).sum())
     before, after = source[changed], result[changed]  # [n, 3]; all others add nothing to the sums
     squares = float(np.square(before.astype(np.float64) - after).sum()) / (3 * outside)
-    colour = float(np.linalg.norm(_lab(before) - _lab(after), axis=1).sum()) / outside
+    colour = float(np.linalg.norm(lab_of(before) - lab_of(after), axis=1).sum()) / outside
     ssim = _ssim(source, result, mask)
     reason = "" if ssim is not None else f"SSIM needs {SSIM_WINDOW_PX} px a side"
     return Outside(False, float(10 * np.log10(_PEAK**2 / squares)), ssim, colour, reason)
@@ -71,10 +71,3 @@ def _ssim(source: Pixels, result: Pixels, mask: Hole) -> float | None:
     similarity: Any = structural_similarity
     _, each = similarity(source, kept, win_size=SSIM_WINDOW_PX, channel_axis=2, data_range=_PEAK, full=True)
     return float(each[~mask].mean())
-
-
-def _lab(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """[n, 3] sRGB -> [n, 3] CIELAB."""
-    from skimage.color import rgb2lab
-
-    return np.asarray(rgb2lab(colours), np.float64)

@@ -11,6 +11,7 @@ PLACES = {
     "frechet": 2,
     "clip_score_official": 2,
     "clip_score_fixed": 2,
+    "exemplar_colour": 1,
     "quality": 2,
     "copy_paste": 3,
     "outside_psnr": 2,

@@ -24,7 +24,7 @@ from pbe.evaluation.report.text_tables import write_latex, write_markdown
 from pbe.evaluation.summary import Metric, Summary, read_summary
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
-from schemas.scores import BENCH, REPORT, SCORES, SCORES_TABLE, SUMMARY, TABLE_MD, TABLE_TEX
+from schemas.scores import BENCH, REPORT, SCORES_TABLE, SUMMARY, TABLE_MD, TABLE_TEX, as_scores
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def read_scores(content: bytes, place: str) -> Scores:
         InputError: it is damaged, or not such a table.
     """
     try:
-        table = pq.read_table(io.BytesIO(content)).select(SCORES.names).cast(SCORES)
+        table = as_scores(pq.read_table(io.BytesIO(content)))
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{place}: is not the scores of an evaluation ({error}); run pbe.evaluate again") from error
     scores: dict[str, dict[str, dict[str, Any]]] = {}

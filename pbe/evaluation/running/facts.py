@@ -40,6 +40,7 @@ def list_metrics(config: EvaluateConfig, scorer: Scorer, copies: CopyFacts) -> l
         *(Metric(f"{SIMILARITY}{name}", f"Exemplar similarity ({name})", "higher") for name in names),
         Metric("copy_paste", "Copy-paste score", "lower", no_copies),
         Metric("copied", "Copy rate", "lower", no_copies or few),
+        Metric("exemplar_colour", "Colour difference to exemplar, CIELAB", "lower"),
         Metric("outside_exact", "Outside exact", "higher"),
         Metric("outside_psnr", "PSNR outside, dB", "higher"),
         Metric("outside_ssim", "SSIM outside", "higher"),

@@ -12,6 +12,7 @@ from pbe.evaluation.bench.cases import OpenedCase
 from pbe.evaluation.config import EvaluateConfig
 from pbe.evaluation.copying.score import copy_paste_score
 from pbe.evaluation.metrics.clip_score import clip_scores
+from pbe.evaluation.metrics.colour import exemplar_colour_distance
 from pbe.evaluation.metrics.encoders.names import PAPER_ENCODER
 from pbe.evaluation.metrics.encoders.protocol import Features
 from pbe.evaluation.metrics.encoders.specs import check_encoder
@@ -31,7 +32,7 @@ from pipeline.storage.urls import absolute, is_local
 from schemas.scores import picture_path
 
 FEATURES = f"{CACHE}/features"
-VERSION = 1  # raised whenever the same pictures would get other scores
+VERSION = 2  # raised whenever the same pictures would get other scores
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def _plain_scores(case: OpenedCase, result: Pixels, *, copies: bool) -> dict[str
     copied = copy_paste_score(result, case.mask, case.exemplar, case.exemplar_mask) if copies else None
     return {
         "similarity": [],
+        "exemplar_colour": exemplar_colour_distance(result, case.mask, case.exemplar, case.exemplar_mask),
         "copy_paste": copied.value if copied else None,
         "outside_exact": outside.exact,
         "outside_psnr": outside.psnr_db,

@@ -20,6 +20,7 @@ RANGES = {
     "clip_score_official": (-100.0, 100.0),
     "clip_score_fixed": (-100.0, 100.0),
     "similarity": (-1.0, 1.0),
+    "exemplar_colour": (0.0, inf),
     "quality": (0.0, 100.0),
     "copy_paste": (-1.0, 1.0),
     "outside_ssim": (-1.0, 1.0),

@@ -17,7 +17,7 @@ from pbe.evaluation.report.writing import read_scores, write_report
 from pbe.evaluation.summary import read_summary
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
-from schemas.scores import BENCH, REPORT, SCORES, SCORES_TABLE, SUMMARY, TABLE_MD, TABLE_TEX
+from schemas.scores import ADDED_LATER, BENCH, REPORT, SCORES, SCORES_TABLE, SUMMARY, TABLE_MD, TABLE_TEX
 from tests.pbe.evaluation.report.fake_evaluation import NAMES, RAISED, ROWS, change_summary, photos, write_evaluation
 
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"alert(1)\">\"'&{{ 7*7 }}"
@@ -108,6 +108,15 @@ def test_an_evaluation_that_is_not_finished_or_damaged_is_refused(folder: Path, 
         write_report(Folder(str(folder)))
     (folder / name).unlink()
     with pytest.raises(InputError, match=f"holds no {name}"):
+        write_report(Folder(str(folder)))
+
+
+def test_an_earlier_evaluation_that_lacks_a_later_score_still_has_a_report(folder: Path) -> None:
+    table = pq.read_table(folder / SCORES_TABLE)
+    pq.write_table(table.drop_columns(list(ADDED_LATER)), folder / SCORES_TABLE)
+    assert len(cards_of(page_of(folder))) == 8
+    pq.write_table(table.drop_columns(["seam"]), folder / SCORES_TABLE)
+    with pytest.raises(InputError, match="seam"):
         write_report(Folder(str(folder)))
 
 

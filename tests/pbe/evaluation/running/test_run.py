@@ -63,6 +63,7 @@ def test_a_strangers_method_takes_part_beside_the_controls(place: Path, capsys: 
         rows["copy-paste"].means["copy_paste"].value
         > rows["grey"].means.get("copy_paste", rows["identity"].means["copy_paste"]).value
     )
+    assert rows["copy-paste"].means["exemplar_colour"].value < 3 < rows["identity"].means["exemplar_colour"].value
     assert all((place / "run" / score["picture"]).exists() for score in scores.values())
     for name in ("report.html", "table.md", "table.tex", BENCH):
         assert (place / "run" / name).stat().st_size > 100
