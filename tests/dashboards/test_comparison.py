@@ -72,7 +72,7 @@ def test_the_worst_case_of_the_first_row_that_is_no_control_comes_first(evaluate
 
 def test_only_metrics_that_tell_cases_apart_sort_them(evaluated: Path) -> None:
     comparison = read(evaluated)
-    assert [metric.key for metric in sorted_by(comparison)] == ["copy_paste"]
+    assert [metric.key for metric in sorted_by(comparison)] == ["copy_paste", "exemplar_colour"]
     assert {"seam", "outside_exact"} < {metric.key for metric in comparison.metrics}
     assert not {"frechet", "clip_score_fixed"} & {metric.key for metric in comparison.metrics}
 
