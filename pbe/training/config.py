@@ -14,8 +14,8 @@ from pipeline.errors import InputError
 FREE = frozenset(
     {"data", "out", "steps", "save_every", "eval_every", "eval_samples", "keep_last", "micro_batch", "workers", "cache"}
     | {"cache_gb", "anonymous", "compile", "channels_last", "checkpointing", "resume", "vae", "clip", "export_only"}
-    | {"export_weights", "export_layout", "collective_timeout", "bad_samples", "check_hashes", "naive", "most_bad"}
-    | {"most_bad_in_a_row", "grid_every"}
+    | {"export_weights", "export_layout", "export_dtype", "collective_timeout", "bad_samples", "check_hashes", "naive"}
+    | {"most_bad", "most_bad_in_a_row", "grid_every"}
 )
 # The paper's switches, and the field that each one empties where it is off.
 SWITCHES = {"prior": "init_from", "augmentation": "", "bottleneck": "", "guidance_drop": "drop_share"}
@@ -142,6 +142,8 @@ class TrainConfig:
     OUT/model-raw; `raw` or `ema`: these alone."""
     export_layout: Literal["auto", "diffusers", "pbe"] = "auto"
     """`diffusers`: its Paint by Example folder; `pbe`: our own layout; `auto`: the first where the parts fit it."""
+    export_dtype: Literal["fp32", "fp16"] = "fp32"
+    """Precision of the export. `fp32`: of the trained weights; the encoders keep the dataset's. `fp16`: of all."""
     collective_timeout: float = 1800.0
     """Seconds a rank waits for the others before it gives up."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ from pbe.training.checkpoint import find_checkpoint, load_checkpoint, make_unive
 from pbe.training.checks import count_micro_batches
 from pbe.training.config import TrainConfig, feed_config
 from pbe.training.engine import Engine
-from pbe.training.frozen import FrozenEncoders, load_frozen
+from pbe.training.frozen import FrozenEncoders, in_precision, load_frozen
 from pbe.training.loop import steps, stop_signals
 from pbe.training.memory import describe_memory
 from pbe.training.moving_average import MovingAverage
@@ -49,6 +50,8 @@ from pipeline.run_log import RunLog
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from pipeline.storage.whole_files import remove_folder
+from pipeline.tensors.fitting import refuse_overflow
+from pipeline.tensors.names import Tensors
 
 EXIT_DONE, EXIT_INTERRUPTED = 0, 130
 EXAMPLE = "example"
@@ -233,14 +236,17 @@ def _export(run: Run, name: str, *, averaged: bool, hole_sides: Mapping[str, flo
     """Write the weights, or their average, as a model; all ranks must take part."""
     config, out = run.config, run.out / name
     run.ranks.say(f"writing {out}")
-    state = run.full_state(averaged=averaged)
+    state: Tensors = run.full_state(averaged=averaged)
     if run.ranks.first:
+        vae, tower = run.frozen.vae and run.frozen.vae.model, run.frozen.clip and run.frozen.clip.model
+        if config.export_dtype == "fp16":
+            state, vae, tower = _halved(state, vae, tower)
         layout = export_model(
             out,
             state,
             run.engine.config,
-            vae=run.frozen.vae.model if run.frozen.vae else None,
-            tower=run.frozen.clip.model if run.frozen.clip else None,
+            vae=vae,
+            tower=tower,
             weights="ema" if averaged else "raw",
             step=run.counts.step,
             layout=None if config.export_layout == "auto" else config.export_layout,
@@ -252,6 +258,20 @@ def _export(run: Run, name: str, *, averaged: bool, hole_sides: Mapping[str, flo
         kind = "moving average" if averaged else "raw"
         run.ranks.say(f"{name}: {out} ({layout} layout, {kind} weights, {size / 1e6:,.1f} MB)")
     run.ranks.barrier()
+
+
+def _halved(state: Tensors, vae: Any | None, tower: Any | None) -> tuple[Tensors, Any | None, Any | None]:
+    """Round weights and copies of the encoders to fp16.
+
+    Raises:
+        InputError: one of them holds larger numbers.
+    """
+    half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+    vae, tower = (part and in_precision(part, torch.float16) for part in (vae, tower))
+    parts = {"model": half, "VAE": vae and vae.state_dict(), "exemplar encoder": tower and tower.state_dict()}
+    for name, rounded in parts.items():
+        refuse_overflow(rounded or {}, f"--export-dtype fp16: the {name}", remedy="give fp32, with --export-only")
+    return half, vae, tower
 
 
 def _edit_line(run: Run) -> str:

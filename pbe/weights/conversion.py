@@ -19,7 +19,7 @@ from pipeline.encoders.efficientnet_pca import EfficientNetPca
 from pipeline.encoders.names import NONE
 from pipeline.errors import InputError
 from pipeline.storage.urls import absolute_output
-from pipeline.tensors.fitting import is_finite
+from pipeline.tensors.fitting import refuse_overflow
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _MB = 1e6
@@ -116,8 +116,9 @@ def _cast(named: Mapping[str, Any], dtype: str) -> None:
     if dtype == "keep":
         return
     for name, part in named.items():
-        if part is not None and not all(map(is_finite, part.to(_DTYPES[dtype]).state_dict().values())):
-            raise InputError(f"--dtype {dtype}: the {name} holds numbers that are not finite in it; give bf16 or keep")
+        if part is not None:
+            rounded = part.to(_DTYPES[dtype]).state_dict()
+            refuse_overflow(rounded, f"--dtype {dtype}: the {name}", remedy="give bf16 or keep")
 
 
 @contextmanager

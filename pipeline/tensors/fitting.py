@@ -57,6 +57,20 @@ def refuse_not_finite(state: Tensors, what: str) -> None:
         )
 
 
+def refuse_overflow(rounded: Tensors, what: str, *, remedy: str) -> None:
+    """Refuse tensors, finite before, that a smaller precision cannot hold.
+
+    Args:
+        what: the flag and the part.
+        remedy: other values of the flag.
+
+    Raises:
+        InputError: naming them.
+    """
+    if not all(map(is_finite, rounded.values())):
+        raise InputError(f"{what} holds numbers that are not finite in it; {remedy}")
+
+
 def is_finite(tensor: torch.Tensor) -> bool:
     """Whether all numbers of a tensor are finite; through least and largest, which take NaN along."""
     if not tensor.is_floating_point() or not tensor.numel():

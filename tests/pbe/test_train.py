@@ -12,7 +12,6 @@ import torch
 
 from pbe.edit import main as edit
 from pbe.feed.dataset import open_dataset, sample_hole_sides
-from pbe.training.memory import state_memory
 from pbe.training.run_folder import CHECKPOINTS, METRICS, read_rows
 from pbe.weights.building import build_model, build_tower
 from pbe.weights.hole_sides import summarise_hole_sides
@@ -20,6 +19,7 @@ from pbe.weights.reading import read_weights
 from pipeline.encoders.clip import ClipEncoder
 from pipeline.hints import look_line
 from tests.conftest import SmallDisk
+from tests.pbe.conftest import assert_same
 from tests.pbe.training.rank_group import RankGroup
 from tests.pbe.training.small_runs import ALL, exported, flags, log, losses, run, runs
 from tests.pipeline.storage.odd_names import ALL_OF_IT
@@ -330,19 +330,10 @@ def test_the_papers_switches_train_and_export_what_loads_again(
     assert losses(place / "all")[0][2] == losses(place / "naive")[0][2]
     assert losses(place / "all")[0][1] == pytest.approx(losses(place / "offloaded")[0][1], abs=1e-5)
     assert (place / "all" / "loss.png").stat().st_size > 5000
-    assert run(place, [*base, "--out", str(place / "all"), "--export-only", "--export-layout", "pbe"]) == [0]
+    anew = [*base, "--out", str(place / "all"), "--export-only", "--export-layout", "pbe", "--export-dtype", "fp16"]
+    parts = ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model")
+    before = [exported(place / "all", part) for part in parts]
+    assert run(place, anew) == [0]
     assert json.loads((place / "all" / "model" / "pbe.json").read_text())["layout"] == "pbe"
-
-
-def test_memory_by_formula_is_what_a_rank_holds(place: Path) -> None:
-    arguments = [flags(place, "memory"), str(place)]
-    with RankGroup(place / "log", "tests.pbe.training.preloaded.measure_memory", arguments, world=2) as group:
-        assert group.wait() == [0, 0]
-    for rank in range(2):
-        measured: dict[str, Any] = json.loads((place / f"rank{rank}.json").read_text())
-        counts = measured.pop("parameters")
-        for kind, found in measured.items():
-            stage, dtype = kind.split()
-            memory = state_memory(live=counts[0], dead=counts[1], dtype=dtype, stage=int(stage), ranks=2, ema=True)
-            expected = [memory.weights, memory.gradients, memory.optimizer, memory.ema]
-            assert found == pytest.approx(expected, rel=0.03), kind
+    for full, part in zip(before, parts, strict=True):
+        assert_same(exported(place / "all", part), {name: value.half() for name, value in full.items()})
