@@ -105,8 +105,9 @@ class Telemetry:
             yield
         finally:
             pause = time.time() - began
-            self.bar.start_t += pause
-            self.bar.last_print_t += pause
+            if not self.bar.disable:  # as TQDM_DISABLE=1 does: such a bar has no times
+                self.bar.start_t += pause
+                self.bar.last_print_t += pause
             self.pace.leave_out(pause)
 
     def sync(self) -> None:

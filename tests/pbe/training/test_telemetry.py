@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from pbe.training.run_folder import METRICS, grid_path, grid_scores_path, read_rows
 from pbe.training.telemetry import FIRST, TIMED, Pace, Telemetry
@@ -22,6 +23,15 @@ def test_what_happens_between_two_steps_is_left_out_of_the_bars_time(tmp_path: P
     log.close()
     assert log.bar.n == 2
     assert [row["loss"] for row in read_rows(tmp_path / METRICS)] == [1.0, None]
+
+
+def test_a_bar_that_is_turned_off_stops_no_training(tmp_path: Path) -> None:
+    log = Telemetry(tmp_path, done=0, steps=4, batch=2)
+    log.bar = tqdm(total=4, disable=True)
+    with log.paused():
+        log.write({"step": 1, "loss": 1.0, "samples_per_second": 3.0})
+    log.close()
+    assert [row["step"] for row in read_rows(tmp_path / METRICS)] == [1]
 
 
 @pytest.mark.parametrize("done", [0, 900])
