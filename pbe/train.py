@@ -35,6 +35,9 @@ def _train(arguments: list[str]) -> int:
     check_training(config)
     if os.environ.get("RANK", "0") == "0":
         print("importing torch and DeepSpeed", flush=True)
+    from pbe.training.ranks import name_accelerator
+
+    name_accelerator()
     from pbe.evaluation.grid_scores import score_pictures
     from pbe.training.session import train  # torch and DeepSpeed take seconds: not before --help and refusals
 

@@ -72,15 +72,23 @@ class Ranks:
         return float(total)
 
 
+def name_accelerator() -> str:
+    """Tell DeepSpeed, before it is imported, what to run on: else it looks for itself, and warns where it finds no GPU.
+
+    Returns:
+        cpu, cuda, or what the user has set.
+    """
+    return os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
+
+
 def find_place() -> Ranks:
     """Read this process's place from what its launcher has set; plain python becomes a launcher of one."""
     if "WORLD_SIZE" not in os.environ:
         own = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
         os.environ.update(own, MASTER_PORT=str(_free_port()))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    cpu = os.environ.get("DS_ACCELERATOR") == "cpu" or not torch.cuda.is_available()
+    cpu = name_accelerator() == "cpu" or not torch.cuda.is_available()
     device = torch.device("cpu") if cpu else torch.device("cuda", local_rank)
-    os.environ.setdefault("DS_ACCELERATOR", device.type)  # before DeepSpeed looks for one by itself
     return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), local_rank, device)
 
 
