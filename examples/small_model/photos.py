@@ -31,6 +31,7 @@ FREE_COCO = {"4": "CC BY 2.0", "7": "no known copyright restrictions"}
 FREE_WALLPAPERS = ("CC-BY-4.0", "CC0-1.0")
 BOX_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax")
 FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
+OPEN_IMAGES, COCO, WALLPAPERS = "Open Images V6, train", "COCO 2017, train", "lomiri-wallpapers"
 TEXTURE = "texture"  # the label of a random box
 SMALLEST_SHARE, LARGEST_SHARE = 0.03, 0.5  # of a square, that a box takes
 LEAST_SEEN = 0.7  # of an annotated box, inside a square
@@ -43,7 +44,8 @@ class PhotosConfig:
     """Gather what the small model is trained on: free photos, cut into squares, and generated scenes."""
 
     out: str
-    """The folder to write: train/*.jpg, a box table, class names, sources.csv."""
+    """The folder to write: train/*.jpg, a box table, sources.csv (where each square is from), photos.csv (whose photos
+    they are)."""
     openimages: str = ""
     """A folder of Open Images photos (CC BY 2.0): train/ and a box table of Open Images."""
     coco: str = ""
@@ -67,12 +69,16 @@ class Photo:
     """A free photo.
 
     Args:
+        origin: the collection that it is from.
+        holder: of the copyright, where the collection says so.
         boxes: annotated ones in 0..1 of the photo, with their labels.
     """
 
     key: str
     path: Path
+    origin: str
     licence: str
+    holder: str = ""
     boxes: tuple[tuple[Sides, str], ...] = ()
 
 
@@ -95,6 +101,7 @@ def gather(config: PhotosConfig) -> int:
         raise InputError("--openimages, --coco, --wallpapers: give at least one folder of photos")
     out = Path(config.out)
     (out / "train").mkdir(parents=True, exist_ok=True)
+    write_owners(out / "photos.csv", photos)
     tables = {"train-annotations-bbox.csv": (*BOX_COLUMNS, *FLAGS), "sources.csv": ("ImageID", "photo", "licence")}
     with (out / "train-annotations-bbox.csv").open("w", newline="") as boxes, (out / "sources.csv").open("w") as origin:
         table, sources = csv.writer(boxes), csv.writer(origin)
@@ -122,17 +129,19 @@ def find_photos(config: PhotosConfig) -> Iterator[Photo]:
     Raises:
         InputError: a folder has another form.
     """
-    for flag, place in (("--openimages", config.openimages), ("--coco", config.coco)):
+    annotated = (("--openimages", config.openimages, OPEN_IMAGES), ("--coco", config.coco, COCO))
+    for flag, place, origin in annotated:
         if place:
-            yield from _annotated(flag, Path(place), only_free=flag == "--coco")
+            yield from _annotated(flag, Path(place), origin)
     if config.wallpapers:
         licences = read_licences(Path(config.wallpapers))
         for path in sorted(Path(config.wallpapers).rglob("*.jpg")):
-            if (licence := licences.get(path.name, "")) in FREE_WALLPAPERS and not path.is_symlink():
-                yield Photo(f"wallpaper-{path.stem[:40].replace('_', '-')}", path, licence)
+            licence, holder = licences.get(path.name, ("", ""))
+            if licence in FREE_WALLPAPERS and not path.is_symlink():
+                yield Photo(f"wallpaper-{path.stem[:40].replace('_', '-')}", path, WALLPAPERS, licence, holder)
 
 
-def _annotated(flag: str, folder: Path, *, only_free: bool) -> Iterator[Photo]:
+def _annotated(flag: str, folder: Path, origin: str) -> Iterator[Photo]:
     tables = sorted(folder.glob("*train-annotations-bbox.csv"))
     if len(tables) != 1:
         raise InputError(
@@ -144,24 +153,34 @@ def _annotated(flag: str, folder: Path, *, only_free: bool) -> Iterator[Photo]:
             box = (float(row["XMin"]), float(row["YMin"]), float(row["XMax"]), float(row["YMax"]))
             boxes.setdefault(row["ImageID"], []).append((box, row["LabelName"]))
     licences = {path.stem: "CC BY 2.0" for path in (folder / "train").glob("*.jpg")}
-    if only_free:
+    if origin == COCO:
         with (folder / "sources.csv").open(newline="") as file:
             licences = {row["ImageID"]: FREE_COCO.get(row["CocoLicenseId"], "") for row in csv.DictReader(file)}
     for key in sorted(key for key, licence in licences.items() if licence):
-        yield Photo(key, folder / "train" / f"{key}.jpg", licences[key], tuple(boxes.get(key, ())))
+        yield Photo(key, folder / "train" / f"{key}.jpg", origin, licences[key], boxes=tuple(boxes.get(key, ())))
 
 
-def read_licences(folder: Path) -> dict[str, str]:
-    """Read the copyright files of unpacked Debian packages: file name -> licence."""
-    licences, name = {}, ""
+def read_licences(folder: Path) -> dict[str, tuple[str, str]]:
+    """Read the copyright files of unpacked Debian packages: file name -> licence, holder of the copyright."""
+    licences, name, holder = {}, "", ""
     for path in sorted(folder.rglob("usr/share/doc/*/copyright")):
         for line in path.read_text().splitlines():
             field, _, value = line.partition(": ")
             if field == "Files":
                 name = value.rpartition("/")[2]
+            elif field == "Copyright":
+                holder = value
             elif field == "License" and name:
-                licences[name], name = value, ""
+                licences[name], name = (value, holder), ""
     return licences
+
+
+def write_owners(path: Path, photos: list[Photo]) -> None:
+    """Write whose photos they are, a row each."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("photo", "origin", "licence", "copyright"))
+        table.writerows((photo.path.name, photo.origin, photo.licence, photo.holder) for photo in photos)
 
 
 def cut_squares(photo: Photo, config: PhotosConfig) -> Iterator[tuple[Pixels, list[tuple[Sides, str]]]]:

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from examples.small_model.photos import LARGEST_SHARE, LEAST_SEEN, SMALLEST_SHARE, main, random_box, seen_in
+from examples.small_model.photos import (
+    LARGEST_SHARE,
+    LEAST_SEEN,
+    SMALLEST_SHARE,
+    main,
+    random_box,
+    read_licences,
+    seen_in,
+)
 from examples.small_model.scenes import draw_scene
 from pipeline.rng import rng_for
 
@@ -64,9 +72,23 @@ def test_free_photos_alone_become_squares_with_their_licences(real_data: Path, t
         sources = {row["ImageID"]: row["licence"] for row in csv.DictReader(file)}
     assert {key.rpartition("-")[0] for key in sources} == {*free, "scene"}
     assert set(sources.values()) == {"CC BY 2.0", "CC0-1.0"}
+    owners = (tmp_path / "one/photos.csv").read_text().splitlines()[1:]
+    assert owners == [f'{name}.jpg,"COCO 2017, train",CC BY 2.0,' for name in sorted(free)]
     files = {path.relative_to(tmp_path / "one"): path.read_bytes() for path in (tmp_path / "one").rglob("*.*")}
-    assert len(files) == 2 + 2 * 3 + 2
+    assert len(files) == 3 + 2 * 3 + 2
     assert all((tmp_path / "two" / name).read_bytes() == content for name, content in files.items())
+
+
+def test_wallpapers_bring_their_licence_and_whose_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "usr/share/doc/lomiri-wallpapers-16.04"
+    folder.mkdir(parents=True)
+    entry = "Files: 16.04/{}.jpg\nCopyright: {}, 2018\nLicense: {}\n\n"
+    text = entry.format("sea", "A. Sailor", "CC-BY-4.0") + entry.format("hill", "B. Walker", "CC-BY-SA-4.0")
+    (folder / "copyright").write_text(f"Upstream-Name: lomiri-wallpapers\n\n{text}License: CC-BY-4.0\n  Its text.\n")
+    assert read_licences(tmp_path) == {
+        "sea.jpg": ("CC-BY-4.0", "A. Sailor, 2018"),
+        "hill.jpg": ("CC-BY-SA-4.0", "B. Walker, 2018"),
+    }
 
 
 def test_no_photos_are_refused_by_the_flags_that_name_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
