@@ -14,7 +14,7 @@ import tyro
 
 from pbe.weights.averages import Choice, check_choice, raw_beside, refuse_single
 from pbe.weights.hub import find_configs
-from pbe.weights.model_files import encoder_config, refuse_no_conditioner
+from pbe.weights.model_files import encoder_config, read_json, refuse_missing_network, refuse_no_conditioner
 from pbe.weights.own_note import ONLY_NOISE, is_own, read_prediction
 from pipeline.command import guard
 from pipeline.encoders.names import ExemplarEncoderName
@@ -25,6 +25,7 @@ from pipeline.storage.urls import absolute_output, is_local
 from pipeline.storage.writable import refuse_unwritable
 
 # A coffee cup in whose place a cat is painted, among the sample photos.
+OWN_ENCODER = "image_encoder/config.json"
 SOURCE, SOURCE_BOX, EXEMPLAR = "00c0ffee00000003", "170,30,430,330", "00c4e15ea0000002"
 
 
@@ -33,8 +34,8 @@ class ConvertConfig:
     """Convert a Paint by Example model between the forms that it is published in, tensor by tensor unchanged."""
 
     model: str
-    """The model: diffusers' folder or ours, a training's folder, a .ckpt of the original code, or a hub id such as
-    Fantasy-Studio/Paint-by-Example."""
+    """The model: diffusers' folder or ours, a training's folder, a .ckpt of the original code, a hub id such as
+    Fantasy-Studio/Paint-by-Example, or `shipped`, the small model of this package."""
     out: str
     """The folder to write, or a file NAME.ckpt for the original code. A model folder of this project is replaced,
     everything else is kept."""
@@ -114,7 +115,7 @@ def check_paths(config: ConvertConfig) -> None:
     """
     model = find_configs("--model", config.model)
     encoder_config("--vae", config.vae, "vae")
-    encoder_config("--exemplar-encoder", config.clip, "image_encoder")
+    exemplars = encoder_config("--exemplar-encoder", config.clip, "image_encoder")
     place = Path(absolute_output("--out", config.out)).resolve()  # a link's target is written, the link stays
     flag = f"--out {config.out}"
     if config.out.endswith(".ckpt") and place.exists():
@@ -122,6 +123,9 @@ def check_paths(config: ConvertConfig) -> None:
     if place.exists() and not is_own(place):
         raise InputError(f"{flag}: holds something other than a model of this project; give a new folder")
     refuse_unwritable(flag, place.parent)
+    if model and not config.clip and (model / OWN_ENCODER).is_file():
+        exemplars = read_json(model / OWN_ENCODER)
+    refuse_missing_network(exemplars or {})
     if model is None:
         return
     for read in filter(None, (model, raw_beside(model))):

@@ -36,10 +36,11 @@ class ShardConfig:
     """Shares of the photos that go to train, validation and test, by hash of the photo's id."""
     vae: str = UNTRAINED
     """Codec: a diffusers AutoencoderKL or AutoencoderTiny folder or hub id (`id:subfolder` for a part of a repository),
-    or what pipeline.fit_encoders makes. `untrained`: a small seeded AutoencoderKL that has learned nothing."""
+    or what pipeline.fit_encoders makes. `shipped`: that of the small model of this package. `untrained`: a small seeded
+    AutoencoderKL that has learned nothing."""
     clip: ExemplarEncoderName = UNTRAINED
     """Exemplar encoder: a transformers CLIP vision tower, folder or hub id, or what pipeline.fit_encoders makes.
-    `untrained`: a small seeded CLIP that has learned nothing."""
+    `shipped`: that of the small model of this package. `untrained`: a small seeded CLIP that has learned nothing."""
     filters: tuple[str, ...] = ("area",)
     """Box filters, in order. Presets: `area` (the paper's: relative area in [0.02, 0.8]) and `clean`. Rules:
     area=LOW:HIGH, aspect=MAX, group_of, depiction, inside, truncated, occluded, allow=LABEL+LABEL, deny=LABEL+LABEL."""

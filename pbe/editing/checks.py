@@ -11,7 +11,7 @@ from typing import Any
 from pbe.editing.config import EditConfig, refuse_resolution
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
-from pbe.weights.model_files import encoder_config, read_json, refuse_no_conditioner
+from pbe.weights.model_files import encoder_config, read_json, refuse_missing_network, refuse_no_conditioner
 from pbe.weights.own_note import read_prediction
 from pipeline.encoders.facts import EFFICIENTNET_PCA, PATCH_PCA, latent_factor
 from pipeline.errors import InputError
@@ -36,6 +36,7 @@ def check_model(config: EditConfig) -> int:
     exemplars = encoder_config("--exemplar-encoder", config.clip, "image_encoder")
     if folder is None:
         _refuse_foreign(config, vae, exemplars)
+        refuse_missing_network(exemplars or {})
         return _factor(vae)
     read_prediction(folder)
     refuse_no_conditioner(config.model, folder)
@@ -44,7 +45,9 @@ def check_model(config: EditConfig) -> int:
         if not given and not (folder / part / "config.json").is_file():
             raise InputError(f"--model {config.model}: holds no {part} to edit with; name one with {flag}")
     vae = vae if config.vae else read_json(folder / "vae" / "config.json")
-    _refuse_foreign(config, vae, exemplars if config.clip else read_json(folder / "image_encoder" / "config.json"))
+    exemplars = exemplars if config.clip else read_json(folder / "image_encoder" / "config.json")
+    _refuse_foreign(config, vae, exemplars)
+    refuse_missing_network(exemplars or {})
     factor = _factor(vae)
     levels = read_json(folder / "unet" / "config.json").get("block_out_channels")
     if factor and isinstance(levels, list) and levels:

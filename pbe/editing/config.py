@@ -18,8 +18,8 @@ class EditConfig:
     """Edit pictures by example: repaint the masked part of a source so that it shows the exemplar's object."""
 
     model: str
-    """What to edit with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, or a
-    hub id such as Fantasy-Studio/Paint-by-Example."""
+    """What to edit with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, a
+    hub id such as Fantasy-Studio/Paint-by-Example, or `shipped`, the small model of this package."""
     out: str
     """A picture (.png, .jpg, .webp) or a folder to write. Several pictures go beside a labelled figure of that name (in
     a folder: pictures.png). With --cases: a folder."""

@@ -24,8 +24,8 @@ class PaintingConfig:
     """Paint by example in a browser: brush over a part of a photo, show an exemplar, look at what becomes of it."""
 
     model: str = ""
-    """What to paint with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, or
-    a hub id such as Fantasy-Studio/Paint-by-Example."""
+    """What to paint with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, a
+    hub id such as Fantasy-Studio/Paint-by-Example, or `shipped`, the small model of this package."""
     port: int = 0
     """Of the page, at 127.0.0.1. 0: the first free one from 7860 on."""
     vae: str = ""

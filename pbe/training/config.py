@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pbe.feed.config import FeedConfig
 from pbe.model.prediction import Prediction
 from pbe.weights.averages import Choice
-from pipeline.encoders.names import NONE, UNTRAINED, ExemplarEncoderName
+from pipeline.encoders.names import NONE, ExemplarEncoderName, recorded_word
 from pipeline.errors import InputError
 
 # Fields that may change when a training goes on: where it runs, reads and writes, how long, and what is looked at.
@@ -45,8 +45,8 @@ class TrainConfig:
     """Size of the UNet; `demo`: 4.3 M parameters, for 16 x 16 cells on a CPU; `sd-v1`: Stable Diffusion v1's, 860 M.
     With --init-from a folder or hub id it has the size of that."""
     init_from: str = ""
-    """Weights to start from: Stable Diffusion v1 or a Paint by Example model (folder, hub id or .ckpt), with a fresh
-    optimiser. Empty: at random."""
+    """Weights to start from: Stable Diffusion v1 or a Paint by Example model (folder, hub id, .ckpt, or `shipped`),
+    with a fresh optimiser. Empty: at random."""
     weights: Choice = "auto"
     """Where --init-from has raw weights and their moving average side by side: `raw` or `ema`. `auto`: those under the
     plain names, which are the raw ones in a checkpoint and beside unet_ema, and the average in a training's folder."""
@@ -130,7 +130,7 @@ class TrainConfig:
     """Stop after that many such steps in all."""
     vae: str = ""
     """The dataset's VAE, for export and box masks: folder or hub id; `none`: export without one. Empty: the untrained
-    VAE, if the dataset was made with it."""
+    or the shipped one, if the dataset was made with it."""
     clip: ExemplarEncoderName = ""
     """The dataset's exemplar encoder, for export and live encoding, likewise."""
     mapper_blocks: int = 0
@@ -256,15 +256,15 @@ def lasting(config: TrainConfig) -> dict[str, Any]:
 
 
 def encoder_name(flag: str, given: str, recorded: str) -> str:
-    """Return the name of an encoder of the dataset: the one given, or the untrained one that it was made with.
+    """Return the name of an encoder of the dataset: the one given, or the word that it was made with.
 
     Raises:
         InputError: a trained one must be given, since a dataset may have been made on another machine.
     """
     if given:
         return given
-    if recorded.startswith(UNTRAINED):
-        return UNTRAINED
+    if word := recorded_word(recorded):
+        return word
     raise InputError(f"{flag}: the dataset was encoded with {recorded or 'an unnamed encoder'}; give it, or `none`")
 
 

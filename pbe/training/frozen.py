@@ -17,10 +17,14 @@ from pbe.batch import Batch
 from pbe.model.conditioner import mapper_blocks
 from pbe.training.config import TrainConfig, encoder_name
 from pipeline.encoders.loading import exemplar_encoder_of, load_codec, load_exemplar_encoder
-from pipeline.encoders.names import NONE
+from pipeline.encoders.names import NONE, SHIPPED
 from pipeline.encoders.protocols import Codec, ExemplarEncoder
 from pipeline.errors import InputError
 
+CHANGED = (
+    "another version of this package shipped those: make the dataset again with this one, or give the folder "
+    "pbe/small_model of that one"
+)
 TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -80,7 +84,10 @@ def load_frozen(config: TrainConfig, manifest: Mapping[str, Any], *, device: str
     clip = None if clip_name == NONE else load_exemplar_encoder(clip_name, device=device, dtype=dtype)
     for flag, encoder, used in (("--vae", vae, recipe["vae"]), ("--exemplar-encoder", clip, recipe["clip"])):
         if encoder and encoder.fingerprint != used.get("fingerprint"):
-            raise InputError(f"{flag} {encoder.name}: its weights are not those that {config.data} was encoded with")
+            remedy = CHANGED if encoder.name == SHIPPED else "give the encoder that made it"
+            raise InputError(
+                f"{flag} {encoder.name}: its weights are not those that {config.data} was encoded with; {remedy}"
+            )
     live_tower = None
     if clip and config.exemplar_mode != "cached":
         live_tower = in_precision(clip.model, TORCH_DTYPES[config.dtype])

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from pbe.weights.model_files import MODEL, RAW_MODEL
 from pbe.weights.own_note import read_note
+from pipeline.encoders.names import placed
 from pipeline.errors import InputError
 from pipeline.tensors.weight_files import find_weights, refuse_lost_shards
 
@@ -94,7 +95,7 @@ def check_choice(source: str, folder: Path, choice: Choice) -> None:
     Raises:
         InputError: they are not there, or not all of their shards.
     """
-    if Path(source).is_dir():
+    if Path(placed(source)).is_dir():
         folder, _ = choose_folder(folder, choice)
         chosen = choose_unet(folder, read_note(folder), choice, what=source)
         if chosen.weights:
@@ -107,7 +108,7 @@ def refuse_single(source: str, folder: Path) -> None:
     Raises:
         InputError: naming what does.
     """
-    if not Path(source).is_dir() or choose_folder(folder, "auto")[1]:
+    if not Path(placed(source)).is_dir() or choose_folder(folder, "auto")[1]:
         return
     if not choose_unet(folder, read_note(folder), "auto", what=source).beside:
         raise describe_single(source)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pbe.weights.model_files import FORMS, PATHS, model_folder
 from pbe.weights.own_note import NOTE_FILE, SCHEDULER_CONFIG
-from pipeline.encoders.names import refuse_missing
+from pipeline.encoders.names import placed, refuse_missing
 from pipeline.errors import InputError
 from pipeline.tensors.hub import fetch_files
 from pipeline.tensors.weight_files import WEIGHT_SUFFIXES
@@ -19,7 +19,7 @@ def find_configs(flag: str, source: str) -> Path | None:
         InputError: nothing is there, or it cannot be a model; names the flag.
     """
     refuse_missing(f"{flag} {source}", source, PATHS)
-    path = Path(source)
+    path = Path(placed(source))
     if path.is_dir():
         return model_folder(path)
     if path.is_file():

@@ -1,10 +1,12 @@
 """Model files: a model's name -> its folder or file, and what its configs say. Imports no torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.encoders.facts import find_config, read_config
-from pipeline.encoders.names import NONE, UNTRAINED
+from pipeline.encoders.efficientnet import LITE0, refuse_missing_packages
+from pipeline.encoders.facts import EFFICIENTNET_PCA, find_config, read_config
+from pipeline.encoders.names import NONE, UNTRAINED, placed
 from pipeline.errors import InputError
 from pipeline.tensors import configs
 
@@ -51,9 +53,22 @@ def encoder_config(flag: str, name: str, part: str) -> dict[str, Any] | None:
     Raises:
         InputError: nothing is there; names the flag, the value and what to give.
     """
-    if name in ("", NONE, UNTRAINED) or Path(name).is_file():
+    if name in ("", NONE, UNTRAINED) or Path(placed(name)).is_file():
         return None
     return read_config(flag, name, find_config(flag, name, part))
+
+
+def refuse_missing_network(exemplars: Mapping[str, Any]) -> None:
+    """Refuse an exemplar encoder whose folder holds no network, where the packages that have it are not installed.
+
+    Args:
+        exemplars: its config.
+
+    Raises:
+        InputError: naming them and the extra that has them.
+    """
+    if exemplars.get("model_type") == EFFICIENTNET_PCA:
+        refuse_missing_packages(LITE0)
 
 
 def model_folder(folder: Path) -> Path:

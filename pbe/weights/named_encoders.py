@@ -8,7 +8,7 @@ from typing import Any
 
 from pbe.weights.building import build_tower, build_vae
 from pbe.weights.reading import Weights, read_weights
-from pipeline.encoders.names import NONE, UNTRAINED
+from pipeline.encoders.names import NONE, UNTRAINED, placed
 from pipeline.encoders.reading import read_tower, read_vae
 from pipeline.encoders.untrained import untrained_clip, untrained_vae
 from pipeline.tensors.names import plain_tower
@@ -19,7 +19,7 @@ def choose_vae(weights: Weights, name: str) -> Any | None:
 
     Args:
         name: also a folder of a VAE or of a pipeline that has one, a hub id (`id:subfolder`), a checkpoint of the
-            original code, or `untrained`.
+            original code, `shipped` or `untrained`.
 
     Raises:
         InputError: it is missing, or cannot be read safely.
@@ -40,7 +40,7 @@ def _read_vae(name: str) -> Weights:
     if name == UNTRAINED:
         vae = untrained_vae()
         return Weights(name, vae=vae.state_dict(), vae_config=dict(vae.config))
-    if Path(name).is_file():
+    if Path(placed(name)).is_file():
         return Weights(name, vae=read_weights(name).vae)
     read = read_vae(name)
     return Weights(name, vae=read.tensors, vae_config=read.config)
@@ -50,7 +50,7 @@ def _read_tower(name: str) -> Weights:
     if name == UNTRAINED:
         tower = untrained_clip()
         return Weights(name, tower=plain_tower(tower.state_dict()), tower_config=tower.config.to_dict())
-    if Path(name).is_file():
+    if Path(placed(name)).is_file():
         return Weights(name, tower=read_weights(name).tower)
     read = read_tower(name)
     return Weights(name, tower=read.tensors, tower_config=read.config.get("vision_config", read.config))

@@ -12,6 +12,7 @@ from typing import Any
 
 from pbe.weights.model_files import is_paint_by_example, model_folder
 from pipeline.encoders.libraries import diffusers
+from pipeline.encoders.names import placed
 from pipeline.errors import InputError
 
 _PLACE = "diffusers.pipelines.paint_by_example"
@@ -31,9 +32,10 @@ def load_pipeline(folder: str | Path, **options: Any) -> Any:
     Raises:
         InputError: it is no model, or one that diffusers cannot hold.
     """
-    if not Path(folder).is_dir():
+    place = Path(placed(str(folder)))
+    if not place.is_dir():
         raise InputError(f"{folder}: no such folder; give a model's, or a training's")
-    model = model_folder(Path(folder))
+    model = model_folder(place)
     if not is_paint_by_example(model):
         raise InputError(
             f"{model}: is not in diffusers' layout of Paint by Example, which it opens alone; edit with pbe.edit; "

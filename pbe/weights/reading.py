@@ -38,7 +38,7 @@ from pbe.weights.ldm_checkpoint import (
 from pbe.weights.ldm_names import CONDITIONER_PREFIXES, UNET_PREFIX
 from pbe.weights.model_files import FORMS, PATHS, is_paint_by_example, model_folder, read_json
 from pbe.weights.own_note import NOTE_FILE, SCHEDULER_CONFIG, read_note, read_prediction
-from pipeline.encoders.names import refuse_missing
+from pipeline.encoders.names import placed, refuse_missing
 from pipeline.errors import InputError
 from pipeline.tensors.hub import fetch
 from pipeline.tensors.names import Tensors, modern_vae, plain_tower, under
@@ -88,7 +88,7 @@ def read_weights(source: str, *, choice: Choice = "auto") -> Weights:
         InputError: it does not exist, its layout is unknown, it cannot be read safely, or lacks what was chosen.
     """
     refuse_missing(source, source, PATHS)
-    path = Path(source)
+    path = Path(placed(source))
     if path.is_dir():
         folder, is_pair = choose_folder(model_folder(path), choice)
         weights = _read_folder(folder, str(folder), choice)

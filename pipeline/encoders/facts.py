@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.encoders.efficientnet import CODE, LITE0, refuse_missing_packages
-from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate, unloadable
+from pipeline.encoders.names import NO_WEIGHTS, UNTRAINED, locate, placed, unloadable
 from pipeline.encoders.protocols import Codec, ExemplarEncoder
 from pipeline.errors import InputError
 from pipeline.tensors import configs
@@ -152,7 +152,7 @@ def stamp_weights(flag: str, name: str, part: str) -> list[Any]:
     if name == UNTRAINED:
         return [UNTRAINED]
     config = find_config(flag, name, part)
-    if not Path(name).exists():
+    if not Path(placed(name)).exists():
         return [name, config.parts[config.parts.index("snapshots") + 1]]
     files = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in _files_beside(config)]
     kind = read_config(flag, name, config).get("model_type")
@@ -166,7 +166,7 @@ def find_config(flag: str, name: str, part: str) -> Path:
         InputError: there is none, or no weights lie beside it, or not all of their shards.
     """
     root, subfolder = locate(flag, name, part)
-    if Path(name).exists():
+    if Path(root).exists():
         config = Path(root) / subfolder / CONFIG
         weights = find_weights(config.parent)
         if not config.is_file() or weights is None:

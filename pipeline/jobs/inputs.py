@@ -14,6 +14,7 @@ from pipeline.boxes.listing import list_tables, refuse_copies
 from pipeline.boxes.tables import check_tables
 from pipeline.config import SAMPLE_PHOTOS, ShardConfig
 from pipeline.encoders.facts import read_clip_facts, read_vae_facts
+from pipeline.encoders.names import absolute_name
 from pipeline.errors import InputError, PhotoError
 from pipeline.photos.sample_photos import write_openimages_folder
 from pipeline.photos.store import PROBED_PHOTOS, PhotoStore
@@ -44,7 +45,7 @@ class CheckedInputs:
     @property
     def work_paths(self) -> list[str]:
         """What units are made from, wherever they are made."""
-        models = [name for name in (self.config.vae, self.config.clip) if Path(name).is_dir()]
+        models = [name for name in (self.config.vae, self.config.clip) if Path(name).is_absolute()]
         return [*(folder.url for folder in self.store.folders), *self.store.archives, *models]
 
 
@@ -116,8 +117,8 @@ def _with_absolute_paths(config: ShardConfig) -> ShardConfig:
         image_info=tuple(map(absolute, config.image_info)),
         classes=absolute(config.classes) if config.classes else "",
         deny=absolute(config.deny) if config.deny else "",
-        vae=str(Path(config.vae).absolute()) if Path(config.vae).exists() else config.vae,
-        clip=str(Path(config.clip).absolute()) if Path(config.clip).exists() else config.clip,
+        vae=absolute_name(config.vae),
+        clip=absolute_name(config.clip),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
-from pipeline.encoders.names import UNTRAINED, is_path
+from pipeline.encoders.names import SHIPPED, UNTRAINED, is_path, placed, recorded_word
 from pipeline.hints import command_line, short_path
 from pipeline.shards.manifest import read_config, read_manifest
 from pipeline.storage.folder import Folder
@@ -26,15 +26,19 @@ def train_line(out: Folder) -> str:
         return f"no training on it: a draw has no sample in the {SPLITS[0]} split; take more photos, or --split-shares"
     names, given = manifest["encoders"], read_config(out)
     encoders = {flag: str(given.get(flag, "")) for flag in ("vae", "clip")}
-    untrained = [flag for flag, name in names.items() if str(name).startswith(UNTRAINED)]
-    if any(not encoders[flag] for flag in names.keys() - untrained):
+    encoders |= {flag: word for flag, name in names.items() if (word := recorded_word(str(name)))}
+    if not all(encoders.values()):
         # It was copied without run/.
         return "to train on it, give pbe.train the encoders that made it: --vae and --exemplar-encoder"
-    preset = SMALL if len(untrained) == len(encoders) else LARGE
+    kinds = set(encoders.values())
+    preset = SMALL if kinds in ({UNTRAINED}, {SHIPPED}) else LARGE
     words = ["python", "-m", "pbe.train", preset]
     flags = {"data": short_path(out.url)}
+    if kinds == {SHIPPED}:
+        flags["init_from"] = SHIPPED
+        words += prediction_words(Path(placed(SHIPPED)))
     if preset == LARGE:
-        flags |= {flag: UNTRAINED if flag in untrained else short_path(name) for flag, name in encoders.items()}
+        flags |= {flag: short_path(name) for flag, name in encoders.items()}
         if manifest["recipe"]["vae"]["channels"] != CHANNELS:
             words.append("--no-prior")
         elif root := _model_of(encoders["vae"]):

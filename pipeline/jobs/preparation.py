@@ -11,7 +11,7 @@ from pipeline.boxes.first_problems import SHOWN_PROBLEMS, first_problems
 from pipeline.boxes.malformed import DUPLICATE
 from pipeline.config import ShardConfig
 from pipeline.encoders.facts import EncoderFacts
-from pipeline.encoders.names import UNTRAINED
+from pipeline.encoders.names import SHIPPED, UNTRAINED, recorded_name
 from pipeline.errors import InputError
 from pipeline.jobs.inputs import CheckedInputs, probe_photos, stamp
 from pipeline.photos.store import PhotoStore
@@ -58,8 +58,8 @@ class PreparedJob:
     def names(self) -> dict[str, str]:
         """The encoders' names without their paths."""
         return {
-            "vae": _plain_name(self.config.vae, "AutoencoderKL"),
-            "clip": _plain_name(self.config.clip, "CLIP vision tower"),
+            "vae": recorded_name(self.config.vae, {UNTRAINED: "AutoencoderKL", SHIPPED: "codec"}),
+            "clip": recorded_name(self.config.clip, {UNTRAINED: "CLIP vision tower", SHIPPED: "exemplar encoder"}),
         }
 
 
@@ -324,7 +324,3 @@ def _earlier_plan(out: Folder, key: str) -> Plan | None:
         read_units(out)
         return plan
     return None
-
-
-def _plain_name(name: str, what: str) -> str:
-    return f"untrained {what}" if name == UNTRAINED else name.rstrip("/").rsplit("/", 1)[-1]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.config import ShardConfig
-from pipeline.encoders.names import UNTRAINED, ExemplarEncoderName, refuse_missing
+from pipeline.encoders.names import SHIPPED, UNTRAINED, ExemplarEncoderName, refuse_missing
 from pipeline.errors import InputError
 from pipeline.hints import command_line
 from pipeline.pairing.fine_tuning import model_folder, own_resolution
@@ -29,8 +29,9 @@ class PairConfig:
     out: str = ""
     """Where the dataset goes: a folder or any fsspec URL."""
     model: str = ""
-    """The model that will be fine-tuned, from which both encoders are taken: a diffusers folder or hub id, or the
-    folder of a training. `untrained`: small encoders that have learned nothing, to try the command."""
+    """The model that will be fine-tuned, from which both encoders are taken: a diffusers folder or hub id, the
+    folder of a training, or `shipped`, the small model of this package. `untrained`: small encoders that have learned
+    nothing, to try the command."""
     vae: str = ""
     """Another codec: a diffusers AutoencoderKL or AutoencoderTiny folder or hub id (`id:subfolder`), or what
     pipeline.fit_encoders makes."""
@@ -78,7 +79,7 @@ class PairConfig:
         if not self.model and not (self.vae and self.clip):
             raise InputError(
                 "--model: give the model that will be fine-tuned, whose encoders must encode its data; or "
-                f"--vae and --exemplar-encoder; or `--model {UNTRAINED}` to try the command"
+                f"--vae and --exemplar-encoder; or `--model {SHIPPED}`, the small one of this package"
             )
         if is_local(self.pairs) and is_local(place := absolute_output("--out", self.out)):
             pairs, out = Path(absolute(self.pairs)).resolve(), Path(place).resolve()
@@ -121,7 +122,7 @@ def _part_of(model: str, part: str) -> str:
     path = Path(model)
     if not model or model == UNTRAINED:
         return model
-    if path.is_file():
+    if model != SHIPPED and path.is_file():
         convert = command_line("python", "-m", "pbe.convert", model=model, out=f"{path.with_suffix('')}-folder")
         raise InputError(
             f"--model {model}: is a file; give the folder that `{convert}` makes, or --vae and --exemplar-encoder"
@@ -129,6 +130,8 @@ def _part_of(model: str, part: str) -> str:
     refuse_missing(
         f"--model {model}", model, "give the folder of a model, or name its parts with --vae and --exemplar-encoder"
     )
+    if model == SHIPPED:
+        return model
     if not path.exists():
         return f"{model}:{part}"
     export = model_folder(path)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.config import ShardConfig
 from pipeline.encoders.facts import find_config, read_vae_facts
-from pipeline.encoders.names import UNTRAINED
+from pipeline.encoders.names import UNTRAINED, placed
 from pipeline.hints import command_line, short_path
 from pipeline.jobs.next_steps import LARGE, SMALL, batch_flags, prediction_words
 from pipeline.storage.urls import is_local
@@ -22,7 +22,7 @@ def own_resolution(model: str, vae: str) -> int:
     """Find the side, in px, of the pictures that a model was made for.
 
     Args:
-        model: a folder, a hub id, or none of its own: a checkpoint, `untrained`, empty.
+        model: a folder, a hub id, `shipped`, or none of its own: a checkpoint, `untrained`, empty.
         vae: its VAE, which says how many px a latent cell has.
 
     Raises:
@@ -55,7 +55,7 @@ def fine_tune_line(config: ShardConfig, model: str, records: Sequence[UnitRecord
     flags |= batch_flags(preset, smallest)
     words = ["python", "-m", "pbe.train", preset]
     words += ["--no-bottleneck"] if start and _takes_all_tokens(model) else []
-    words += prediction_words(model_folder(Path(model))) if start else []
+    words += prediction_words(model_folder(Path(placed(model)))) if start else []
     return f"fine-tune: {command_line(*words, **flags, out=short_path(out))}"
 
 
@@ -70,16 +70,17 @@ def _read_unet(model: str) -> Json:
     Raises:
         InputError: it is missing or damaged.
     """
-    if model in ("", UNTRAINED) or Path(model).is_file():
+    place = Path(placed(model))
+    if model in ("", UNTRAINED) or place.is_file():
         return {}
-    if Path(model).is_dir():
-        return _config(model, model_folder(Path(model)) / "unet" / "config.json")
+    if place.is_dir():
+        return _config(model, model_folder(place) / "unet" / "config.json")
     return _config(model, find_config("--model", f"{model}:unet", "unet"))
 
 
 def _takes_all_tokens(model: str) -> bool:
     """Whether a model of this project was trained with all tokens of an exemplar, as its note says."""
-    note = model_folder(Path(model)) / "pbe.json"
+    note = model_folder(Path(placed(model))) / "pbe.json"
     return note.is_file() and _config(model, note).get("bottleneck") is False
 
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from pbe.evaluation.ablation.config import Ablation, parse_row
-from pbe.evaluation.ablation.prior import absolute_prior, caveat_of, check_prior
+from pbe.evaluation.ablation.prior import caveat_of, check_prior
 from pbe.evaluation.ablation.rows import Row, plan_rows
 from pbe.evaluation.ablation.training import exported_step, is_finished, trained_steps
 from pbe.evaluation.running.opening import check_methods, cut_from_dataset, open_checked_bench
 from pbe.evaluation.running.scorer import check_encoders
 from pbe.training.checks import check_training
 from pbe.training.config import TrainConfig
+from pipeline.encoders.names import absolute_name
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
 from pipeline.storage.output_lock import locked
@@ -30,7 +31,7 @@ def check_ablation(ablation: Ablation) -> tuple[Row, ...]:
     if not ablation.evaluation.bench_from:
         open_checked_bench(ablation.evaluation)
     caveat = caveat_of(ablation.prior) if ablation.prior else ""
-    rows = plan_rows(absolute_prior(ablation.prior), caveat=caveat)
+    rows = plan_rows(absolute_name(ablation.prior), caveat=caveat)
     configs = [_check_row(ablation, row) for row in rows if not row.unavailable]
     _refuse_made(ablation, rows)
     if ablation.prior and not all(is_finished(training_of(ablation, row), steps=ablation.steps) for row in rows):

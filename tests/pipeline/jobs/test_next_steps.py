@@ -9,10 +9,12 @@ import pytest
 
 from pbe.train import parse_train_config
 from pbe.training.checks import check_training
+from pipeline.encoders import names
 from pipeline.jobs.next_steps import train_line
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from schemas.shards import CONFIG
+from tests.pipeline.pairing.test_fine_tuning import write_configs
 from tests.synthetic import write_manifest, write_synthetic
 
 PLAIN, TRAINED = (
@@ -48,6 +50,18 @@ def test_the_line_of_an_untrained_dataset_is_a_training_that_its_smallest_draw_c
     arguments = words_of(train_line(write_dataset(data, counts, PLAIN)))
     assert arguments == ["tiny", "--data", str(data), *more, "--out", f"{data}-train"]
     check_training(parse_train_config(arguments))
+
+
+def test_the_line_of_a_dataset_of_the_shipped_encoders_starts_from_the_shipped_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_configs(tmp_path / "package", [32, 64], prediction="v")
+    monkeypatch.setattr(names, "SHIPPED_FOLDER", tmp_path / "package")
+    data = write_dataset(tmp_path / "data", [[9, 4]], {"vae": "shipped codec", "clip": "shipped exemplar encoder"})
+    arguments = words_of(train_line(data))
+    config = parse_train_config(arguments)
+    check_training(config)
+    assert (arguments[0], config.init_from, config.prediction, config.vae) == ("tiny", "shipped", "v", "")
 
 
 @pytest.mark.parametrize(

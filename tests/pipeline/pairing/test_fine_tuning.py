@@ -12,6 +12,7 @@ from pbe.train import parse_train_config
 from pbe.training.checks import check_training
 from pbe.training.config import PRESETS, TrainConfig
 from pipeline.config import ShardConfig
+from pipeline.encoders import names
 from pipeline.jobs.next_steps import BATCHES
 from pipeline.pairing.config import PairConfig
 from pipeline.pairing.fine_tuning import fine_tune_line
@@ -44,6 +45,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_configs(tmp_path / "large", LARGE)
     write_configs(tmp_path / "training/model", SMALL, bottleneck=False)
     write_configs(tmp_path / "velocities", SMALL, prediction="v")
+    write_configs(tmp_path / "package", SMALL, prediction="v")
+    monkeypatch.setattr(names, "SHIPPED_FOLDER", tmp_path / "package")
     (tmp_path / "old.ckpt").touch()
     write_configs(tmp_path / "hub/models--our--model/snapshots/1234", LARGE)
     (tmp_path / "hub/models--our--model/refs").mkdir()
@@ -67,6 +70,7 @@ KINDS: dict[str, tuple[tuple[str, ...], str, int, str]] = {  # flags of pairs, p
     "a folder of Stable Diffusion's size": (("--model", "./large"), "24gb", 64, "large"),
     "a training": (("--model", "training"), "tiny", 64, "training"),
     "a model of velocities": (("--model", "velocities"), "tiny", 64, "velocities"),
+    "the shipped one": (("--model", "shipped"), "tiny", 64, "shipped"),
     "a hub id": (("--model", "our/model"), "24gb", 64, "our/model"),
     "a checkpoint with encoders": (("--model", "old.ckpt", *ENCODERS), "24gb", 512, "old.ckpt"),
     "encoders alone": (ENCODERS, "tiny", 512, ""),
@@ -87,7 +91,7 @@ def test_the_printed_command_passes_all_checks_of_the_trainer_for_every_kind_of_
     training = parse_train_config(arguments)
     check_training(training)
     assert (arguments[0], training.init_from, training.bottleneck) == (preset, start, kind != "a training")
-    assert training.prediction == ("v" if start == "velocities" else "epsilon")
+    assert training.prediction == ("v" if start in ("velocities", "shipped") else "epsilon")
     assert training.batch_size <= 5 and training.steps == 2000
     assert training.out == f"{made[1]}-tuned" and not Path(training.out).exists()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pbe.evaluation.ablation.prior import PAINTS, absolute_prior, caveat_of, check_prior
+from pbe.evaluation.ablation.prior import PAINTS, caveat_of, check_prior
 from pbe.training.config import PRESETS
 from pbe.weights.ldm_checkpoint import conditioner_to_ldm, unet_to_ldm, vae_to_ldm
 from pipeline.errors import InputError
@@ -58,12 +58,3 @@ def test_one_that_paints_by_example_is_named_as_a_folder_and_as_a_checkpoint(tmp
         torch.save({"state_dict": state}, tmp_path / name)
     assert [caveat_of(str(tmp_path / name)) for name in parts] == ["", PAINTS]
     assert caveat_of(str(write_model(tmp_path / "pbe"))) == PAINTS
-
-
-def test_paths_become_absolute_and_hub_ids_stay(prior: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(prior.parent)
-    assert absolute_prior("model") == str(prior)
-    assert [absolute_prior(name) for name in ("CompVis/stable-diffusion-v1-4", "")] == [
-        "CompVis/stable-diffusion-v1-4",
-        "",
-    ]
