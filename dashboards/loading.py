@@ -23,7 +23,7 @@ from pbe.feed.contents import read_contents
 from pipeline.errors import InputError
 from pipeline.pictures.cut_sources import Photos
 from pipeline.recorded_inputs import Inputs, find_inputs
-from pipeline.shards.recipe import Json
+from pipeline.shards.recipe import Json, share_jittered
 from pipeline.storage.folder import Folder
 from pipeline.storage.redaction import redact
 
@@ -273,6 +273,8 @@ def _report(fates: Fates, dataset: OpenedDataset) -> None:
         say(f"  {fates.nameless:>12,}  rows that belong to no photo, not shown")
     for line in fates.missing:
         say(f"left out: {line}")
+    if share_jittered(dataset.recipe):
+        say("these photos are shown as they are, without the jitter of the samples that were drawn from them")
     if not fates.everything:
         say(f"these are the boxes of {len(fates.photos):,} photos, a seeded choice; --limit takes more")
     elif dataset.manifest:

@@ -16,10 +16,10 @@ from pipeline.errors import InputError
 from pipeline.planning.plan_files import read_units
 from pipeline.rng import rng_for
 from pipeline.shards.manifest import read_config, read_manifest, read_recipe, refuse_other_version
-from pipeline.shards.recipe import Json, digest_of
+from pipeline.shards.recipe import Json, digest_of, share_jittered
 from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
-from schemas.samples import INDEX
+from schemas.samples import INDEX, index_schema
 from schemas.shards import MANIFEST, RECORD_NAME, SHARDS, SHARDS_TABLE, UnitRecord, index_path
 
 READERS = 8
@@ -78,7 +78,7 @@ class ChosenRows:
     """Samples to look at.
 
     Args:
-        table: INDEX and QUALITY, in the order of units, draws and rows.
+        table: INDEX, as the dataset has it, and QUALITY, in the order of units, draws and rows.
         matched: samples that match all conditions.
         missing: indexes that could not be read, each with why.
         cut: a limit left some of them out.
@@ -160,9 +160,10 @@ def choose_rows(
         for shard, rows, places, first in zip(shards, rows_of, by_shard, ends[:-1], strict=True)
         if len(places)
     ]
-    tables = [INDEX.empty_table()]
+    schema = index_schema(share_jittered(dataset.recipe))
+    tables = [schema.empty_table()]
     with ThreadPoolExecutor(READERS) as pool:
-        parts = work_ahead(pool, lambda part: _take(dataset.folder, *part), wanted, ahead=READERS)
+        parts = work_ahead(pool, lambda part: _take(dataset.folder, *part, schema), wanted, ahead=READERS)
         for number, part in enumerate(parts, start=1):
             if isinstance(part, str):
                 missing.append(part)
@@ -195,7 +196,7 @@ def _match(dataset: OpenedDataset, conditions: Sequence[Condition], progress: Pr
     columns = sorted({condition.column for condition in stored} | set(NEEDED if measured else ()) | {"key"})
 
     def match(shard: ShardPlace) -> Any:
-        table = _read(dataset.folder, shard, columns)
+        table = _read(dataset.folder, shard, pa.schema([INDEX.field(name) for name in columns]))
         if isinstance(table, str):
             return table
         table = table.append_column("row", pa.array(np.arange(len(table))))
@@ -215,16 +216,16 @@ def _match(dataset: OpenedDataset, conditions: Sequence[Condition], progress: Pr
     return found
 
 
-def _take(folder: Folder, shard: ShardPlace, rows: Any) -> Any:
+def _take(folder: Folder, shard: ShardPlace, rows: Any, schema: pa.Schema) -> Any:
     """Read some rows of a shard's index, or say why not."""
-    table = _read(folder, shard, INDEX.names)
+    table = _read(folder, shard, schema)
     return table if isinstance(table, str) else table.take(pa.array(rows))
 
 
-def _read(folder: Folder, shard: ShardPlace, columns: Sequence[str]) -> Any:
+def _read(folder: Folder, shard: ShardPlace, schema: pa.Schema) -> Any:
     """Read columns of a shard's index, or say why not."""
     try:
-        table = read_parquet(folder, shard.index, pa.schema([INDEX.field(name) for name in columns]))
+        table = read_parquet(folder, shard.index, schema)
     except FileNotFoundError:
         return f"{shard.index}: missing"
     except ValueError as error:

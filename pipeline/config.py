@@ -60,6 +60,9 @@ class ShardConfig:
     """Photos with more pixels are dropped before they are decoded."""
     keep_source: bool = False
     """Keep each sample's source as JPEG in its shard."""
+    colour_jitter: float = 0.0
+    """Share of the draws, 0..1, of which source and exemplar together get another hue, a little more or less saturation
+    and brightness, perhaps flip, and show a smaller crop: diversity where photos are few."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the encoders run."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
@@ -107,7 +110,11 @@ class ShardConfig:
                 raise InputError(f"{flag} {value}: give 0 or more")
         if not (min(self.split_shares) >= 0 and abs(sum(self.split_shares) - 1) <= 1e-6):  # as NaN is not
             raise InputError(f"--split-shares {self.split_shares}: give three shares from 0 that add up to 1")
-        shares = {"--max-photo-failures": self.max_photo_failures, "--max-malformed": self.max_malformed}
+        shares = {
+            "--max-photo-failures": self.max_photo_failures,
+            "--max-malformed": self.max_malformed,
+            "--colour-jitter": self.colour_jitter,
+        }
         for flag, share in shares.items():
             if not 0 <= share <= 1:
                 raise InputError(f"{flag} {share}: give a share from 0 to 1")

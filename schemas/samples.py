@@ -24,6 +24,16 @@ AUGMENTATION = pa.struct(
     ]
 )
 
+JITTER = pa.struct(  # of source and exemplar together; null: not jittered. See pipeline.draws.jitter
+    [
+        pa.field("flip", pa.bool_()),
+        pa.field("hue_degrees", pa.float32()),  # by which all hues turned, from -180 to 180
+        pa.field("saturation", pa.float32()),  # factor of its odds, s / (1 - s)
+        pa.field("brightness", pa.float32()),  # factor of its odds
+        pa.field("scale", pa.float32()),  # 1: the crop as drawn, 0: no more than the extended box, along one side
+    ]
+)
+
 # What a sample's own .json holds.
 SAMPLE = pa.schema(
     [
@@ -67,6 +77,20 @@ INDEX = pa.schema(
 )
 
 _SAFE_ID = re.compile(r"(?!x-[0-9a-f]{16}\Z)[A-Za-z0-9_-]{1,64}")
+
+
+def sample_schema(colour_jitter: float) -> pa.Schema:
+    """SAMPLE of a dataset, with the column `jitter` where a share of its samples is jittered."""
+    return _with_jitter(SAMPLE) if colour_jitter else SAMPLE
+
+
+def index_schema(colour_jitter: float) -> pa.Schema:
+    """INDEX of a dataset, likewise."""
+    return _with_jitter(INDEX) if colour_jitter else INDEX
+
+
+def _with_jitter(schema: pa.Schema) -> pa.Schema:
+    return schema.insert(schema.get_field_index("augmentation") + 1, pa.field("jitter", JITTER))
 
 
 def sample_key(image_id: str, box_id: int, draw: int) -> str:

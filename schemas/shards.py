@@ -2,12 +2,13 @@
 
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2  # raise it, with an entry in CHANGELOG.md, when readers of the old format would err
+# Raise them, with an entry in CHANGELOG.md, when readers of the old format would err.
+SCHEMA_VERSION, JITTERED_VERSION = 2, 3  # of datasets without and with a share of jittered samples
 
 SPLITS = ("train", "validation", "test")
 
@@ -34,6 +35,11 @@ SHARDS = pa.schema(
         pa.field("record_sha256", pa.string()),  # of the record of its unit and draw
     ]
 )
+
+
+def schema_version(colour_jitter: float) -> int:
+    """The format of a dataset: only one that has jittered samples needs readers that know of them."""
+    return JITTERED_VERSION if colour_jitter else SCHEMA_VERSION
 
 
 def unit_name(unit: int, draw: int) -> str:
@@ -109,6 +115,12 @@ class UnitRecord:
     shard: FileDigest | None  # None: no draw of this unit gave a sample
     index: FileDigest | None
     drops: FileDigest
+    jittered: int | None = None  # samples; None, and not written: the dataset has no --colour-jitter
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is written."""
+        content = asdict(self)
+        return content if self.jittered is not None else {k: v for k, v in content.items() if k != "jittered"}
 
     @classmethod
     def from_json(cls, content: Any) -> "UnitRecord":
@@ -141,13 +153,14 @@ def _checked_fields(cls: type[FileDigest] | type[UnitRecord], content: Any) -> d
     """
     if not isinstance(content, dict):
         raise ValueError(f"{type(content).__name__} where the fields of {cls.__name__} should be")
-    odd = sorted({field.name for field in fields(cls)} ^ set(content))
+    present = [field for field in fields(cls) if field.name in content or field.default is not None]
+    odd = sorted({field.name for field in present} ^ set(content))
     if odd:
         raise ValueError(f"{', '.join(odd)}: missing or unknown")
-    for field in fields(cls):
+    for field in present:
         value: Any = content[field.name]
         is_text = field.type is not str or type(value) is str
-        is_count = field.type is not int or (type(value) is int and value >= 0)
+        is_count = field.type not in (int, int | None) or (type(value) is int and value >= 0)
         if not is_text or not is_count:
             raise ValueError(f"{field.name} is {value!r}")
     return dict(content)

@@ -10,6 +10,7 @@ import numpy as np
 from dashboards.pictures import PictureReader, SampleError, SamplePictures
 from pipeline.ahead import work_ahead
 from pipeline.draws.exemplars import describe_augmentation
+from pipeline.draws.jitter import describe_jitter, jitter_of
 from pipeline.draws.rings import split_rings
 from pipeline.pages.thumbnails import webp_uri
 from pipeline.shards.samples import Row
@@ -42,7 +43,7 @@ class Card:
         box: x, y, width, height in GRID steps, cut to the crop.
         outline: the mask as an SVG path in GRID steps, to be filled by the even-odd rule.
         exemplar: where it comes from, in words.
-        augmentation: in words.
+        augmentation, jitter: in words; of a sample that is not jittered empty.
     """
 
     row: Row
@@ -52,6 +53,7 @@ class Card:
     outline: str
     exemplar: str
     augmentation: str
+    jitter: str
 
 
 def make_cards(rows: Sequence[Row], reader: PictureReader) -> Iterator[Card]:
@@ -75,6 +77,7 @@ def make_card(row: Row, reader: PictureReader) -> Card:
         outline=outline(row["mask_polygon"]),
         exemplar=CUT_OUT if any(row["exemplar_box"]) else OWN_PICTURE,
         augmentation=describe_augmentation(row["augmentation"]),
+        jitter=describe_jitter(jitter_of(row)),
     )
 
 

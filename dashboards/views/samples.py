@@ -12,6 +12,7 @@ from dashboards.quality import QUALITY
 from dashboards.views.sample_media import MASKS, SLICES
 from dashboards.views.saved_views import set_up_samples
 from pipeline.draws.exemplars import describe_augmentation
+from pipeline.draws.jitter import Jitter, describe_jitter, jitter_of
 from pipeline.draws.rings import split_rings
 from schemas.samples import EXEMPLAR_PX, INDEX
 
@@ -85,7 +86,15 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
         "rotate_degrees": augmentation["rotate_degrees"],
         "blur_px": augmentation["blur_px"],
         "affine_px": float(np.abs(moved).mean()) if moved else None,
+        **_jitter_fields(jitter_of(row)),
     }
+
+
+def _jitter_fields(jitter: Jitter | None) -> dict[str, Any]:
+    """Say in words and in numbers how a sample is jittered; nothing where it is not."""
+    if jitter is None:
+        return {}
+    return {"jitter": describe_jitter(jitter), **{f"jitter_{name}": value for name, value in jitter.items()}}
 
 
 def _plain(value: Any) -> Any:

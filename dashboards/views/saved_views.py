@@ -7,6 +7,7 @@ from fiftyone import ViewField
 
 from dashboards.training_run import LOSSES
 from dashboards.views.sample_media import SLICES
+from schemas.samples import JITTER
 from schemas.shards import SPLITS
 
 BOX_COLOUR, MASK_COLOUR = "#ffc400", "#00e5ff"  # as in overview.png
@@ -14,7 +15,18 @@ REPAINT = 255
 SHOWN = ("label_name", "mask_outline", "box")
 SIDEBAR = {
     "what is drawn over the source": ("box", "mask_outline", "mask", "latent_mask"),
-    "sample": ("label_name", "split", "image_id", "box_id", "draw", "mask_shape", "fit", "augmentation", "key"),
+    "sample": (
+        "label_name",
+        "split",
+        "image_id",
+        "box_id",
+        "draw",
+        "mask_shape",
+        "fit",
+        "augmentation",
+        "jitter",
+        "key",
+    ),
     "quality": (
         "mask_share",
         "cover",
@@ -28,8 +40,9 @@ SIDEBAR = {
     ),
     "losses in validation": (*LOSSES, "loss_not_finite", "timestep"),
     "augmentation": ("flip", "rotate_degrees", "blur_px", "affine_px"),
+    "jitter": tuple(f"jitter_{field.name}" for field in JITTER),
 }
-FOLDED = ("augmentation",)
+FOLDED = ("augmentation", "jitter")
 # What a saved view is called -> the field that it sorts by, and whether the largest come first.
 SORTED = {
     "smallest masks": ("mask_share", False),

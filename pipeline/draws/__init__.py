@@ -3,6 +3,7 @@
 Files in the order of the flow:
 
     crops          box -> extended box -> square crop
+    jitter         another hue, side and scale of source and exemplar together
     masks          box -> polygon
     raster         polygon -> pixels -> latent cells: the one way to either
     transforms     the four steps of an exemplar's augmentation, by albumentations

@@ -85,6 +85,22 @@ def crop_around(extended: PixelBox, width: int, height: int, rng: np.random.Gene
     return Crop((left + step, top + step, right - step, bottom - step), fit)
 
 
+def zoom_in(crop: Crop, extended: PixelBox, scale: float, rng: np.random.Generator) -> Crop:
+    """Draw a smaller crop of the same shape anywhere in a crop, around the extended box.
+
+    Args:
+        scale: 0..1: 0 would leave just the extended box along the side that it fills most, 1 leaves the crop.
+    """
+    origin, end = crop.box[:2], crop.box[2:]
+    sides = [end[axis] - origin[axis] for axis in (0, 1)]
+    least = max((extended[axis + 2] - extended[axis]) / sides[axis] for axis in (0, 1))
+    zoomed = [round((least + scale * (1 - least)) * side) for side in sides]
+    first = [max(origin[axis], extended[axis + 2] - zoomed[axis]) for axis in (0, 1)]
+    last = [min(extended[axis], end[axis] - zoomed[axis]) for axis in (0, 1)]
+    x, y = (start + _up_to(stop - start, u) for start, stop, u in zip(first, last, rng.random(2).tolist(), strict=True))
+    return Crop((x, y, x + zoomed[0], y + zoomed[1]), crop.fit)
+
+
 def _up_to(largest: int, u: float) -> int:
     """Turn a uniform number in [0, 1) into a uniform integer in [0, largest]."""
     return int(u * (largest + 1))

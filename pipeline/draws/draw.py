@@ -1,6 +1,7 @@
 """Draws: an upright photo and a planned box -> source, mask and exemplar, with all that was chosen.
 
-One draw is one random choice for one photo: which box, which crop, which mask, which exemplar augmentation.
+One draw is one random choice for one photo: which box, which crop, which mask, which exemplar augmentation,
+and whether all of it is jittered.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from pipeline.arrays import Box, PixelBox, Pixels, Polygon, Sides
 from pipeline.decoding.decode import Photo
 from pipeline.decoding.jpeg import decode_jpeg
 from pipeline.decoding.resize import cut
-from pipeline.draws.crops import Crop, crop_around, extend_box, outer_px
+from pipeline.draws.crops import Crop, crop_around, extend_box, outer_px, zoom_in
 from pipeline.draws.exemplars import Augmentation, augment_exemplar, crop_exemplar, exemplar_box
+from pipeline.draws.jitter import Jitter, draw_jitter, jitter_pixels, mirror_points
 from pipeline.draws.masks import draw_bezier_mask, rectangle
 from pipeline.draws.raster import raster_mask
 from pipeline.errors import DrawError
@@ -36,11 +38,12 @@ class DrawRecipe:
     resolution: int
     long_boxes: str
     min_box_px: int
+    colour_jitter: float = 0.0
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What was chosen. Boxes in px of the upright photo; the polygon in shares of the crop."""
+    """What was chosen. Boxes in px of the upright photo; the polygon in shares of the crop, flipped if that is."""
 
     box: Box  # shares of the upright photo
     box_px: Sides
@@ -49,11 +52,12 @@ class Draw:
     exemplar_px: PixelBox  # empty: the exemplar is not a part of the photo
     mask_shape: MaskShape
     mask_polygon: Polygon
+    jitter: Jitter | None = None
 
 
 @dataclass(frozen=True)
 class DrawnSample:
-    """A draw as pixels.
+    """A draw as pixels, jittered.
 
     Args:
         box_source: the table's values.
@@ -87,13 +91,17 @@ def choose_draw(
     rng = rng_for(recipe.seed, "draw", image_id, box_id, draw)
     box_px = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
     inner, extended, crop = choose_crop(box_px, width=width, height=height, recipe=recipe, rng=rng)
+    # From generators of its own: whether a sample is jittered changes no other choice.
+    jitter = draw_jitter(recipe.colour_jitter, seed=recipe.seed, image_id=image_id, draw=draw)
+    if jitter:
+        crop = zoom_in(crop, extended, jitter["scale"], rng_for(recipe.seed, "jitter crop", image_id, draw))
     shape: MaskShape = "bezier" if rng.random() < BEZIER_SHARE else "rectangle"
     bezier = shape == "bezier"
     polygon = rectangle(extended)
     if bezier:
         polygon = draw_bezier_mask(box_px, extended, max(width, height), rng, bounds=crop.box)
-    in_crop = np.clip(crop.shares(polygon), 0, 1).astype(np.float32)
-    return Draw(box, box_px, extended, crop, exemplar_box(inner, width, height), shape, in_crop)
+    in_crop = mirror_points(np.clip(crop.shares(polygon), 0, 1), jitter).astype(np.float32)
+    return Draw(box, box_px, extended, crop, exemplar_box(inner, width, height), shape, in_crop, jitter)
 
 
 def choose_crop(
@@ -128,7 +136,7 @@ def draw_sample(photo: Photo, box: Box, *, recipe: DrawRecipe, image_id: str, bo
     chosen = choose_draw(
         photo.turn_box(box), width=width, height=height, recipe=recipe, image_id=image_id, box_id=box_id, draw=draw
     )
-    exemplar_jpeg = crop_exemplar(photo.pixels, chosen.exemplar_px)
+    exemplar_jpeg = crop_exemplar(photo.pixels, chosen.exemplar_px, jitter=chosen.jitter)
     return render_draw(photo, chosen, exemplar_jpeg, box_source=box, recipe=recipe, image_id=image_id, draw=draw)
 
 
@@ -150,7 +158,7 @@ def render_draw(
     exemplar, augmentation = augment_exemplar(
         decode_jpeg(exemplar_jpeg), seed=recipe.seed, image_id=image_id, draw=draw
     )
-    source = cut(photo.pixels, chosen.crop.box, recipe.resolution)
+    source = jitter_pixels(cut(photo.pixels, chosen.crop.box, recipe.resolution), chosen.jitter)
     mask = raster_mask(chosen.mask_polygon, recipe.resolution)
     if not mask.any():
         raise DrawError("empty_mask", "the hole has no pixel at this resolution")

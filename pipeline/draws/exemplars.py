@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.arrays import PixelBox, Pixels
 from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.decoding.resize import cut
+from pipeline.draws.jitter import Jitter, jitter_pixels
 from pipeline.rng import rng_for
 from schemas.samples import EXEMPLAR_PX
 
@@ -46,9 +47,9 @@ def exemplar_box(inner: PixelBox, width: int, height: int) -> PixelBox:
     return max(left - PAD_PX, 0), max(top - PAD_PX, 0), min(right + PAD_PX, width), min(bottom + PAD_PX, height)
 
 
-def crop_exemplar(photo: Pixels, box: PixelBox) -> bytes:
-    """Cut the exemplar out of the photo, squash it to 224 x 224, and encode it as JPEG."""
-    return encode_jpeg(cut(photo, box, EXEMPLAR_PX))
+def crop_exemplar(photo: Pixels, box: PixelBox, *, jitter: Jitter | None = None) -> bytes:
+    """Cut the exemplar out of the photo, squash it to 224 x 224, jitter it, and encode it as JPEG."""
+    return encode_jpeg(jitter_pixels(cut(photo, box, EXEMPLAR_PX), jitter))
 
 
 def augment_exemplar(exemplar: Pixels, *, seed: int, image_id: str, draw: int) -> tuple[Pixels, Augmentation]:

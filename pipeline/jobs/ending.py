@@ -11,7 +11,7 @@ from pipeline.jobs.preparation import PreparedJob
 from pipeline.jobs.workshop import UnitResult
 from pipeline.planning.tasks import UnitTask
 from pipeline.run_log import RunLog
-from pipeline.shards.card import funnel_rows
+from pipeline.shards.card import describe_samples, funnel_rows
 from pipeline.shards.kept_boxes import share_drawn, share_table
 from pipeline.shards.manifest import finish_dataset, read_manifest
 from pipeline.shards.recipe import Json
@@ -127,7 +127,7 @@ def sum_up(job: PreparedJob, totals: Json, *, seconds: Mapping[str, float], made
         if count or stage == "samples":
             print(f"  {stage:>14}  {reason:<24} {count:>14,}")
     print_shares(totals)
-    print(f"{totals['samples']:,} samples in {wall:.0f} s, start-up included")
+    print(f"{describe_samples(totals)} in {wall:.0f} s, start-up included")
     if seconds:
         stages = ", ".join(f"{name} {value:.1f} s ({made / value:,.0f}/s)" for name, value in seconds.items() if value)
         print(f"thread time by stage for {made:,} draws made in this run: {stages}")

@@ -7,6 +7,7 @@ import pyarrow as pa
 from pipeline.arrays import Pixels
 from pipeline.decoding.decode import Photo, decode_photo
 from pipeline.decoding.resize import cut
+from pipeline.draws.jitter import jitter_of, jitter_pixels
 from pipeline.errors import PhotoError
 from pipeline.photos.fingerprints import photo_sha256
 from pipeline.photos.id_forms import IdForms, forms_of
@@ -52,10 +53,13 @@ class Photos:
         )
 
     def cut_source(self, row: Row) -> Pixels:
-        """Cut the source of a sample out of its photo again: [r, r, 3] uint8 RGB at the dataset's resolution r.
+        """Cut the source of a sample out of its photo again, and jitter it as it was.
 
         Args:
             row: of the index.
+
+        Returns:
+            [r, r, 3] uint8 RGB at the dataset's resolution r.
 
         Raises:
             PhotoError: the photo is missing, unreadable, or not the one that the sample was drawn from.
@@ -65,7 +69,7 @@ class Photos:
         if photo_sha256(data) != row["photo_sha256"]:
             raise PhotoError("changed", "it is not the photo that the sample was drawn from")
         upright = self.upright(data, rotation=rotation_of(row["orientation"]))
-        return cut(upright.pixels, row["crop"], self.recipe["resolution"])
+        return jitter_pixels(cut(upright.pixels, row["crop"], self.recipe["resolution"]), jitter_of(row))
 
     def cut_if_there(self, row: Row) -> Pixels | None:
         """Cut the source of a sample, or give None where its photo is gone, or is another one now."""

@@ -13,6 +13,7 @@ from pipeline.arrays import Pixels
 from pipeline.decoding.resize import resize
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar, describe_augmentation
+from pipeline.draws.jitter import jitter_of, name_jitter
 from pipeline.draws.raster import raster_mask
 from pipeline.pictures.outlines import TILE_PX, outline_sample
 from pipeline.pictures.stand_in import place_exemplar
@@ -97,7 +98,8 @@ def _draw_sample(tiles: NDArray[Any], sample: Sample, seed: int, find_source: Fi
     augmented, _ = augment_exemplar(sample.exemplar_pixels, seed=seed, image_id=row["image_id"], draw=row["draw"])
     _show(tiles[0], outline_sample(source, row, polygon), f"{row['label_name']}, {row['split']}")
     _show(tiles[1], blank(source, mask), f"{row['mask_shape']}, {row['fit']}")
-    _show(tiles[2], sample.exemplar_pixels, "exemplar")
+    jitter = jitter_of(row)
+    _show(tiles[2], sample.exemplar_pixels, f"exemplar, {name_jitter(jitter)}" if jitter else "exemplar")
     _show(tiles[3], augmented, describe_augmentation(row["augmentation"]))
 
 

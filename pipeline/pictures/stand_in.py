@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from pipeline.arrays import Pixels
+from pipeline.draws.jitter import jitter_of, mirror_box
 from pipeline.pictures.outlines import TILE_PX
 from pipeline.shards.samples import Row
 from schemas.samples import EXEMPLAR_PX
@@ -25,7 +26,8 @@ def place_exemplar(exemplar: Pixels, row: Row, size: int = TILE_PX) -> Pixels:
     if not any(row["exemplar_box"]):
         return canvas
     crop, place = np.array(row["crop"]), np.array(row["exemplar_box"], np.float64)
-    share = (place - crop[[0, 1, 0, 1]]) / (crop[2:] - crop[:2])[[0, 1, 0, 1]] * size
+    left, top, right, bottom = ((place - crop[[0, 1, 0, 1]]) / (crop[2:] - crop[:2])[[0, 1, 0, 1]]).tolist()
+    share = np.array(mirror_box((left, top, right, bottom), jitter_of(row))) * size
     matrix = np.array(
         [[(share[2] - share[0]) / EXEMPLAR_PX, 0, share[0]], [0, (share[3] - share[1]) / EXEMPLAR_PX, share[1]]]
     )

@@ -2,6 +2,7 @@
 
 from pipeline.shards.kept_boxes import share_drawn, share_table
 from pipeline.shards.recipe import Json
+from pipeline.shards.totals import JITTERED
 
 
 def card(manifest: Json) -> str:
@@ -15,7 +16,7 @@ def card(manifest: Json) -> str:
     libraries = ", ".join(f"{name} {version}" for name, version in recipe["libraries"].items())
     return f"""# Paint-by-Example shards
 
-{totals["samples"]:,} samples of {totals["photos_planned"] - totals["photos_lost"]:,} photos in {manifest["shards"]:,}
+{describe_samples(totals)} of {totals["photos_planned"] - totals["photos_lost"]:,} photos in {manifest["shards"]:,}
 shards, {recipe["resolution"]} px, {manifest["draws"]} draws a photo, seed {recipe["seed"]}, filters
 {" ".join(recipe["filters"]) or "none"}. Recipe `{manifest["recipe_digest"][:16]}`.
 
@@ -45,6 +46,12 @@ shards, {recipe["resolution"]} px, {manifest["draws"]} draws a photo, seed {reci
   `{recipe["clip"]["fingerprint"][:16]}`
 - Made with {libraries}
 """
+
+
+def describe_samples(totals: Json) -> str:
+    """Count the samples, and of these the jittered ones where some were to be: `72 samples (34 jittered)`."""
+    jittered = f" ({totals[JITTERED]:,} jittered)" if JITTERED in totals else ""
+    return f"{totals['samples']:,} samples{jittered}"
 
 
 def _shares(totals: Json) -> str:

@@ -20,7 +20,7 @@ from pipeline.planning.plan_files import PLAN
 from pipeline.planning.row_counts import Plan
 from pipeline.shards.card import card
 from pipeline.shards.kept_boxes import PHOTOS_BY_BOXES, count_photos_by_boxes
-from pipeline.shards.recipe import FIRST_RULES, Json, digest_of
+from pipeline.shards.recipe import UNNAMED, Json, digest_of
 from pipeline.shards.records import record_sha256, shards_table
 from pipeline.shards.retry_intent import read_intent
 from pipeline.shards.totals import box_drops_of, count_drops, count_totals, sums_off
@@ -31,6 +31,7 @@ from schemas.shards import (
     CARD,
     CONFIG,
     FUNNEL,
+    JITTERED_VERSION,
     MANIFEST,
     OVERVIEW,
     SCHEMA_VERSION,
@@ -55,7 +56,7 @@ def recipe_differences(out: Folder, recipe: Json) -> list[str]:
     began = read_recipe(out)
     if began is None:
         return [f"recipe: neither {RECIPE} nor {MANIFEST} holds it"]
-    began = {"rules": FIRST_RULES, **began}
+    began, recipe = {**UNNAMED, **began}, {**UNNAMED, **recipe}
     others = [
         f"{name}: {_short(began.get(name))} there, {_short(recipe.get(name))} now"
         for name in sorted(began | recipe)
@@ -116,7 +117,7 @@ def finish_dataset(
         pq.write_table(table, folder / "shards.parquet")
         out.publish(folder / "shards.parquet", SHARDS_TABLE)
     manifest = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": recipe["schema_version"],
         "recipe": recipe,
         "recipe_digest": digest_of(recipe),
         "encoders": names,
@@ -211,13 +212,13 @@ def refuse_other_version(out: Folder, version: Any) -> None:
     Raises:
         InputError: saying which side is older, and what to do.
     """
-    if version == SCHEMA_VERSION:
+    if version in (SCHEMA_VERSION, JITTERED_VERSION):
         return
-    later = isinstance(version, int) and version > SCHEMA_VERSION
+    later = isinstance(version, int) and version > JITTERED_VERSION
     side = "a later version; upgrade this code" if later else "an earlier version; make it anew, or check out that code"
     raise InputError(
-        f"{out.url}/{MANIFEST}: schema version {version}, this code reads {SCHEMA_VERSION}: the dataset was made by "
-        f"{side} (see CHANGELOG.md)"
+        f"{out.url}/{MANIFEST}: schema version {version}, this code reads {SCHEMA_VERSION} and {JITTERED_VERSION}: the "
+        f"dataset was made by {side} (see CHANGELOG.md)"
     )
 
 

@@ -6,9 +6,7 @@ import json
 from typing import Any
 
 from pipeline.config import ShardConfig
-from schemas.shards import (
-    SCHEMA_VERSION,
-)
+from schemas.shards import schema_version
 
 # The version of our own rules: raise it when the same inputs would give other bytes. Unfinished work of other rules is
 # refused by name, and so are more draws; datasets of any rules can be read.
@@ -51,6 +49,8 @@ _RECIPE_FIELDS = (
     "limit",
 )
 
+# What recipes do not name that were made before it was a choice, or without making it.
+UNNAMED = {"rules": FIRST_RULES, "colour_jitter": 0.0}
 
 Json = dict[str, Any]
 
@@ -73,8 +73,9 @@ def make_recipe(
         class_names: label -> name.
     """
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": schema_version(config.colour_jitter),
         **json.loads(json.dumps({name: getattr(config, name) for name in _RECIPE_FIELDS})),
+        **({"colour_jitter": config.colour_jitter} if config.colour_jitter else {}),
         "device": device,
         "rules": RULES,
         "filters": filters,
@@ -83,6 +84,12 @@ def make_recipe(
         "class_names": digest_of(class_names),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
     }
+
+
+def share_jittered(recipe: Json) -> float:
+    """Return the share of a dataset's samples that are jittered, as --colour-jitter gave it."""
+    share: float = recipe.get("colour_jitter", UNNAMED["colour_jitter"])
+    return share
 
 
 def digest_of(content: Any) -> str:

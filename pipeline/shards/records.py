@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -50,7 +49,7 @@ def shard_rows(records: Iterable[UnitRecord]) -> list[dict[str, Any]]:
 
 def record_sha256(record: UnitRecord) -> str:
     """Hash a record as it is written."""
-    return hashlib.sha256(json_bytes(asdict(record))).hexdigest()
+    return hashlib.sha256(json_bytes(record.to_json())).hexdigest()
 
 
 def read_records(out: Folder) -> list[UnitRecord]:

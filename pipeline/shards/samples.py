@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.arrays import Pixels
 from pipeline.decoding.jpeg import decode_jpeg
 from pipeline.storage.folder import Folder
-from schemas.samples import EXEMPLAR_EXT, INDEX, SAMPLE, SOURCE_EXT, TENSORS_EXT
+from schemas.samples import EXEMPLAR_EXT, SAMPLE, SOURCE_EXT, TENSORS_EXT, index_schema
 
 Row = dict[str, Any]
 _EXPONENT = 0x7C00  # of a float16
@@ -86,12 +86,12 @@ def read_spans(file: BinaryIO) -> Iterator[dict[str, Any]]:
 
 
 def read_index(out: Folder, name: str) -> pa.Table:
-    """Read the index of one shard.
+    """Read the index of one shard; the column `jitter` is null where the dataset has none.
 
     Raises:
         FileNotFoundError: it is missing.
     """
-    return pq.read_table(pa.BufferReader(out.read(name)), schema=INDEX)
+    return pq.read_table(pa.BufferReader(out.read(name)), schema=index_schema(1))
 
 
 def read_sample(out: Folder, row: Row) -> Sample:
@@ -100,7 +100,7 @@ def read_sample(out: Folder, row: Row) -> Sample:
     members = {m["ext"]: span[m["offset"] - row["offset"] :][: m["size"]] for m in row["members"]}
     arrays = safetensors.numpy.load(members[TENSORS_EXT])
     source = decode_jpeg(members[SOURCE_EXT]) if SOURCE_EXT in members else None
-    stored = {name: row[name] for name in SAMPLE.names}
+    stored = {name: row.get(name) for name in (*SAMPLE.names, "jitter")}
     return Sample(
         stored,
         arrays["latent"],

@@ -16,6 +16,8 @@ from schemas.shards import (
     UnitRecord,
 )
 
+JITTERED = "samples_jittered"  # of the totals of a dataset with --colour-jitter
+
 
 def count_drops(drops: pa.Table) -> dict[str, int]:
     """Count DROPS by `stage/reason`."""
@@ -94,6 +96,7 @@ def count_totals(plan: Plan, records: Iterable[UnitRecord], draws: int) -> Json:
         "draws_dropped": sums["draws_dropped"],
         "samples": sums["samples"],
         "samples_by_split": sums["samples_by_split"],
+        **{name: sums[name] for name in sums if name == JITTERED},
     }
 
 
@@ -101,6 +104,7 @@ def sum_records(records: Iterable[UnitRecord]) -> Json:
     """Add up what the records alone say, under the names of the totals."""
     records = list(records)
     first = [record for record in records if record.draw == 0]
+    jittered = [record.jittered for record in records if record.jittered is not None]
     dropped: Counter[str] = Counter()
     for record in records:
         dropped.update(record.dropped)
@@ -116,6 +120,7 @@ def sum_records(records: Iterable[UnitRecord]) -> Json:
         "samples_by_split": {
             split: sum(record.samples for record in records if record.split == split) for split in SPLITS
         },
+        **({JITTERED: sum(jittered)} if jittered else {}),
     }
 
 

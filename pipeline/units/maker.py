@@ -152,7 +152,7 @@ class UnitMaker:
                 facts = photo_facts(read.data, upright)
         except PhotoError as error:
             return DrawnPhoto(photo, lost=error, seconds=clock.seconds)
-        recipe = DrawRecipe(config.seed, config.resolution, config.long_boxes, config.min_box_px)
+        recipe = DrawRecipe(config.seed, config.resolution, config.long_boxes, config.min_box_px, config.colour_jitter)
         with clock.stage("draw"):
             outcomes = {draw: self._try_draw(upright, photo, draw, recipe) for draw in draws}
         return DrawnPhoto(photo, facts, outcomes, seconds=clock.seconds)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +24,18 @@ from pipeline.shards.retry_intent import read_intent
 from pipeline.shards.samples import Row, not_finite, tensor_member
 from pipeline.storage.folder import Folder
 from pipeline.units.drawn_photos import Clock, DrawnPhoto
-from pipeline.units.rows import sample_row
+from pipeline.units.rows import jitter_row, sample_row
 from pipeline.units.tars import TarOfSamples, publish_file
 from schemas.drops import DROPS, Drop
-from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
+from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT, index_schema
 from schemas.shards import (
-    SCHEMA_VERSION,
     FileDigest,
     UnitRecord,
     drops_path,
     index_path,
     json_bytes,
     record_path,
+    schema_version,
     shard_path,
     unit_name,
 )
@@ -104,10 +103,11 @@ class OneShard:
         self._config, self._sources, self._exemplars = config, sources, exemplars
         self._class_names, self._recipe_digest, self._generation = class_names, recipe_digest, generation
         self._drops_file = folder / f"{unit_name(task.unit, draw)}.drops.parquet"
-        self._tar = TarOfSamples(folder, unit_name(task.unit, draw))
+        self._tar = TarOfSamples(folder, unit_name(task.unit, draw), index_schema(config.colour_jitter))
         self._batch: list[tuple[DrawnPhoto, Row, DrawnSample]] = []
         self._drops: list[Drop] = []
         self._lost: set[str] = set()
+        self._jittered = 0
         self._clock = Clock()
         self.encoded = 0
         self.not_finite: Counter[str] = Counter()
@@ -130,6 +130,8 @@ class OneShard:
         label = drawn.photo.box_of(self._draw)["label"]
         label_name = self._class_names.get(label, label)
         row = sample_row(drawn, outcome, task=self._task, draw=self._draw, label_name=label_name)
+        if self._config.colour_jitter:
+            row["jitter"] = jitter_row(outcome)
         self._batch.append((drawn, row, outcome))
         if len(self._batch) == self._config.encode_batch:
             self.flush()
@@ -161,6 +163,7 @@ class OneShard:
                 if self._config.keep_source:
                     members[SOURCE_EXT] = encode_jpeg(sample.source)
                 self._tar.add(row, members)
+                self._jittered += sample.draw.jitter is not None
         self._batch = []
 
     def finish(self, photos: list[PlannedPhoto]) -> UnitRecord:
@@ -190,7 +193,7 @@ class OneShard:
         pq.write_table(pa.Table.from_pylist(self._drops, schema=DROPS), self._drops_file)
         drops = publish_file(out, self._drops_file, drops_path(task.unit, self._draw))
         record = self._make_record(photos, shard=shard, index=index, drops=drops)
-        if out.create(record_path(task.unit, self._draw), json_bytes(asdict(record))):
+        if out.create(record_path(task.unit, self._draw), json_bytes(record.to_json())):
             return record
         raise OutputTakenError(
             f"{record_path(task.unit, self._draw)}: another job has just written it, with other bytes; "
@@ -224,7 +227,7 @@ class OneShard:
         lost = [photo for photo in photos if photo.image_id in self._lost]
         kept = [photo for photo in photos if photo.image_id not in self._lost]
         record = UnitRecord(
-            schema_version=SCHEMA_VERSION,
+            schema_version=schema_version(self._config.colour_jitter),
             recipe_digest=self._recipe_digest,
             unit=self._task.unit,
             draw=self._draw,
@@ -241,6 +244,7 @@ class OneShard:
             shard=shard,
             index=index,
             drops=drops,
+            jittered=self._jittered if self._config.colour_jitter else None,
         )
         assert record.planned == record.samples + sum(record.dropped.values()), record
         return record

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.decoding.decode import Photo
 from pipeline.draws.draw import DrawnSample
+from pipeline.draws.jitter import mirror_box
 from pipeline.photos.fingerprints import perceptual_hash, photo_sha256
 from pipeline.planning.tasks import UnitTask
 from pipeline.shards.samples import Row
@@ -59,7 +60,7 @@ def sample_row(drawn: DrawnPhoto, sample: DrawnSample, *, task: UnitTask, draw: 
         "box": _float32(chosen.box),
         "crop": list(chosen.crop.box),
         "extended_box": _float32(extended),
-        "box_in_crop": _float32(in_crop),
+        "box_in_crop": _float32(mirror_box(in_crop, chosen.jitter)),
         "exemplar_box": list(chosen.exemplar_px),
         "mask_shape": chosen.mask_shape,
         "mask_polygon": _float32(chosen.mask_polygon.ravel()),
@@ -71,6 +72,15 @@ def sample_row(drawn: DrawnPhoto, sample: DrawnSample, *, task: UnitTask, draw: 
         },
         **drawn.facts,
     }
+
+
+def jitter_row(sample: DrawnSample) -> Row | None:
+    """Make the column `jitter` of a sample's row, in a dataset that has it."""
+    jitter = sample.draw.jitter
+    if jitter is None:
+        return None
+    numbers = {name: np.float32(value) for name, value in jitter.items() if isinstance(value, float)}
+    return {**numbers, "flip": jitter["flip"]}
 
 
 def _float32(values: Iterable[float]) -> list[np.float32]:

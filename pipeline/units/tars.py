@@ -23,11 +23,12 @@ from schemas.shards import FileDigest
 class TarOfSamples:
     """A shard in the making: samples stream to a tar on local disk, which is indexed when it is complete."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, schema: pa.Schema = INDEX) -> None:
         self._tar = folder / f"{name}.tar"
         self._index = folder / f"{name}.parquet"
         self._file = _Discardable(self._tar)
         self._writer = wds.TarWriter(self._file, encoder=False, mtime=0)
+        self._schema = schema
         self._rows: list[Row] = []
 
     @property
@@ -59,7 +60,7 @@ class TarOfSamples:
         with self._tar.open("rb") as file:
             spans = list(read_spans(file))
         rows = [{**row, "shard": shard, **span} for row, span in zip(self._rows, spans, strict=True)]
-        pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), self._index)
+        pq.write_table(pa.Table.from_pylist(rows, schema=self._schema), self._index)
         return publish_file(out, self._tar, shard), publish_file(out, self._index, index)
 
 

@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.planning.plan_files import PLAN
@@ -34,7 +33,6 @@ from schemas.shards import (
     BOX_DROPS,
     MANIFEST,
     RUN,
-    SCHEMA_VERSION,
     SHARDS,
     SHARDS_TABLE,
     SPLITS,
@@ -159,7 +157,7 @@ def _verify_records(out: Folder, manifest: Json) -> tuple[list[UnitRecord], list
         try:
             content = read_file(out, name, None)
             record = UnitRecord.from_json(json.loads(content))
-            _check_record(record, content, place, manifest["recipe_digest"])
+            _check_record(record, content, place, manifest)
             return record
         except MissingError as error:
             return Problem(name, str(error))
@@ -174,7 +172,7 @@ def _verify_records(out: Folder, manifest: Json) -> tuple[list[UnitRecord], list
     return records, [outcome for outcome in checked if isinstance(outcome, Problem)]
 
 
-def _check_record(record: UnitRecord, content: bytes, place: tuple[int, int], recipe_digest: str) -> None:
+def _check_record(record: UnitRecord, content: bytes, place: tuple[int, int], manifest: Json) -> None:
     """Check that a record is of its place and recipe, and that it does not contradict itself.
 
     Raises:
@@ -189,13 +187,14 @@ def _check_record(record: UnitRecord, content: bytes, place: tuple[int, int], re
     lost = sum(count for reason, count in record.dropped.items() if reason.startswith("photo/"))
     holds = {
         "it is of another unit or draw": (record.unit, record.draw) == place and record.split in SPLITS,
-        "it is of another recipe": (record.schema_version, record.recipe_digest) == (SCHEMA_VERSION, recipe_digest),
+        "it is of another recipe": (record.schema_version, record.recipe_digest)
+        == (manifest["schema_version"], manifest["recipe_digest"]),
         f"its files are {named}": named == files,
         "planned is not samples + dropped": record.planned == record.samples + sum(record.dropped.values()),
         "planned is not photos": record.planned == record.photos,
         "photos_lost is not the drops of photos": record.photos_lost == lost,
         "more boxes than kept": record.boxes_drawn + record.boxes_lost <= record.boxes_kept,
-        "it is not as the job writes it": content == json_bytes(asdict(record)),
+        "it is not as the job writes it": content == json_bytes(record.to_json()),
     }
     off = [what for what, true in holds.items() if not true]
     if off:

@@ -14,13 +14,24 @@ import safetensors
 import safetensors.numpy
 
 from pipeline.decoding.jpeg import decode_jpeg
-from pipeline.shards.recipe import Json
+from pipeline.draws.jitter import draw_jitter, jitter_of
+from pipeline.shards.recipe import Json, share_jittered
 from pipeline.shards.samples import Row, not_finite, read_spans
 from pipeline.shards.totals import count_drops
 from pipeline.storage.folder import Folder
 from pipeline.verification.problems import UNREACHABLE, UNREADABLE, Problem, first_line, read_file, read_table
 from schemas.drops import DROPS
-from schemas.samples import EXEMPLAR_EXT, EXEMPLAR_PX, INDEX, ROW_EXT, SAMPLE, SOURCE_EXT, TENSORS_EXT, sample_key
+from schemas.samples import (
+    EXEMPLAR_EXT,
+    EXEMPLAR_PX,
+    ROW_EXT,
+    SAMPLE,
+    SOURCE_EXT,
+    TENSORS_EXT,
+    index_schema,
+    sample_key,
+    sample_schema,
+)
 from schemas.shards import (
     UnitRecord,
     record_path,
@@ -102,7 +113,7 @@ def _verify_shard(record: UnitRecord, index: bytes, shard: bytes, recipe: Json, 
     """Check the samples of one record: the tar against the index, and both against themselves."""
     assert record.shard and record.index
     try:
-        table = read_table(index, INDEX)
+        table = read_table(index, index_schema(share_jittered(recipe)))
     except UNREADABLE as error:
         yield record.index.name, first_line(error)
         return
@@ -118,6 +129,8 @@ def _verify_shard(record: UnitRecord, index: bytes, shard: bytes, recipe: Json, 
     gap = _find_gap(spans, shard)
     if gap:
         yield record.shard.name, f"its samples overlap, or bytes lie between or after them: {gap}"
+    if "jitter" in table.column_names and (jittered := len(table) - table["jitter"].null_count) != record.jittered:
+        yield record.index.name, f"{jittered} jittered samples, the record has {record.jittered}"
     yield from _verify_samples(record, table, spans, shard, recipe, outcome)
 
 
@@ -128,17 +141,18 @@ def _verify_samples(
     assert record.shard and record.index
     stored: list[Row] = []
     for row, span in zip(index.to_pylist(), spans, strict=True):
-        for what in _verify_row(record, row, span, outcome):
+        for what in _verify_row(record, row, span, recipe, outcome):
             yield record.index.name, f"{row['key']}: {what}"
         try:
             stored.append(_read_members(span, shard, recipe))
         except UNREADABLE as error:
             yield record.shard.name, f"{span['key']}: {first_line(error)}"
     if len(stored) == len(index):
-        yield from ((record.index.name, what) for what in _compare_rows(index.select(SAMPLE.names), stored))
+        schema = sample_schema(share_jittered(recipe))
+        yield from ((record.index.name, what) for what in _compare_rows(index.select(schema.names), stored, schema))
 
 
-def _verify_row(record: UnitRecord, row: Row, span: Row, outcome: Outcome) -> Iterator[str]:
+def _verify_row(record: UnitRecord, row: Row, span: Row, recipe: Json, outcome: Outcome) -> Iterator[str]:
     """Check one index row against its record, its span in the tar, and the photos seen before."""
     assert record.shard
     own = {"shard": record.shard.name, "split": record.split, "unit": record.unit, "draw": record.draw}
@@ -152,6 +166,10 @@ def _verify_row(record: UnitRecord, row: Row, span: Row, outcome: Outcome) -> It
     for name in FLOATS:
         if not all(map(math.isfinite, row[name] or ())):
             yield f"{name} holds a number that is not finite"
+    share, image_id = share_jittered(recipe), row["image_id"] or ""
+    jitter = draw_jitter(share, seed=recipe["seed"], image_id=image_id, draw=row["draw"])
+    if jitter_of(row) != jitter:
+        yield f"jitter is {jitter_of(row)}, the seed gives {jitter}"
     if row["image_id"] in outcome:
         yield f"{row['image_id']} is a sample or a drop of this draw already"
     outcome[row["image_id"]] = (row["box_id"], "sample", row["photo_sha256"])
@@ -187,7 +205,7 @@ def _read_members(span: Row, shard: bytes, recipe: Json) -> Row:
         for ext, side in pictures.items():
             _check_picture(members[ext], side)
         ext = ROW_EXT
-        return _read_row(members[ROW_EXT])
+        return _read_row(members[ROW_EXT], sample_schema(share_jittered(recipe)))
     except UNREADABLE as error:
         raise ValueError(f".{ext}: {first_line(error)}") from error
 
@@ -222,22 +240,22 @@ def _check_picture(content: bytes, side: int) -> None:
         raise ValueError(f"{width} x {height} px, expected {side} x {side}")
 
 
-def _read_row(content: bytes) -> Row:
+def _read_row(content: bytes, schema: pa.Schema) -> Row:
     """Read a sample's own .json.
 
     Raises:
         ValueError: it is not JSON of a sample's fields.
     """
     row = json.loads(content)
-    if not isinstance(row, dict) or row.keys() != set(SAMPLE.names):
+    if not isinstance(row, dict) or row.keys() != set(schema.names):
         raise ValueError("its fields are not those of a sample")
     return row
 
 
-def _compare_rows(table: pa.Table, stored: list[Row]) -> list[str]:
+def _compare_rows(table: pa.Table, stored: list[Row], schema: pa.Schema) -> list[str]:
     """Compare all of an index with the samples' own .json, exactly."""
     try:
-        own = pa.Table.from_pylist(stored, schema=SAMPLE)
+        own = pa.Table.from_pylist(stored, schema=schema)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         return [f"the .json of its samples has other types ({first_line(error)})"]
     if table.equals(own):
@@ -246,7 +264,7 @@ def _compare_rows(table: pa.Table, stored: list[Row]) -> list[str]:
     odd = [
         f"{row['key']}: {name} is {row[name]!r}, its .json has {other[name]!r}"
         for row, other in pairs
-        for name in SAMPLE.names
+        for name in schema.names
         if row[name] != other[name]
     ]
     return odd[:SHOWN_FAULTS] + ([f"and {len(odd) - SHOWN_FAULTS} more"] if len(odd) > SHOWN_FAULTS else [])

@@ -17,7 +17,7 @@ from pipeline.jobs.preparation import PreparedJob
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 from schemas.samples import INDEX
-from schemas.shards import MANIFEST, SCHEMA_VERSION, SHARDS_TABLE
+from schemas.shards import JITTERED_VERSION, MANIFEST, SCHEMA_VERSION, SHARDS_TABLE
 from tests.synthetic import write_manifest
 
 Make = Callable[..., PreparedJob]
@@ -89,8 +89,8 @@ def test_an_unfinished_dataset_shows_what_is_there_and_says_how_far_it_is(make: 
 
 def test_a_dataset_of_another_version_is_refused(dataset: Path) -> None:
     folder = Folder(str(dataset))
-    write_manifest(folder, {**read_manifest(folder), "schema_version": SCHEMA_VERSION + 1})
-    with pytest.raises(InputError, match=f"schema version {SCHEMA_VERSION + 1}, this code reads {SCHEMA_VERSION}"):
+    write_manifest(folder, {**read_manifest(folder), "schema_version": JITTERED_VERSION + 1})
+    with pytest.raises(InputError, match=f"schema version {JITTERED_VERSION + 1}, this code reads {SCHEMA_VERSION}"):
         open_rows(folder)
 
 

@@ -12,10 +12,10 @@ from pbe.feed.contents import ShardRow, read_contents
 from pipeline.errors import InputError
 from pipeline.hints import verify_command
 from pipeline.shards.manifest import read_manifest
-from pipeline.shards.recipe import Json
+from pipeline.shards.recipe import Json, share_jittered
 from pipeline.shards.samples import Row
 from pipeline.storage.folder import Folder
-from schemas.samples import INDEX
+from schemas.samples import index_schema
 from schemas.shards import SPLITS, index_path
 
 READERS = 8
@@ -53,6 +53,7 @@ class SplitRows:
         Raises:
             InputError: an index is missing or damaged.
         """
+        columns = index_schema(share_jittered(self.recipe)).names
         ends = np.cumsum([shard["samples"] for shard in self.shards])
         by_shard: dict[int, list[int]] = {}
         for number in numbers:
@@ -61,7 +62,7 @@ class SplitRows:
         for place, wanted in sorted(by_shard.items()):
             shard = self.shards[place]
             first = int(ends[place]) - shard["samples"]
-            taken = _read_index(self.folder, shard, INDEX.names).take(pa.array([number - first for number in wanted]))
+            taken = _read_index(self.folder, shard, columns).take(pa.array([number - first for number in wanted]))
             rows |= dict(zip(wanted, taken.to_pylist(), strict=True))
         return rows
 

@@ -98,7 +98,7 @@ def test_a_dataset_of_the_first_rules_is_still_read(
     recipe = {name: value for name, value in job.recipe.items() if name != "rules"}
     records = [replace(record, recipe_digest=digest_of(recipe)) for record in read_records(job.out)]
     for record in records:
-        job.out.write(record_path(record.unit, record.draw), json_bytes(asdict(record)))
+        job.out.write(record_path(record.unit, record.draw), json_bytes(record.to_json()))
     finish_dataset(job.out, records, recipe=recipe, plan=job.plan, draws=1, names=job.names)
     assert problems(tmp_path / "d") == []
     assert open_dataset(str(tmp_path / "d"), split="train").counts[0]

@@ -23,10 +23,10 @@ def test_a_damaged_record_is_refused_when_a_dataset_is_finished(make: Make, data
 def test_an_earlier_and_a_later_schema_version_are_explained(dataset: Path) -> None:
     manifest = json.loads((dataset / "manifest.json").read_text())
     (dataset / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 99}))
-    with pytest.raises(InputError, match=r"schema version 99, this code reads 2: .* a later version; upgrade"):
+    with pytest.raises(InputError, match=r"schema version 99, this code reads 2 and 3: .* a later version; upgrade"):
         read_manifest(Folder(str(dataset)))
     (dataset / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 1}))
-    with pytest.raises(InputError, match=r"schema version 1, this code reads 2: .* an earlier version; make it anew"):
+    with pytest.raises(InputError, match=r"version 1, this code reads 2 and 3: .* an earlier version; make it anew"):
         read_manifest(Folder(str(dataset)))
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from pipeline.shards.recipe import digest_of
 from pipeline.shards.records import read_records, shards_table
 from pipeline.shards.samples import read_spans
 from pipeline.storage.folder import Folder
-from schemas.samples import INDEX
 from schemas.shards import json_bytes, record_path
 
 
@@ -37,7 +36,7 @@ def sign_chain(dataset: Path) -> None:
             for name, file in parts.items()
         }
         records.append(replace(record, **digests))
-        out.write(record_path(record.unit, record.draw), json_bytes(asdict(records[-1])))
+        out.write(record_path(record.unit, record.draw), json_bytes(records[-1].to_json()))
     pq.write_table(shards_table(records), dataset / "shards.parquet")
     manifest = json.loads((dataset / "manifest.json").read_text())
     manifest["files"] = {name: hashlib.sha256((dataset / name).read_bytes()).hexdigest() for name in manifest["files"]}
@@ -49,7 +48,7 @@ def change_index(dataset: Path, change: Callable[[list[dict[str, Any]]], object]
     path = sorted(dataset.glob("index/train/*.parquet"))[0]
     rows = pq.read_table(path).to_pylist()
     change(rows)
-    pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), path)
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
     sign_chain(dataset)
     return str(path.relative_to(dataset))
 
@@ -72,6 +71,6 @@ def rewrite_shard(dataset: Path, change: Callable[[dict[str, dict[str, bytes]]],
     with shard.open("rb") as file:
         spans = list(read_spans(file))
     rows = [{**row, **span} for row, span in zip(rows, spans, strict=True)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), index)
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(index)), index)
     sign_chain(dataset)
     return str(shard.relative_to(dataset))
