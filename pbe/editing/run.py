@@ -320,7 +320,8 @@ def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any
     """Show the steps of all pictures."""
     steps = len(make_scheduler(config.scheduler, steps=config.steps).timesteps)
     total = steps * sum(case.pictures for group in groups for case in group)
-    return tqdm(total=total, disable=not total, desc="edit", unit="step", mininterval=1, dynamic_ncols=True)
+    off = {} if total else {"disable": True}  # false, said in words, would overrule TQDM_DISABLE
+    return tqdm(total=total, desc="edit", unit="step", mininterval=1, dynamic_ncols=True, **off)
 
 
 def _of_sources(words: str, count: int) -> str:

@@ -78,7 +78,8 @@ def _look(run: Run, samples: ValidationSamples) -> Observations:
     rows: list[NDArray[np.float64]] = []
     odd: list[str] = []
     engine.deepspeed.eval()
-    with tqdm(total=count, desc="validation", unit="sample", leave=False, disable=not ranks.first) as bar:
+    off = {} if ranks.first else {"disable": True}  # false, said in words, would overrule TQDM_DISABLE
+    with tqdm(total=count, desc="validation", unit="sample", leave=False, **off) as bar:
         for batch in fixed_batches(fixed, dataset=samples.dataset, **place, limit=run.config.eval_samples):
             batch = run.prepare(batch)
             rows.append(observe(batch, engine.losses(batch)))
