@@ -12,9 +12,11 @@ import torch
 
 from dashboards.pictures import PictureReader, SampleError, read_vector
 from dashboards.rows import choose_rows, open_rows
+from dashboards.sheet.cards import make_card
 from pipeline.decoding.jpeg import encode_jpeg
 from pipeline.draws.draw import blank
 from pipeline.draws.exemplars import augment_exemplar, describe_augmentation
+from pipeline.draws.jitter import describe_jitter
 from pipeline.draws.raster import raster_mask
 from pipeline.encoders.clip import ClipEncoder
 from pipeline.encoders.latents import decode
@@ -176,3 +178,14 @@ def test_a_shard_that_is_gone_or_damaged_says_so(dataset: Path, change: Callable
 
 def test_the_orientation_column_gives_the_rotation_back() -> None:
     assert [rotation_of(text) for text in ("none", "exif:6", "rotation:90", "rotation:0")] == [None, None, 90, 0]
+
+
+def test_a_jittered_sample_is_shown_as_stored_and_says_so_in_its_card(make: Make, tmp_path: Path) -> None:
+    make(tmp_path, limit=1, draws=2, colour_jitter=1.0)
+    folder, recipe, rows = _open(tmp_path)
+    for row in rows:
+        card = make_card(row, PictureReader(folder, recipe))
+        assert card.jitter == describe_jitter(row["jitter"]) != ""
+        assert f"hue {row['jitter']['hue_degrees']:+.0f}°" in card.jitter
+        assert ("flip" in card.jitter) == row["jitter"]["flip"]
+        assert card.pictures is not None and card.pictures.origin == "stored"

@@ -15,6 +15,7 @@ from dashboards.fates import FILTERED, find_fates
 from dashboards.rows import choose_rows, open_rows
 from dashboards.views.photo_media import PhotoMedia, photo_name
 from dashboards.views.sample_media import SLICES, media_name
+from pipeline.draws.jitter import describe_jitter
 from pipeline.jobs.preparation import PreparedJob
 from pipeline.pictures.cut_sources import Photos
 from pipeline.recorded_inputs import find_inputs
@@ -26,8 +27,8 @@ Make = Callable[..., PreparedJob]
 
 @pytest.fixture
 def folder(make: Make, sample_folder: Path, tmp_path: Path) -> Folder:
-    """A dataset of the sample photos, with the config of the run that made it."""
-    job = make(tmp_path / "out", keep_source=True)
+    """A dataset of the sample photos, half of its samples jittered, with the config of the run that made it."""
+    job = make(tmp_path / "out", keep_source=True, colour_jitter=0.5)
     inputs = {name: getattr(job.config, name) for name in ("boxes", "images", "image_info", "classes")}
     job.out.write_json("run/config.json", inputs)
     return Folder(str(tmp_path / "out"))
@@ -78,6 +79,8 @@ def test_every_group_has_every_slice_and_all_that_the_index_knows(fiftyone: Any,
         assert sample["label_name"] == row["label_name"]
         assert sample["mask_share"] == row["mask_share"]
         assert sample["crop"] == row["crop"]
+        assert (sample["jitter"] or "") == describe_jitter(row["jitter"])
+        assert sample["jitter_hue_degrees"] == (row["jitter"] and row["jitter"]["hue_degrees"])
         [box] = sample["box"].detections
         assert box.label == row["label_name"]
         x0, y0, width, height = box.bounding_box

@@ -17,6 +17,7 @@ from pbe.evaluation.bench.cutting import cut_bench
 from pbe.evaluation.bench.digests import digest_of_bench
 from pbe.evaluation.bench.opening import open_bench
 from pbe.evaluation.bench.preflight import check_bench
+from pipeline.decoding.jpeg import decode_jpeg, encode_jpeg
 from pipeline.draws.raster import mask_of
 from pipeline.errors import InputError
 from pipeline.jobs.preparation import PreparedJob
@@ -47,12 +48,12 @@ def _write_boxes(path: Path, photos: list[str]) -> str:
 
 @pytest.fixture(scope="module")
 def dataset(make: Make, sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset that keeps no sources, of photos that lie in PLACE/photos; most of it is validation."""
+    """A dataset that keeps no sources, of photos that lie in PLACE/photos; most of it is validation, half jittered."""
     place = tmp_path_factory.mktemp("cutting")
     shutil.copytree(sample_folder / "train", place / "photos")
     photos = sorted(path.stem for path in (place / "photos").iterdir())
     inputs = {"boxes": (_write_boxes(place / "boxes.csv", photos),), "images": (str(place / "photos"),)}
-    make(place / "set", split_shares=(0.2, 0.8, 0.0), draws=4, keep_source=False, **inputs)
+    make(place / "set", split_shares=(0.2, 0.8, 0.0), draws=4, keep_source=False, colour_jitter=0.5, **inputs)
     (place / "set/run/config.json").write_text(json.dumps({"images": inputs["images"]}))  # as the job leaves it
     return place / "set"
 
@@ -77,6 +78,7 @@ def test_each_case_is_a_box_of_draw_0_with_another_photos_object_of_its_class(
         key: unsquash(read_sample(Folder(str(dataset)), row).exemplar_pixels, row["exemplar_box"]).tobytes()
         for key, row in rows.items()
     }
+    assert {bool(rows[case.name]["jitter"]) for case in bench.cases} == {False, True}
     for case in bench.cases:
         row, opened = rows[case.name], open_case(case)
         assert (row["split"], row["draw"], row["label_name"]) == ("validation", 0, case.label)
@@ -113,7 +115,7 @@ def test_stored_sources_and_photos_give_the_same_cases(
     make: Make, bench: Bench, dataset: Path, sample_folder: Path, tmp_path: Path
 ) -> None:
     inputs = {"boxes": (str(dataset.parent / "boxes.csv"),), "images": (str(dataset.parent / "photos"),)}
-    make(tmp_path / "set", split_shares=(0.2, 0.8, 0.0), draws=4, keep_source=True, **inputs)
+    make(tmp_path / "set", split_shares=(0.2, 0.8, 0.0), draws=4, keep_source=True, colour_jitter=0.5, **inputs)
     kept = cut_bench(str(tmp_path / "set"), str(tmp_path), **QUIET)
     assert [(case.name, case.label, case.seeds) for case in kept.cases] == [
         (case.name, case.label, case.seeds) for case in bench.cases
@@ -121,7 +123,7 @@ def test_stored_sources_and_photos_give_the_same_cases(
     for one, other in zip(map(open_case, kept.cases), map(open_case, bench.cases), strict=True):
         np.testing.assert_array_equal(one.exemplar, other.exemplar)
         np.testing.assert_array_equal(one.mask, other.mask)
-        assert np.abs(one.source.astype(int) - other.source).mean() < 4  # one is a JPEG
+        np.testing.assert_array_equal(one.source, decode_jpeg(encode_jpeg(other.source)))
 
 
 def test_a_smaller_bench_is_a_part_of_a_larger_one(bench: Bench, dataset: Path, tmp_path: Path) -> None:
