@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pipeline.arrays import Pixels, Sides
 from pipeline.rng import rng_for
 
-STAGE = "jitter"
 SATURATION, BRIGHTNESS = 1.5, 1.25  # the largest factors of the odds, and 1 / the smallest
 LEAST_SCALE = 0.4
 
@@ -37,7 +36,7 @@ def draw_jitter(share: float, *, seed: int, image_id: str, draw: int) -> Jitter 
         share: of the samples that are jittered, 0..1.
         seed, image_id, draw: the dataset's seed and the sample's.
     """
-    rng = rng_for(seed, STAGE, image_id, draw)
+    rng = rng_for(seed, "jitter", image_id, draw)
     if rng.random() >= share:
         return None
     flip, hue, saturation, brightness, scale = rng.random(5).tolist()
@@ -111,7 +110,7 @@ def name_jitter(jitter: Jitter) -> str:
 
 
 def describe_jitter(jitter: Jitter | None) -> str:
-    """Name what a jitter did: `hue +40°, saturation x 1.21, brightness x .93, flip, scale .71`; empty: nothing."""
+    """Name what a jitter did: `hue +40°, saturation x 1.21, brightness x 0.93, flip, scale 0.71`; empty: nothing."""
     if jitter is None:
         return ""
     steps = [

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.planning.plan_files import PLAN
 from pipeline.shards.kept_boxes import draws_off
-from pipeline.shards.recipe import Json, digest_of
+from pipeline.shards.recipe import Json, digest_of, share_jittered
 from pipeline.shards.records import READERS, record_sha256, shard_rows
 from pipeline.shards.totals import box_drops_of, count_drops, join_columns, sums_off, units_at_odds
 from pipeline.storage.folder import Folder
@@ -193,6 +193,8 @@ def _check_record(record: UnitRecord, content: bytes, place: tuple[int, int], ma
         "planned is not samples + dropped": record.planned == record.samples + sum(record.dropped.values()),
         "planned is not photos": record.planned == record.photos,
         "photos_lost is not the drops of photos": record.photos_lost == lost,
+        "it counts jittered samples, or should": (record.jittered is None) == (not share_jittered(manifest["recipe"])),
+        "more jittered samples than samples": (record.jittered or 0) <= record.samples,
         "more boxes than kept": record.boxes_drawn + record.boxes_lost <= record.boxes_kept,
         "it is not as the job writes it": content == json_bytes(record.to_json()),
     }

@@ -21,9 +21,11 @@ from pipeline.pictures.cut_sources import Photos
 from pipeline.pictures.stand_in import BACKGROUND, place_exemplar
 from pipeline.shards.manifest import read_manifest, recipe_differences
 from pipeline.shards.recipe import make_recipe
+from pipeline.shards.records import read_records
 from pipeline.shards.samples import Sample, read_index, read_sample
+from schemas.shards import json_bytes, record_path
 from tests.pipeline.conftest import find_problems
-from tests.pipeline.verification.resigned import change_index
+from tests.pipeline.verification.resigned import change_index, sign_chain
 
 Make = Callable[..., PreparedJob]
 
@@ -85,6 +87,19 @@ def test_verify_finds_the_dataset_sound_and_a_jitter_that_is_not_the_seeds(job: 
 
     change_index(copy, turn)
     assert any("jitter is {" in problem.what for problem in find_problems(copy))
+
+
+@pytest.mark.parametrize("counted", [None, 0, 99])
+def test_verify_finds_a_record_that_miscounts_the_jittered_samples(
+    job: PreparedJob, tmp_path: Path, counted: int | None
+) -> None:
+    copy = Path(shutil.copytree(job.config.out, tmp_path / "copy"))
+    odd = max(read_records(job.out), key=lambda record: record.jittered or 0)
+    name = record_path(odd.unit, odd.draw)
+    (copy / name).write_bytes(json_bytes(replace(odd, jittered=counted).to_json()))
+    sign_chain(copy)
+    found = [problem for problem in find_problems(copy) if "jittered" in problem.what]
+    assert name in {file for problem in found for file in problem.remove}
 
 
 def test_a_recipe_names_the_share_only_where_it_is_not_0_and_another_share_is_another_recipe(job: PreparedJob) -> None:
