@@ -1,4 +1,7 @@
-"""What many tests share: real photos where they are, photos made in code everywhere, untrained encoders."""
+"""What many tests share: real photos where they are, photos made in code everywhere, untrained encoders.
+
+The process that only hands tests out to others reads this file, too: what is heavy is imported where it is used.
+"""
 
 import io
 import os
@@ -6,42 +9,28 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # as where the environment is active
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait for each other burn the time of other tests
+os.environ["OMP_NUM_THREADS"] = "1"  # threads that wait for each other burn the time of other tests
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
-
-from pipeline.config import PRESETS, ShardConfig
-from pipeline.encoders.clip import ClipEncoder, load_clip
-from pipeline.encoders.facts import facts_of
-from pipeline.encoders.fingerprints import make_deterministic
-from pipeline.encoders.protocols import Codec, ExemplarEncoder
-from pipeline.encoders.vae import VaeEncoder, load_vae
-from pipeline.jobs.inputs import check_inputs
-from pipeline.jobs.preparation import PreparedJob, pending_tasks, prepare
-from pipeline.jobs.retrying import end_retry, take_up_retry
-from pipeline.photos.sample_photos import write_openimages_folder
-from pipeline.shards.manifest import finish_dataset
-from pipeline.shards.records import read_records
-from pipeline.storage.folder import Folder
-from pipeline.units.maker import UnitMaker
-from tests.object_storage import Proxy, reached, serve_s3
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-Make = Callable[..., PreparedJob]
+    from pipeline.encoders.clip import ClipEncoder
+    from pipeline.encoders.vae import VaeEncoder
+    from tests.making import Make, MakerOf
+    from tests.object_storage import Proxy
+
 SmallDisk = tuple[Path, Callable[[str], None]]
 RAY_TESTS = Path(__file__).parent / "ray_jobs"
 FAULTS = ("test_object_storage.py",)  # on a Ray that its job starts
@@ -52,7 +41,6 @@ REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("ours")
-torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would what tests start
 
 
@@ -93,8 +81,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA GPU")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA GPU")
 
 
 def skip(reason: str) -> None:
@@ -115,18 +106,25 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample photos as an Open Images folder."""
-    out = Folder(str(tmp_path_factory.mktemp("sample")))
-    return Path(write_openimages_folder(out).url)
+    from pipeline.photos.sample_photos import write_openimages_folder
+    from pipeline.storage.folder import Folder
+
+    return Path(write_openimages_folder(Folder(str(tmp_path_factory.mktemp("sample")))).url)
 
 
 @pytest.fixture(scope="session")
-def vae() -> VaeEncoder:
+def vae() -> "VaeEncoder":
+    from pipeline.encoders.fingerprints import make_deterministic
+    from pipeline.encoders.vae import load_vae
+
     make_deterministic()
     return load_vae("untrained", device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="session")
-def clip() -> ClipEncoder:
+def clip() -> "ClipEncoder":
+    from pipeline.encoders.clip import load_clip
+
     return load_clip("untrained", device="cpu", dtype="float32")
 
 
@@ -153,55 +151,26 @@ def jpeg() -> Callable[..., bytes]:
 
 
 @pytest.fixture(scope="session")
-def maker_of(vae: VaeEncoder, clip: ClipEncoder) -> Callable[..., UnitMaker]:
+def maker_of(vae: "VaeEncoder", clip: "ClipEncoder") -> "MakerOf":
     """Make what turns a job's units into shards, as its actors do."""
+    from tests.making import unit_makers
 
-    def new_maker(job: PreparedJob, *, threads: int = 1) -> UnitMaker:
-        written = (job.class_names, job.recipe_digest)
-        return UnitMaker(job.config, job.out, job.store, vae, clip, *written, threads, generation=job.intent.generation)
-
-    return new_maker
+    return unit_makers(vae, clip)
 
 
 @pytest.fixture(scope="session")
-def make(maker_of: Callable[..., UnitMaker], sample_folder: Path, vae: VaeEncoder, clip: ClipEncoder) -> Make:
+def make(maker_of: "MakerOf", sample_folder: Path, vae: "VaeEncoder", clip: "ClipEncoder") -> "Make":
     """Make a dataset in `out`; keyword arguments change the config; `threads`, `finish`, `sources` how it is made."""
+    from tests.making import dataset_makers
 
-    def make_dataset(
-        out: Path,
-        *,
-        threads: int = 1,
-        finish: bool = True,
-        sources: Codec | None = None,
-        exemplars: ExemplarEncoder | None = None,
-        **changes: Any,
-    ) -> PreparedJob:
-        inputs = {
-            "boxes": (str(sample_folder / "train-annotations-bbox.csv"),),
-            "images": (str(sample_folder / "train"),),
-            "image_info": (str(sample_folder / "train-images-boxable-with-rotation.csv"),),
-            "classes": str(sample_folder / "class-descriptions-boxable.csv"),
-        }
-        config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
-        quiet = {"say": lambda line: None, "progress": lambda rows: None}
-        chosen: tuple[Codec, ExemplarEncoder] = (sources or vae, exemplars or clip)
-        job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(*chosen), **quiet)
-        job = take_up_retry(job, say=lambda line: None)
-        maker = replace(maker_of(job, threads=threads), sources=chosen[0], exemplars=chosen[1])
-        for task in pending_tasks(job)[0]:
-            maker.make(task)
-        if finish:
-            end_retry(job)
-            records = read_records(job.out)
-            finish_dataset(job.out, records, recipe=job.recipe, plan=job.plan, draws=config.draws, names=job.names)
-        return job
-
-    return make_dataset
+    return dataset_makers(maker_of, sample_folder, vae, clip)
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator["Proxy"]:
     """An S3 server on loopback with one empty bucket, to which this process's fsspec leads."""
+    from tests.object_storage import reached, serve_s3
+
     with serve_s3() as proxy, reached(proxy, monkeypatch):
         yield proxy
 

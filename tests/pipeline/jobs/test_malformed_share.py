@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
-from tests.conftest import Make
+from tests.making import Make
 from tests.pipeline.conftest import files_of, problems
 
 BOXES_TABLE = "train-annotations-bbox.csv"

@@ -9,6 +9,7 @@ import pytest
 
 from pbe.feed.dataset import open_dataset
 from pipeline.encoders.clip import ClipEncoder
+from pipeline.encoders.facts import facts_of
 from pipeline.encoders.vae import VaeEncoder
 from pipeline.errors import InputError, LockLostError
 from pipeline.jobs import preparation
@@ -23,7 +24,6 @@ from pipeline.units.maker import UnitMaker
 from pipeline.units.one_shard import OutputTakenError
 from schemas.shards import json_bytes, record_path, unit_name
 from tests.benchmarks.resume import start_job, write_photos
-from tests.conftest import facts_of
 from tests.object_storage import Proxy
 from tests.pipeline.conftest import files_of, problems
 

@@ -27,7 +27,7 @@ from pipeline.photos.formats import PICTURES, SUFFIXES
 from pipeline.photos.store import PhotoStore
 from pipeline.storage import retries
 from schemas.samples import sample_key
-from tests.conftest import Make
+from tests.making import Make
 from tests.object_storage import Proxy
 from tests.pipeline.decoding import hostile
 
