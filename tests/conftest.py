@@ -3,12 +3,13 @@
 The process that only hands tests out to others reads this file, too: what is heavy is imported where it is used.
 """
 
+import gc
 import io
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,17 @@ def _start(item: pytest.Item) -> int:
     """When a test's group starts: the longest first, then module by module."""
     group = item.get_closest_marker("xdist_group")
     return LONGEST.index(group.args[0]) if group and group.args[0] in LONGEST else len(LONGEST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import all tests without looking for garbage, nor later among what they imported: a third of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

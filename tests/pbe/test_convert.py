@@ -36,9 +36,15 @@ def pipeline(ldm_vae_module: Any) -> Any:
     return diffusers_pipeline(ldm_vae_module)
 
 
+@pytest.fixture(scope="module")
+def _saved(pipeline: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_published(pipeline, tmp_path_factory.mktemp("saved"))
+
+
 @pytest.fixture
-def published(pipeline: Any, tmp_path: Path) -> Path:
-    return Path(save_published(pipeline, tmp_path / f"published {ALL_OF_IT}"))
+def published(_saved: str, tmp_path: Path) -> Path:
+    """A published folder of one's own to change."""
+    return Path(shutil.copytree(_saved, tmp_path / f"published {ALL_OF_IT}"))
 
 
 def _convert(source: Path | str, out: Path, *flags: str) -> None:
@@ -55,6 +61,7 @@ def _files(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("output_type", ["latent", "np"])
 def test_the_picture_of_diffusers_pipeline_is_the_same_after_conversion(
     tmp_path: Path, published: Path, pipeline: Any, output_type: str
@@ -85,6 +92,7 @@ def _visible(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("through", ["pbe", "diffusers"])
 def test_each_tensor_keeps_its_bits_and_its_precision(tmp_path: Path, published: Path, through: str) -> None:
     for part, dtype in (("unet", torch.float16), ("vae", torch.bfloat16)):
@@ -117,6 +125,7 @@ def test_what_the_training_recorded_stays_recorded(tmp_path: Path, pipeline: Any
     _assert_same_weights(read_weights(str(tmp_path / "out")), read_weights(str(tmp_path / "run")))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
 def test_half_precision_is_rounding_once(tmp_path: Path, published: Path, dtype: str) -> None:
     torch_dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[dtype]
@@ -139,6 +148,7 @@ def test_running_the_same_command_again_changes_nothing(tmp_path: Path, publishe
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", published.name]
 
 
+@pytest.mark.heavy
 def test_parts_that_are_missing_are_named_and_may_be_given(
     tmp_path: Path, published: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,12 +173,7 @@ def test_the_summary_counts_every_part(tmp_path: Path, published: Path, capsys: 
     lines = capsys.readouterr().out.splitlines()
     weights = read_weights(str(published))
     assert lines[0] == f"reading {published}" and lines[1].startswith("writing ")
-    for name, part in (
-        ("UNet", "unet"),
-        ("conditioner", "conditioner"),
-        ("exemplar encoder", "tower"),
-        ("VAE", "vae"),
-    ):
+    for name, part in (("UNet", "unet"), ("conditioner", "conditioner"), ("exemplar encoder", "tower"), ("VAE", "vae")):
         tensors = getattr(weights, part).values()
         numel = sum(value.numel() for value in tensors)
         (line,) = [line for line in lines if line.strip().startswith(f"{name} ")]
@@ -247,6 +252,7 @@ def test_what_cannot_be_converted_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_neighbours_of_the_output_are_nobodys_business(tmp_path: Path, published: Path) -> None:
     for name in ("out.older", "out.partial", "out.ckpt.partial"):
         (tmp_path / name).mkdir()
@@ -280,6 +286,7 @@ def test_a_link_is_followed_and_stays(tmp_path: Path, published: Path) -> None:
     assert (tmp_path / "current").is_symlink() and (tmp_path / "v1/unet").is_dir()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("file", "changed", "expected"),
     [
@@ -312,6 +319,7 @@ def test_files_that_would_change_the_picture_or_never_end_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("part", ["unet", "vae", "image_encoder"])
 @pytest.mark.parametrize("value", [10**6, -3, "x", None, [1]])
 def test_a_config_that_describes_no_model_is_told_by_its_part(
