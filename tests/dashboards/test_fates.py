@@ -62,6 +62,7 @@ def _fates(out: Path, boxes: tuple[str, ...], *, limit: int = 0) -> Fates:
     return find_fates(dataset, read_box_rows(boxes, inputs=dataset.recipe["inputs"], limit=limit))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "changes", [{}, {"limit": 4}, {"draws": 6, "min_box_px": 60}, {"filters": ("area", "aspect=2")}], ids=str
 )

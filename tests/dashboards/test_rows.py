@@ -134,6 +134,7 @@ def test_a_table_of_shards_that_cannot_be_read_is_refused_with_the_remedy(
         open_rows(Folder(str(dataset)))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -52,6 +52,7 @@ def run(out: Path, *flags: str) -> int:
     return main([*flags, "--out", str(out), "--workers", "1"])
 
 
+@pytest.mark.heavy
 def test_copies_in_the_bench_are_found_said_and_written_and_a_second_run_changes_nothing(
     dataset: Path, bench: Path, sample_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ def test_the_same_photos_under_other_names_give_the_same_bytes(
     assert "12 channels, 4 px a cell" in (said := capsys.readouterr().out) and " dB on these photos" in said
 
 
+@pytest.mark.heavy
 def test_a_dataset_can_be_made_with_both_and_verifies(
     make: Callable[..., PreparedJob], sample_folder: Path, tmp_path: Path
 ) -> None:

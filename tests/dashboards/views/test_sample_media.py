@@ -57,6 +57,7 @@ def test_every_picture_is_what_the_trainer_sees(shown: tuple[SampleMedia, list[d
         assert np.array_equal(_pixels(got["latent_mask"][0]), np.rint(reduce_mask(mask, 8) * 255))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "name",
     [

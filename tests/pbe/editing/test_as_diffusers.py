@@ -34,6 +34,7 @@ def _mask(height: int, width: int) -> Any:
     return mask
 
 
+@pytest.mark.heavy
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(0, 2**31),
@@ -77,6 +78,7 @@ def _latents(
     return found, expected
 
 
+@pytest.mark.heavy
 def test_pictures_are_those_of_diffusers_pipeline(editor: Editor, oracle: Any) -> None:
     source, mask, exemplar = random_picture(24, 32), _mask(24, 32), random_picture(50, 70, seed=1)
     [expected] = oracle(

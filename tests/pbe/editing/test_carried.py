@@ -100,6 +100,7 @@ def opened(path: Path) -> Image.Image:
 KEPT = ["wide.png", "wide.jpg", "turned.jpg", "clear.png", "clear.webp", "palette.png", "plain.png", "gamma.png"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", KEPT)
 def test_every_pixel_outside_the_mask_is_as_it_was_in_its_own_colours(name: str, made: dict[str, Any]) -> None:
     source, result = made[name]
@@ -144,6 +145,7 @@ def test_a_hole_becomes_opaque_and_nothing_else(made: dict[str, Any]) -> None:
     assert (alpha[HOLE] >= CLEAR[..., 3][HOLE]).all() and alpha[14:20, 20:32].min() == 255
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "suffix", "words"),
     [

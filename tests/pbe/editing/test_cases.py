@@ -44,6 +44,7 @@ def test_cases_go_on_where_they_stopped(
     assert json.loads((out / "c.json").read_text())["settings"]["steps"] == 2
 
 
+@pytest.mark.heavy
 def test_what_was_lost_of_a_batch_is_made_again_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     table = _write_cases(tmp_path, [f"source.png,mask.png,exemplar.png,{name}" for name in "abcde"])
     for out, batch in (("whole", "3"), ("cut", "3")):
@@ -55,6 +56,7 @@ def test_what_was_lost_of_a_batch_is_made_again_with_the_same_bytes(folder: Path
     assert {path.name: path.read_bytes() for path in (tmp_path / "cut").iterdir()} == whole
 
 
+@pytest.mark.heavy
 def test_cases_with_other_settings_are_refused_unless_overwritten(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +78,7 @@ def test_cases_with_other_settings_are_refused_unless_overwritten(
     assert (out / "a.png").read_bytes() != before
 
 
+@pytest.mark.heavy
 def test_a_picture_that_was_deleted_or_a_record_that_was_cut_is_made_again(folder: Path, tmp_path: Path) -> None:
     table = _write_cases(tmp_path, [f"source.png,mask.png,exemplar.png,{name}" for name in "abc"])
     out = tmp_path / "out"

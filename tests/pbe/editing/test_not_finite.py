@@ -72,6 +72,7 @@ def test_a_picture_that_is_not_finite_fails_its_own_task_alone(editor: Editor) -
             assert np.array_equal(one.pixels, other.pixels)
 
 
+@pytest.mark.heavy
 def test_a_picture_by_command_that_is_not_finite_is_not_written(
     editor: Editor, pictures: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

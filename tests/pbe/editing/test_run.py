@@ -86,6 +86,7 @@ def test_paste_back_writes_files_that_lose_nothing(
     assert np.array_equal(pixels(out)[outside], pixels(pictures["source"])[outside])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_edits_about_the_same(
     folder: Path, pictures: dict[str, Path], tmp_path: Path, dtype: str
@@ -96,6 +97,7 @@ def test_half_precision_edits_about_the_same(
     assert np.abs(full - half).mean() < 8
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not (DATA / "pbe_examples").exists(), reason=f"needs {DATA}/pbe_examples")
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_published_triples_are_edited_at_their_sizes(folder: Path, tmp_path: Path, number: int) -> None:
@@ -133,6 +135,7 @@ def test_a_gpu_that_is_not_there_is_refused_and_nothing_is_written(
     assert not out.exists()
 
 
+@pytest.mark.heavy
 def test_a_model_that_knows_its_trainings_holes_says_when_one_is_unlike_them_and_crops_for_them(
     folder: Path, pictures: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,7 @@ def contents_of(out: Path | str, draws: int = 0) -> Contents:
     return read_contents(Folder(str(out)), read_manifest(Folder(str(out))), draws=draws)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("place", ["local", "s3"])
 def test_more_draws_leave_the_batches_the_digest_and_the_positions_of_the_first_ones(
     config: FeedConfig, synthetic: Path, tmp_path: Path, place: str, request: pytest.FixtureRequest

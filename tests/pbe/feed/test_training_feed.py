@@ -23,6 +23,7 @@ from tests.pbe.feed.feeds import assert_equal, joined, take
 from tests.synthetic import write_manifest, write_synthetic
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("world", [1, 2, 4])
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_global_batches_are_the_same_for_every_world_size_accumulation_and_number_of_workers(
@@ -57,6 +58,7 @@ def test_an_epoch_sees_each_photo_once_and_the_next_one_the_next_draw(config: Fe
     assert [step.after for step in steps] == [step.position for step in steps[1:]] + [Position(4, 0)]
 
 
+@pytest.mark.heavy
 @settings(max_examples=15)
 @given(st.integers(0, 11), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 4]))
 def test_a_resumed_run_repeats_and_skips_nothing_also_on_other_ranks(

@@ -60,6 +60,7 @@ def test_one_token_gradients_equal_stock_and_dead_parts_have_none() -> None:
             torch.testing.assert_close(parameter.grad, expected[name], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("one_token", [True, False])
 @settings(max_examples=25)  # each runs the UNet three times
 @given(b=st.integers(1, 3), seed=st.integers(0, 2**31))

@@ -46,6 +46,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tensors]
     return path, state
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("of_all", [False, True], ids=["of the UNet alone", "of everything"])
 def test_a_checkpoints_average_is_taken_where_it_is_chosen(
     tmp_path: Path, checkpoint: tuple[Path, Tensors], of_all: bool
@@ -207,6 +208,7 @@ def _raw_of(out: Path) -> None:
     read_weights(str(out), choice="raw")
 
 
+@pytest.mark.heavy
 def test_both_kinds_go_into_a_checkpoint_only_from_where_both_lie(
     training: Path, tmp_path: Path, checkpoint: tuple[Path, Tensors], capsys: pytest.CaptureFixture[str]
 ) -> None:

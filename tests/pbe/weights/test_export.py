@@ -74,6 +74,7 @@ def test_diffusers_pipeline_runs_on_the_exported_folder(
     assert torch.isfinite(latents).all() and latents.shape == (1, CHANNELS, 8, 8)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("layout", ["diffusers", "pbe"])
 def test_every_tensor_comes_back_bit_by_bit(
     tmp_path: Path, model: PaintByExample, tower: Any, ldm_vae_module: Any, layout: Any

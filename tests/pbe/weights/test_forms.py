@@ -92,6 +92,7 @@ def _assert_parts(found: dict[str, Any], expected: dict[str, Tensors], *, half: 
         assert_same({key: value.float() for key, value in found[part].state_dict().items()}, rounded)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("form", FORMS)
 def test_every_command_takes_weights_in_every_form(
@@ -102,6 +103,7 @@ def test_every_command_takes_weights_in_every_form(
     _assert_parts(found, expected, half=half)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("place", ["a training", "parts", "hub"])
 def test_every_command_finds_weights_in_every_place(

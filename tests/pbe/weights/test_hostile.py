@@ -14,6 +14,7 @@ def subjects() -> list[Subject]:
     return models.subjects(60, 3, None)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("at", "count", "whole"), [(0, 12, "picture"), (1, 15, "weights")], ids=["folders", "checkpoints"]
 )

@@ -37,6 +37,7 @@ def _spoil(folder: Path, part: str, tensor: str, number: float) -> None:
     save_file(tensors, path, metadata={"format": "pt"})
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("part", CASES)
 @pytest.mark.parametrize("number", [float("nan"), float("-inf")])
 def test_every_command_refuses_weights_that_are_not_finite_by_tensor(

@@ -69,6 +69,7 @@ def _of_transformers_4(key: str) -> str:
     return re.sub(r"^model\.(?!vision_model\.)", "model.vision_model.", key)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("suffix", [".safetensors", ".bin", ".fp16.safetensors"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_a_published_folder_of_any_age_gives_every_tensor(
@@ -91,6 +92,7 @@ def test_all_parts_are_frozen_and_of_one_precision(published: Path, pipeline: An
         assert not part.training and not any(parameter.requires_grad for parameter in part.parameters())
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("layout", ["diffusers", "pbe"])
 def test_a_trainings_folder_means_the_model_in_it(tmp_path: Path, pipeline: Any, layout: Any) -> None:
     model, encoders = random_model(tiny_config()), {"vae": pipeline.vae, "tower": pipeline.image_encoder.model}
@@ -109,6 +111,7 @@ def test_a_trainings_folder_means_the_model_in_it(tmp_path: Path, pipeline: Any,
         assert_same(parts.tower.state_dict(), pipeline.image_encoder.model.state_dict())
 
 
+@pytest.mark.heavy
 def test_a_model_without_encoders_takes_those_that_flags_name(tmp_path: Path, published: Path, pipeline: Any) -> None:
     model, out = random_model(tiny_config()), tmp_path / "bare"
     export_model(out, model.state_dict(), model.config, weights="raw", step=1, vae=None, tower=None)

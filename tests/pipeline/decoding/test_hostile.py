@@ -22,6 +22,7 @@ from tests.pipeline.decoding.hostile import HOSTILE, exif, jpeg_with, picture, p
 SLOWEST_SECONDS = 10.0  # alone, each takes below 3
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.filterwarnings("ignore")
 def test_a_hostile_photo_has_its_reason_in_seconds(name: str) -> None:
@@ -33,6 +34,7 @@ def test_a_hostile_photo_has_its_reason_in_seconds(name: str) -> None:
     assert time.process_time() - began < SLOWEST_SECONDS
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_photos_give_a_sample_or_a_reason(sample_folder: Path, kind: str) -> None:
@@ -46,6 +48,7 @@ def test_mutated_photos_give_a_sample_or_a_reason(sample_folder: Path, kind: str
 RECIPE = DrawRecipe(seed=0, resolution=64, long_boxes="squash", min_box_px=1)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("width", "height", "kind"),
     [(65_500, 40, "JPEG"), (40, 65_500, "JPEG"), (65_536, 40, "PNG"), (40, 65_536, "PNG"), (1 << 20, 32, "PNG")],

@@ -33,6 +33,7 @@ def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
     return content.getvalue()
 
 
+@pytest.mark.heavy
 @settings(max_examples=300)
 @given(st.integers(3, 40).flatmap(lambda side: hnp.arrays(np.uint8, (side, side), elements=st.integers(0, 1))))
 @example(LAMBDA)  # its outline passes twice through the top

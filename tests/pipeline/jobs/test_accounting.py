@@ -240,6 +240,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("photos")
 
 
+@pytest.mark.heavy
 @settings(max_examples=15)
 @given(TABLES, st.integers(1, 3), st.sampled_from([0, 0, 4, 2]), st.integers(1, 4))
 def test_every_row_of_any_table_ends_in_exactly_one_place(
@@ -276,6 +277,7 @@ def test_every_row_of_any_table_ends_in_exactly_one_place(
     assert problems(folder / "d") == []
 
 
+@pytest.mark.heavy
 def test_every_row_of_a_real_table_ends_in_exactly_one_place_and_denied_ones_in_no_sample(
     make: Make, real_data: Path, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_complete_dataset_needs_neither_ray_nor_encoders(
     assert {name for name in files_of(out)} == before.keys()
 
 
+@pytest.mark.heavy
 def test_encoders_are_recalled_until_a_file_or_the_precision_changes(pairs: list[str], tmp_path: Path) -> None:
     assert shard_pairs(pairs) == 0
     known = tmp_path / "out" / KNOWN
@@ -93,6 +94,7 @@ def test_encoders_are_recalled_until_a_file_or_the_precision_changes(pairs: list
         shard_pairs([*pairs, "--dtype", "bfloat16"])
 
 
+@pytest.mark.heavy
 def test_a_deleted_or_damaged_memo_only_costs_time(pairs: list[str], tmp_path: Path) -> None:
     assert shard_pairs(pairs) == 0
     known = tmp_path / "out" / KNOWN

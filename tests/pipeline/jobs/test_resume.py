@@ -219,6 +219,7 @@ def test_what_a_killed_overwrite_left_is_gone_in_the_end(make: Make, tmp_path: P
     assert names(tmp_path / "d") == names(tmp_path / "whole")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["recipe.json", "plan/plan.json", "plan/units.parquet"])
 def test_a_file_of_run_that_was_cut_short_or_lost_is_made_anew(make: Make, tmp_path: Path, name: str) -> None:
     job = make(tmp_path / "d", draws=1)

@@ -133,6 +133,7 @@ def test_a_retry_says_what_came_back_and_what_is_still_lost(
     assert "--retry-drops: lost photos read again: 3, can be used now: 2; still lost: missing 1" in said
 
 
+@pytest.mark.heavy
 def test_units_that_a_retry_makes_anew_are_judged_at_its_end_alone(
     story: Story, workshop: HereWorkshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +142,7 @@ def test_units_that_a_retry_makes_anew_are_judged_at_its_end_alone(
     assert end and end.code == 0
 
 
+@pytest.mark.heavy
 def test_a_retry_killed_between_any_two_steps_ends_with_the_same_bytes_also_with_more_draws(
     make: Make, story: Story, workshop: HereWorkshop, tmp_path: Path
 ) -> None:

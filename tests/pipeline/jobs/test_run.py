@@ -48,6 +48,7 @@ def command(
     return lambda *more: shard_openimages([*flags, "--split-shares", "1", "0", "0", *more])
 
 
+@pytest.mark.heavy
 def test_the_draws_of_a_preset_are_a_minimum_and_only_a_lower_number_that_is_given_is_refused(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,7 @@ KINDS: dict[str, tuple[tuple[str, ...], str, int, str]] = {  # flags of pairs, p
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_printed_command_passes_all_checks_of_the_trainer_for_every_kind_of_model(
     kind: str, models: Path, made: tuple[Path, Path]

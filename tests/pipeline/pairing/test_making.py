@@ -34,6 +34,7 @@ def test_the_stored_mask_is_the_users_in_every_draw(made: tuple[Path, Path]) -> 
         assert left <= inside[:, 1].min() and inside[:, 1].max() < right
 
 
+@pytest.mark.heavy
 def test_equal_inputs_give_equal_bytes_on_any_number_of_workers(folder: Path, tmp_path: Path) -> None:
     for out, workers in (("one", "1"), ("three", "3")):
         make(folder, tmp_path / out, "--photos-per-unit", "2", "--workers", workers)
@@ -49,6 +50,7 @@ def test_pairs_on_object_storage_give_the_same_bytes(made: tuple[Path, Path], s3
     assert all(out.read(name) == content for name, content in contents(local).items())
 
 
+@pytest.mark.heavy
 def test_more_draws_add_shards_and_change_none(folder: Path, tmp_path: Path) -> None:
     make(folder, tmp_path / "out", "--draws", "1")
     before = {name: data for name, data in contents(tmp_path / "out").items() if name.startswith(("shards/", "index/"))}
@@ -99,6 +101,7 @@ def write_faulty_pairs(folder: Path, faults: dict[str, Fault]) -> None:
             Image.fromarray(pixels).save(folder / f"masks/{name}.png")
 
 
+@pytest.mark.heavy
 def test_every_pair_is_a_sample_or_a_drop_with_its_reason(
     folder: Path, tmp_path: Path, jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +153,7 @@ def test_pairs_that_give_no_sample_fail_the_command(
     assert "a: empty_mask: nothing of it is white, which marks what is repainted" in capsys.readouterr().out
 
 
+@pytest.mark.heavy
 def test_a_given_exemplar_is_taken_whole_and_an_absent_one_from_the_photo(
     folder: Path, tmp_path: Path, jpeg: Jpeg
 ) -> None:
@@ -169,6 +173,7 @@ def test_a_given_exemplar_is_taken_whole_and_an_absent_one_from_the_photo(
             assert np.abs(sample.exemplar_pixels.astype(int) - part).mean() < 3
 
 
+@pytest.mark.heavy
 def test_the_mask_is_made_on_the_upright_photo(folder: Path, tmp_path: Path, jpeg: Jpeg) -> None:
     (folder / "images/a.jpg").write_bytes(jpeg((120, 150), exif=6))  # upright 150 x 120
     mask = np.zeros((240, 300), np.uint8)  # twice its size
@@ -180,6 +185,7 @@ def test_the_mask_is_made_on_the_upright_photo(folder: Path, tmp_path: Path, jpe
     assert row["box"] == pytest.approx([200 / 300, 20 / 240, 280 / 300, 120 / 240], abs=0.01)
 
 
+@pytest.mark.heavy
 def test_black_may_be_repainted(made: tuple[Path, Path], folder: Path, tmp_path: Path) -> None:
     for path in (folder / "masks").iterdir():
         write_mask(path, 1 - np.asarray(Image.open(path)) // 255)
@@ -188,6 +194,7 @@ def test_black_may_be_repainted(made: tuple[Path, Path], folder: Path, tmp_path:
     assert masks[0] == masks[1]
 
 
+@pytest.mark.heavy
 def test_instance_masks_of_open_images_become_samples(real_data: Path, tmp_path: Path) -> None:
     source = real_data / "openimages_masks_15"
     if not source.is_dir():

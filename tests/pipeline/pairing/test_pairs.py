@@ -28,6 +28,7 @@ from tests.pipeline.storage.odd_names import ALL_OF_IT
 RUN_MODULE = "tests.pbe.training.preloaded.run_module"
 
 
+@pytest.mark.heavy
 def test_a_folder_of_pairs_becomes_a_sound_dataset(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +76,7 @@ def test_the_same_command_ends_what_a_signal_interrupted_with_the_same_bytes(tmp
     assert contents(out) == contents(tmp_path / "whole")
 
 
+@pytest.mark.heavy
 def test_changed_pairs_on_the_same_output_are_refused_by_name(folder: Path, tmp_path: Path, jpeg: Jpeg) -> None:
     make(folder, tmp_path / "out")
     write_mask(folder / "masks/a.png", blobs(9, 120, 150, grain=8, share=0.3))
@@ -94,6 +96,7 @@ def test_changed_pairs_on_the_same_output_are_refused_by_name(folder: Path, tmp_
         make(folder, tmp_path / "out", "--seed", "1")
 
 
+@pytest.mark.heavy
 def test_pairs_feed_the_trainer(folder: Path, tmp_path: Path) -> None:
     make(folder, tmp_path / "out", "--keep-source")
     rows = {row["key"]: row for row in rows_of(tmp_path / "out")}

@@ -9,6 +9,7 @@ from tests.pipeline.conftest import problems
 from tests.pipeline.pairing.own_pairs import make, rows_of
 
 
+@pytest.mark.heavy
 def test_a_table_may_give_a_photo_several_masks_and_names_of_any_kind(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -268,6 +268,7 @@ def write_boxes(path: Path, ids: list[str]) -> None:
         table.writerows(rows)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("table", "layout", "ids"),
     [

@@ -26,6 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, jpeg: Jpeg) -> Path:
     return place
 
 
+@pytest.mark.heavy
 def test_every_photo_has_its_turn_before_a_second_draw_of_any(place: Path) -> None:
     out = Folder(str(place / "plain"))
     rows = choose_rows(out, read_records(out))

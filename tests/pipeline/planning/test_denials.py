@@ -62,6 +62,7 @@ def first_of_equals(table: Table, drops: list[dict[str, Any]]) -> dict[tuple[str
     return found
 
 
+@pytest.mark.heavy
 @settings(max_examples=60)
 @given(rows, denials, st.sampled_from([60, 1 << 20]))
 def test_denied_boxes_are_those_of_the_list_and_no_others(
@@ -117,6 +118,7 @@ def test_a_row_whose_box_is_not_the_tables_is_refused(tmp_path: Path, changes: d
     assert "give a list made from these tables, or take the row out" in str(refusal.value)
 
 
+@pytest.mark.heavy
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.booleans())
 def test_a_box_as_an_index_holds_it_is_the_tables(
     tmp_path_factory: pytest.TempPathFactory, sides: list[float], shortest: bool

@@ -115,6 +115,7 @@ def test_an_empty_object_reads_as_empty_and_an_absent_one_costs_one_request(s3: 
     assert len(s3.requests) == 1
 
 
+@pytest.mark.heavy
 def test_object_storage_that_fails_often_is_read_and_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
     with serve_s3(fault_share=0.3, seed=1) as proxy, reached(proxy, monkeypatch):

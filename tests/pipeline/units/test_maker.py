@@ -146,6 +146,7 @@ FATES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("fate", FATES)
 def test_a_photo_that_finished_draws_hold_must_be_there_as_it_was_for_the_others(
     make: Make, sample_folder: Path, tmp_path: Path, fate: str

@@ -80,6 +80,7 @@ def test_an_odd_sample_becomes_a_drop_and_changes_no_byte_of_the_others(
         assert sound.keys() - kept.keys() == {f"{drop['image_id']}-{drop['box_id']}-{drop['draw']}"}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("draws", "bad", "fails"),
     [(1, 0, False), (1, 1, False), (1, 2, True), (1, 7, True), (6, 2, False), (6, 3, True)],

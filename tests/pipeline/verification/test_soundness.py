@@ -17,6 +17,7 @@ from tests.pipeline.conftest import change_byte, files_of, find_problems, finish
 Make = Callable[..., PreparedJob]
 
 
+@pytest.mark.heavy
 def test_the_advice_names_what_to_remove_and_doing_so_repairs_the_dataset(make: Make, dataset: Path) -> None:
     sound = {name: (dataset / name).read_bytes() for name in files_of(dataset)}
     change_byte(dataset / "shards/train/000000-d01.tar", 0.5, 0)
@@ -43,6 +44,7 @@ def test_shards_of_an_unfinished_run_with_more_draws_are_told_apart(make: Make, 
     assert not any(problem.remove for problem in found)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "changes",
     [
@@ -75,6 +77,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("change", CHANGES)
 def test_draws_of_a_unit_that_are_not_of_the_same_photos_are_found_and_the_advice_repairs_them(
     make: Make, sample_folder: Path, tmp_path: Path, change: str

@@ -54,6 +54,7 @@ DAMAGES: dict[str, Callable[[Path, float, int], object]] = {
 }
 
 
+@pytest.mark.heavy
 @settings(max_examples=80)
 @given(st.randoms(use_true_random=False), st.sampled_from(sorted(DAMAGES)), st.floats(0, 1, exclude_max=True), bits)
 def test_any_damage_to_any_file_is_found_and_its_file_named(
@@ -166,6 +167,7 @@ def test_a_total_that_does_not_add_up_is_found(dataset: Path, total: str) -> Non
     assert any(total in line for line in problems(dataset))
 
 
+@pytest.mark.heavy
 def test_an_index_that_disagrees_in_any_field_is_found_behind_sound_digests(dataset: Path) -> None:
     sign_chain(dataset)
     assert problems(dataset) == []
@@ -177,6 +179,7 @@ def test_an_index_that_disagrees_in_any_field_is_found_behind_sound_digests(data
             path.write_bytes(data)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("field", INDEX.names)
 def test_a_null_in_an_index_is_found_behind_sound_digests(dataset: Path, field: str) -> None:
     name = change_index(dataset, lambda rows: rows[0].update({field: None}))

@@ -80,6 +80,7 @@ def test_score_is_the_same_to_the_bit() -> None:
     assert copy_paste_score(SOURCE, HOLE, EXEMPLAR) == copy_paste_score(SOURCE.copy(), HOLE.copy(), EXEMPLAR.copy())
 
 
+@pytest.mark.heavy
 @settings(max_examples=12, deadline=None)
 @given(
     width=st.integers(1, 90),

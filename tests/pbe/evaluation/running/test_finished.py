@@ -84,6 +84,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_a_summary_follows_from_makes_it_again(
     place: Path, change: str, capsys: pytest.CaptureFixture[str]

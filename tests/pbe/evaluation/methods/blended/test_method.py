@@ -39,6 +39,7 @@ def open_short(weights: tuple[Path, Path]) -> Open:
     return opening
 
 
+@pytest.mark.heavy
 @BOTH
 def test_the_hole_is_painted_and_all_else_is_the_sources_whatever_is_edited_with_it(
     maker: Open, open_short: Open
