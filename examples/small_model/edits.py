@@ -1,6 +1,6 @@
 """Edits: a model and the sample photos -> a page of uncurated edits, and how near each is to what was trained on.
 
-    python -m examples.small_model.edits --model DIR --trained-on DATASET --out DIR [--flags]
+    python -m examples.small_model.edits --trained-on DATASET --out DIR [--flags]
 
 Photos, holes, exemplars and noise are drawn from a fixed seed; none is chosen by its result. What was painted is
 looked for among all exemplars of the training, by EfficientNet-Lite2, as is, for comparison, what the photo really
@@ -40,6 +40,7 @@ from pbe.evaluation.metrics.intervals import mean_of
 from pipeline.arrays import Pixels
 from pipeline.command import guard
 from pipeline.decoding.resize import cut
+from pipeline.encoders.names import SHIPPED
 from pipeline.pictures.tiles import draw_tiles
 from pipeline.rng import rng_for
 from pipeline.storage.folder import Folder
@@ -66,12 +67,12 @@ T = TypeVar("T")
 class EditsConfig:
     """Edit the sample photos with fixed seeds, and find the nearest training picture of each edit."""
 
-    model: str
-    """A training's folder or an exported model, with its encoders."""
     trained_on: str
     """The dataset that the model was trained on."""
     out: str
     """The folder for edits.jpg and edits.md, nearest.jpg, and features, which are kept for the next run."""
+    model: str = SHIPPED
+    """A training's folder or an exported model, with its encoders; `shipped`: the small model of this package."""
     guidance: float = 3.0
     """Guidance scale."""
     steps: int = 25

@@ -1,6 +1,6 @@
 """Evidence: a model and unseen photos -> by guidance, what it paints against what the controls would score.
 
-    python -m examples.small_model.evidence --model DIR --data DATASET --out DIR [--flags]
+    python -m examples.small_model.evidence --data DATASET --out DIR [--flags]
 
 `pbe.evaluate` compares the model with the same model given another case's exemplar, with the exemplar pasted, and with
 the source as it is. This lays its numbers out by guidance. The exemplar similarity is that of EfficientNet-Lite2, which
@@ -18,6 +18,7 @@ import tyro
 from pbe.evaluation.report.numbers import NOTHING, heading, interval_text, signed_text, value_text
 from pbe.evaluation.summary import Difference, Metric, Row, Summary, read_summary
 from pipeline.command import guard
+from pipeline.encoders.names import SHIPPED
 from schemas.scores import SIMILARITY, SUMMARY
 
 OURS, RANDOM = "ours", "random-exemplar"
@@ -33,12 +34,12 @@ DECODED, BLENDED, BLENDED_SEAM = "crop", "hole", "Seam, blended"
 class EvidenceConfig:
     """Compare a model with controls at several guidance scales, on photos it was not trained on."""
 
-    model: str
-    """A training's folder or an exported model, with its encoders."""
     data: str
     """A dataset of unseen photos with their sources (--keep-source); cases are cut from its validation split."""
     out: str
     """The folder for pictures, scores, report and evidence.md. Run again, the command goes on."""
+    model: str = SHIPPED
+    """A training's folder or an exported model, with its encoders; `shipped`: the small model of this package."""
     guidance: str = "1,2,3,4,5,6,7"
     """Guidance scales, separated by commas."""
     limit: int = 200

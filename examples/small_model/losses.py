@@ -1,6 +1,6 @@
 """Losses: a model and unseen photos -> how much better it denoises the hole with the right exemplar.
 
-    python -m examples.small_model.losses --model DIR --data DATASET --out FILE.json [--flags]
+    python -m examples.small_model.losses --data DATASET --out FILE.json [--flags]
 
 The same samples with the same noise are denoised with their own exemplar, another photo's, one of the same class of
 another photo, and none. See `pbe.evaluation.exemplar_use`, whose measure this is.
@@ -8,21 +8,26 @@ another photo, and none. See `pbe.evaluation.exemplar_use`, whose measure this i
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from pbe.evaluation.metrics.intervals import mean_of
+from pbe.evaluation.summary import Mean
 from pbe.feed.config import FeedConfig
 from pipeline.command import guard
+from pipeline.encoders.names import SHIPPED
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
 
 if TYPE_CHECKING:
+    from pbe.batch import Batch
     from pbe.evaluation.exemplar_use import ExemplarUse
+    from pbe.model.paint_by_example import PaintByExample
 
 SPLIT, BATCH = "validation", 32
 ABSENT = "\N{EN DASH}"
@@ -32,12 +37,12 @@ ABSENT = "\N{EN DASH}"
 class LossesConfig:
     """Measure by how much the right exemplar helps a model to denoise the hole, on photos it was not trained on."""
 
-    model: str
-    """A training's folder or an exported model."""
     data: str
     """A dataset of unseen photos, made with the model's encoders; its validation split is used."""
     out: str
     """The JSON file to write."""
+    model: str = SHIPPED
+    """A training's folder or an exported model; `shipped`: the small model of this package."""
     limit: int = 0
     """Photos to take, the first ones. 0: all."""
     seed: int = 0
@@ -63,15 +68,19 @@ def measure(config: LossesConfig) -> int:
     out = Path(config.out)
     if out.suffix != ".json":
         raise InputError(f"--out {config.out}: give a name that ends in .json")
-    use = measure_model(config)
+    loss, use = measure_model(config)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(numbers_of(use), indent=1) + "\n")
+    out.write_text(json.dumps({"validation_loss": asdict(loss), **numbers_of(use)}, indent=1) + "\n")
+    print(f"validation loss {loss.value:.4f} [{loss.low:.4f}, {loss.high:.4f}], of whole latents at drawn timesteps\n")
     print(table_of(use))
     return 0
 
 
-def measure_model(config: LossesConfig) -> "ExemplarUse":
+def measure_model(config: LossesConfig) -> tuple[Mean, "ExemplarUse"]:
     """Open model and dataset, and measure.
+
+    Returns:
+        The validation loss as the trainer takes it, the mean squared error of the noise; and what exemplars change.
 
     Raises:
         InputError: see `measure`.
@@ -100,7 +109,21 @@ def measure_model(config: LossesConfig) -> "ExemplarUse":
     ]
     if len(classes) < 2:
         raise InputError(f"--data {config.data}: holds {len(classes)} photos in its {SPLIT} split; two are needed")
-    return measure_exemplar_use(model, batches, classes=classes, seed=config.seed)
+    use = measure_exemplar_use(model, batches, classes=classes, seed=config.seed)  # refuses losses that are not finite
+    return validation_loss(model, batches), use
+
+
+def validation_loss(model: "PaintByExample", batches: Sequence["Batch"]) -> Mean:
+    """Average the loss over photos, at the timesteps that the batches hold."""
+    import torch
+
+    values: list[float] = []
+    for batch in batches:
+        with torch.inference_mode():
+            values += model(batch).per_sample[batch.weights > 0].tolist()
+    mean = mean_of(values, seed=0)
+    assert mean is not None  # of two photos at least
+    return mean
 
 
 def refuse_other_sizes(config: LossesConfig, recipe: Mapping[str, Any], unet: Mapping[str, Any], width: int) -> None:

@@ -1,6 +1,6 @@
 """Swap: a model, one source, one hole and eight exemplars -> eight edits, and the same for a reader who must not know.
 
-    python -m examples.small_model.swap --model DIR --out DIR [--flags]
+    python -m examples.small_model.swap --out DIR [--flags]
 
 Six exemplars are objects of the sample photos, two are generated. OUT/swap.jpg shows each above its edit. In
 OUT/blind.jpg the edits are shuffled and numbered; OUT/key.json says which exemplar each belongs to. Whoever assigns
@@ -31,6 +31,7 @@ from examples.small_model.scenes import draw_scene
 from pipeline.arrays import Pixels, Sides
 from pipeline.command import guard
 from pipeline.decoding.resize import cut
+from pipeline.encoders.names import SHIPPED
 from pipeline.pictures.tiles import draw_tiles
 from pipeline.rng import rng_for
 
@@ -53,10 +54,10 @@ FIGURE, BLIND, KEY = "swap.jpg", "blind.jpg", "key.json"
 class SwapConfig:
     """Paint eight exemplars into the same hole, with the same noise, for a reader to tell which is which."""
 
-    model: str
-    """A training's folder or an exported model, with its encoders."""
     out: str
     """The folder for swap.jpg, blind.jpg and key.json."""
+    model: str = SHIPPED
+    """A training's folder or an exported model, with its encoders; `shipped`: the small model of this package."""
     guidance: float = 3.0
     """Guidance scale."""
     steps: int = 25
