@@ -5,7 +5,7 @@ from numbers import Integral, Real
 from typing import Literal
 
 from pbe.weights.averages import Choice
-from pipeline.encoders.names import NONE, ExemplarEncoderName
+from pipeline.encoders.names import NONE, SHIPPED, ExemplarEncoderName
 from pipeline.errors import InputError
 from schemas.pairs import Repaint
 
@@ -17,12 +17,12 @@ MAX_RESOLUTION = 4096
 class EditConfig:
     """Edit pictures by example: repaint the masked part of a source so that it shows the exemplar's object."""
 
-    model: str
-    """What to edit with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, a
-    hub id such as Fantasy-Studio/Paint-by-Example, or `shipped`, the small model of this package."""
     out: str
     """A picture (.png, .jpg, .webp) or a folder to write. Several pictures go beside a labelled figure of that name (in
     a folder: pictures.png). With --cases: a folder."""
+    model: str = SHIPPED
+    """What to edit with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, a
+    hub id such as Fantasy-Studio/Paint-by-Example, or `shipped`, the small model of this package."""
     source: str = ""
     """The picture to edit, of any size."""
     mask: str = ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pbe.editing.config import EditConfig
-from pipeline.errors import InputError
+from pipeline.encoders.names import SHIPPED
 from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
 
 FIRST_PORT, LAST_PORT = 7860, 7959
@@ -23,7 +23,7 @@ SCHEDULER: Literal["ddim"] = "ddim"  # needs fewer steps than the paper's, with 
 class PaintingConfig:
     """Paint by example in a browser: brush over a part of a photo, show an exemplar, look at what becomes of it."""
 
-    model: str = ""
+    model: str = SHIPPED
     """What to paint with: a folder (diffusers' Paint by Example, a training's OUT or OUT/model), an original .ckpt, a
     hub id such as Fantasy-Studio/Paint-by-Example, or `shipped`, the small model of this package."""
     port: int = 0
@@ -31,23 +31,11 @@ class PaintingConfig:
     vae: str = ""
     """A VAE in place of the model's: a folder, hub id or .ckpt."""
     clip: str = ""
-    """A CLIP vision tower in place of the model's."""
+    """An exemplar encoder in place of the model's: a CLIP vision tower, or what pipeline.fit_encoders makes."""
     device: str = ""
     """cpu, cuda, cuda:1 ... Empty: cuda where there is one."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Precision. auto: float16 on a GPU, else float32."""
-
-    def __post_init__(self) -> None:
-        """Refuse a page without a model.
-
-        Raises:
-            InputError: saying what can be one.
-        """
-        if not self.model:
-            raise InputError(
-                "--model: is missing; give what to paint with: a training's folder (runs/demo/train of `make demo`), "
-                "a diffusers folder, an original .ckpt, or a hub id such as Fantasy-Studio/Paint-by-Example"
-            )
 
     def edits(self, out: str) -> EditConfig:
         """The flags of `pbe.edit` that all pictures of the page have in common."""

@@ -18,7 +18,6 @@ def test_help_and_refusals_come_at_once(tmp_path: Path) -> None:
         port = str(other.getsockname()[1])
         lines = {
             "help": ["--help"],
-            "no model": [],
             "no such model": ["--model", "nowhere"],
             "device": ["--model", "a.ckpt", "--device", "gpu"],
             "port": ["--model", "a.ckpt", "--port", port],
@@ -28,7 +27,6 @@ def test_help_and_refusals_come_at_once(tmp_path: Path) -> None:
     shown = refused.pop("help")
     assert shown.code == 0 and "--port" in shown.said and shown.heavy == []
     expected = {
-        "no model": ["--model: is missing; give what to paint with"],
         "no such model": ["--model nowhere"],
         "device": ["--device gpu: is not a device"],
         "port": [f"--port {port}: another program listens there" if find_spec("gradio") else "gradio is not installed"],

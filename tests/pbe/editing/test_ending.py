@@ -47,7 +47,7 @@ def test_guidance_scales_come_next_then_seeds_each_beside_what_there_is(tmp_path
         assert said == "next"
         return read(command)
 
-    first = EditConfig("model", str(tmp_path / "a b.png"), source="s", box="0,0,9,9", exemplar="e", guidance="2")
+    first = EditConfig(str(tmp_path / "a b.png"), "model", source="s", box="0,0,9,9", exemplar="e", guidance="2")
     second = printed_next(first)
     assert (second.guidance, second.n, second.out) == ("1,3,5,7", 1, str(tmp_path / "a b-guidance.png"))
     third = printed_next(second)
@@ -55,7 +55,7 @@ def test_guidance_scales_come_next_then_seeds_each_beside_what_there_is(tmp_path
 
 
 def test_holes_unlike_those_of_the_training_are_told_in_a_line_a_kind_and_others_are_not() -> None:
-    table, single = EditConfig("m", "o", cases="c.csv", context="whole"), EditConfig("m", "o", context="whole")
+    table, single = EditConfig("o", "m", cases="c.csv", context="whole"), EditConfig("o", "m", context="whole")
     seen = {"1": 0.2, "99": 0.9}
     assert not list(strange_holes(single, {"a": 0.2, "b": 0.9}, seen=seen))
     assert not list(strange_holes(single, {"a": 0.01}, seen=None))

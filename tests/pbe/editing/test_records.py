@@ -19,9 +19,9 @@ def test_cases_made_with_another_context_or_before_there_was_one_are_made_again(
     outputs.write_file("a.png", b"")
 
     def remaining(**flags: Any) -> list[Case]:
-        return refuse_changes(outputs, [case], EditConfig("m", str(tmp_path), cases="c.csv", **flags))
+        return refuse_changes(outputs, [case], EditConfig(str(tmp_path), "m", cases="c.csv", **flags))
 
-    settings = settings_of_flags(EditConfig("m", "o"))
+    settings = settings_of_flags(EditConfig("o", "m"))
     write_record(outputs, case, settings, {}, model_note={})
     assert remaining() == []
     with pytest.raises(InputError, match=r"made otherwise: a \(context auto -> whole\)"):
@@ -39,5 +39,5 @@ def test_cases_made_as_diffusers_does_are_finished_whatever_the_context(tmp_path
     before = {"steps": 50, "scheduler": "pndm", "compat": True, "batch": 8, "blend": "crop"}
     write_record(outputs, case, before, {}, model_note={})
     for context in ("auto", "whole"):
-        config = EditConfig("m", str(tmp_path), cases="c.csv", compat=True, context=context)  # type: ignore[arg-type]
+        config = EditConfig(str(tmp_path), "m", cases="c.csv", compat=True, context=context)  # type: ignore[arg-type]
         assert refuse_changes(outputs, [case], config) == []

@@ -196,7 +196,7 @@ def test_raw_weights_of_another_export_are_taken_for_nothing(training: Path, tmp
         average = read_weights(str(out))
         assert (average.note["weights"], average.taken) == ("ema", "")
         told = "is not a note of format" if "format" in other else "model-raw is of another export; write both anew"
-        for refused in (lambda: check_model(EditConfig(str(out), "a.png", weights="raw")), lambda: _raw_of(out)):
+        for refused in (lambda: check_model(EditConfig("a.png", str(out), weights="raw")), lambda: _raw_of(out)):
             with pytest.raises(InputError, match=told):
                 refused()
     shutil.rmtree(out / "model-raw")

@@ -109,16 +109,18 @@ def test_the_word_shipped_edits_converts_and_is_compared_as_its_folder_does(
 ) -> None:
     monkeypatch.setattr(names, "SHIPPED_FOLDER", model_folder)
     given = [word for name, path in write_pictures(tmp_path).items() for word in (f"--{name}", str(path))]
-    for model, out in ((str(model_folder), "a.png"), (SHIPPED, "b.png")):
-        line = ["--model", model, *given, "--out", str(tmp_path / out), "--steps", "1"]
-        assert edit_command([*line, "--vae", model, "--exemplar-encoder", model]) == 0
+    by_path = ["--model", str(model_folder)]
+    by_word = ["--vae", SHIPPED, "--exemplar-encoder", SHIPPED]  # --model is what there is without it
+    for named, out in ((by_path, "a.png"), (by_word, "b.png")):
+        line = [*named, *given, "--out", str(tmp_path / out), "--steps", "1"]
+        assert edit_command(line) == 0
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert convert(["--model", SHIPPED, "--out", str(tmp_path / "same")]) == 0
     weights = "conditioner/model.safetensors"
     assert (tmp_path / "same" / weights).read_bytes() == (model_folder / weights).read_bytes()
     options = MethodOptions(steps=1)
-    by_word, by_path = open_methods([f"pbe={SHIPPED}", f"naive={model_folder}"], options)
-    assert by_word.available() == "" and facts_of(by_word).settings == facts_of(by_path).settings
+    word, path = open_methods([f"pbe={SHIPPED}", f"naive={model_folder}"], options)
+    assert word.available() == "" and facts_of(word).settings == facts_of(path).settings
     monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
     capsys.readouterr()
     for refused in (lambda: edit_command([*line, "--overwrite"]), lambda: convert(["--model", SHIPPED, "--out", "x"])):
