@@ -21,7 +21,7 @@ from pbe.training.run_folder import (
 )
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
-from pbe.weights.model_files import RAW_MODEL
+from pbe.weights.model_files import RAW_MODEL, read_json
 from pbe.weights.own_note import is_own, read_prediction
 from pipeline.encoders.facts import read_clip_facts, read_vae_facts
 from pipeline.encoders.names import NONE
@@ -36,11 +36,10 @@ def check_training(config: TrainConfig) -> None:
     Raises:
         InputError: naming the flag, the value and what to give.
     """
-    if config.init_from:
-        folder = find_configs("--init-from", config.init_from)
-        if folder:
-            check_choice(config.init_from, folder, config.weights)
-            _refuse_velocities(config, folder)
+    start = find_configs("--init-from", config.init_from) if config.init_from else None
+    if start:
+        check_choice(config.init_from, start, config.weights)
+        _refuse_velocities(config, start)
     count_micro_batches(config, world=int(os.environ.get("WORLD_SIZE", "1")))
     draws = draws_begun_with(Path(config.out))
     dataset = open_dataset(config.data, split="train", draws=draws, anonymous=config.anonymous)
@@ -48,6 +47,8 @@ def check_training(config: TrainConfig) -> None:
     if config.masks == "box":
         check_sources(dataset)
     _check_encoders(config, dataset)
+    if start:
+        _refuse_other_latents(config, start, dataset)
     _check_out(config, dataset)
 
 
@@ -59,6 +60,20 @@ def _refuse_velocities(config: TrainConfig, folder: Path) -> None:
     """
     if read_prediction(folder) == "v" and config.prediction == "epsilon":
         raise InputError(f"--init-from {config.init_from}: predicts velocities, not noise; give --prediction v")
+
+
+def _refuse_other_latents(config: TrainConfig, start: Path, dataset: Dataset) -> None:
+    """Refuse a model to start from whose latents are of another kind than the dataset's.
+
+    Raises:
+        InputError: naming both numbers of channels.
+    """
+    channels = read_json(start / "unet" / "config.json").get("out_channels", dataset.channels)
+    if channels != dataset.channels:
+        raise InputError(
+            f"--init-from {config.init_from}: its latents have {channels} channels, those of {config.data} "
+            f"{dataset.channels}; give --no-prior to start at random, the preset of the dataset, or another model"
+        )
 
 
 def count_micro_batches(config: TrainConfig, *, world: int) -> int:
