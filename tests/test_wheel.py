@@ -65,9 +65,10 @@ def test_a_wheel_has_every_room_and_shards_verifies_trains_and_edits_from_anothe
     assert "ok: " in run(python, "-m", "ray_jobs.verify_shards", "data", cwd=elsewhere)
     run(python, "-m", "dashboards.browse", "data", "--sheet", "data.html", cwd=elsewhere)
     assert (elsewhere / "data.html").read_bytes().count(b"<article ") > 5
-    train = ("tiny", "--data", "data", "--out", "train", "--steps", "2", "--batch-size", "2")
+    train = ("tiny", "--data", "data", "--out", "train", "--steps", "2")
     run(python, "-m", "pbe.train", *train, cwd=elsewhere)
     photos = sorted((elsewhere / "data/run/sample_photos/train").glob("*.jpg"))
     inputs = ("--source", photos[0], "--box", "100,60,300,260", "--exemplar", photos[1], "--out", "edited.png")
-    run(python, "-m", "pbe.edit", "--model", "train", *inputs, "--steps", "2", cwd=elsewhere)
-    assert (elsewhere / "edited.png").stat().st_size > 1000
+    for model in (("--model", "train"), ()):  # the second edits with the model in the wheel
+        run(python, "-m", "pbe.edit", *model, *inputs, "--steps", "2", cwd=elsewhere)
+        assert (elsewhere / "edited.png").stat().st_size > 1000

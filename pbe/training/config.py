@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pbe.feed.config import FeedConfig
 from pbe.model.prediction import Prediction
 from pbe.weights.averages import Choice
-from pipeline.encoders.names import NONE, ExemplarEncoderName, recorded_word
+from pipeline.encoders.names import NONE, SHIPPED, ExemplarEncoderName, recorded_word
 from pipeline.errors import InputError
 
 # Fields that may change when a training goes on: where it runs, reads and writes, how long, and what is looked at.
@@ -275,8 +275,18 @@ def _refuse_small(config: TrainConfig, least: int, names: str) -> None:
             raise InputError(f"--{name.replace('_', '-')} {value}: give a number from {least}")
 
 
-# The same small recipe twice: `smoke` stays untrained when `tiny` gets trained weights.
-SMOKE = TrainConfig()
+# Small recipes: an untrained model; and a few careful steps more of the shipped one, with its objective.
+SMOKE = TrainConfig(data="runs/smoke")
+
+TINY = TrainConfig(
+    steps=30,
+    model="demo",
+    init_from=SHIPPED,
+    prediction="v",
+    min_snr=5.0,
+    hole_weight=4.0,
+    lr=1e-5,
+)
 
 PAPER = TrainConfig(
     data="runs/paper",
@@ -308,4 +318,4 @@ ONE_24GB = replace(
     PAPER, steps=100_000, batch_size=16, micro_batch=2, lanes=2, ema=0.0, offload=True, warmup_steps=1000
 )
 
-PRESETS = {"tiny": SMOKE, "smoke": SMOKE, "paper": PAPER, "24gb": ONE_24GB}
+PRESETS = {"tiny": TINY, "smoke": SMOKE, "paper": PAPER, "24gb": ONE_24GB}

@@ -7,14 +7,15 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
-from pipeline.encoders.names import SHIPPED, UNTRAINED, is_path, placed, recorded_word
+from pipeline.encoders.names import SHIPPED, UNTRAINED, is_path, recorded_word
 from pipeline.hints import command_line, short_path
 from pipeline.shards.manifest import read_config, read_manifest
 from pipeline.storage.folder import Folder
 from schemas.shards import SHARDS_TABLE, SPLITS
 
-SMALL, LARGE = "tiny", "24gb"  # the trainer's presets of one process
-BATCHES = {SMALL: 2, LARGE: 16}
+# The trainer's presets of one process: from the shipped model, from nothing, in Stable Diffusion's size.
+OF_SHIPPED, SMALL, LARGE = "tiny", "smoke", "24gb"
+BATCHES = {OF_SHIPPED: 2, SMALL: 2, LARGE: 16}
 CHANNELS = 4  # of a latent that the weights fit which LARGE starts from
 
 
@@ -31,12 +32,9 @@ def train_line(out: Folder) -> str:
         # It was copied without run/.
         return "to train on it, give pbe.train the encoders that made it: --vae and --exemplar-encoder"
     kinds = set(encoders.values())
-    preset = SMALL if kinds in ({UNTRAINED}, {SHIPPED}) else LARGE
+    preset = OF_SHIPPED if kinds == {SHIPPED} else SMALL if kinds == {UNTRAINED} else LARGE
     words = ["python", "-m", "pbe.train", preset]
     flags = {"data": short_path(out.url)}
-    if kinds == {SHIPPED}:
-        flags["init_from"] = SHIPPED
-        words += prediction_words(Path(placed(SHIPPED)))
     if preset == LARGE:
         flags |= {flag: short_path(name) for flag, name in encoders.items()}
         if manifest["recipe"]["vae"]["channels"] != CHANNELS:

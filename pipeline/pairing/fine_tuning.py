@@ -6,9 +6,9 @@ from typing import Any
 
 from pipeline.config import ShardConfig
 from pipeline.encoders.facts import find_config, read_vae_facts
-from pipeline.encoders.names import UNTRAINED, placed
+from pipeline.encoders.names import SHIPPED, UNTRAINED, placed
 from pipeline.hints import command_line, short_path
-from pipeline.jobs.next_steps import LARGE, SMALL, batch_flags, prediction_words
+from pipeline.jobs.next_steps import LARGE, OF_SHIPPED, SMALL, batch_flags, prediction_words
 from pipeline.storage.urls import is_local
 from pipeline.tensors.configs import read_config
 from schemas.shards import SPLITS, UnitRecord
@@ -46,7 +46,7 @@ def fine_tune_line(config: ShardConfig, model: str, records: Sequence[UnitRecord
     if not smallest:  # an epoch takes one draw
         return f"no fine-tuning: draw {counts.index(0)} has no sample in the {SPLITS[0]} split; mend or add pairs"
     start = model not in ("", UNTRAINED)
-    preset = _preset(_read_unet(model)) if start else SMALL
+    preset = OF_SHIPPED if model == SHIPPED else _preset(_read_unet(model)) if start else SMALL
     out = f"{config.out}-tuned" if is_local(config.out) else f"{PurePosixPath(config.out).name}-tuned"
     flags: dict[str, str | int] = {"data": short_path(config.out)}
     if start:

@@ -78,7 +78,7 @@ run_checks() {
     if [[ $data != *://* && ! -e $data/manifest.json ]]; then
         for name in train resume; do skip "$name" "DATA has no manifest.json: give a dataset of the shard job"; done
     else
-        training=(tiny --data "$data" --out "$scratch/train" --dtype bf16 --zero-stage 2 --micro-batch 1)
+        training=(smoke --data "$data" --out "$scratch/train" --dtype bf16 --zero-stage 2 --micro-batch 1)
         check train 80 "$run" pbe/train.py "${training[@]}" --steps 12
         check resume 50 "$run" pbe/train.py "${training[@]}" --steps 14
         cp "$scratch/train/metrics.jsonl" "$out/train_metrics.jsonl" 2>/dev/null

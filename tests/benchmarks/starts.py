@@ -110,7 +110,7 @@ def _refusals(scratch: Path) -> Iterator[Row]:
     photo = scratch / "photo.png"
     Image.new("RGB", (64, 48)).save(photo)
     out, missing = str(scratch / "refused"), str(scratch / "missing")
-    shard = ["ray_jobs/shard_openimages.py", "tiny", "--out", out]
+    shard = ["ray_jobs/shard_openimages.py", "smoke", "--out", out]
     edit = ["-m", "pbe.edit", "--source", str(photo), "--exemplar", str(photo), "--out", f"{out}.png"]
     yield Row("shard --boxes missing.csv", [*shard, "--boxes", f"{missing}.csv", "--images", str(scratch)], 1.0)
     yield Row("shard --vae ./missing", [*shard, "--vae", missing], 1.0)
@@ -122,7 +122,7 @@ def _refusals(scratch: Path) -> Iterator[Row]:
     yield Row("edit --model ./missing", [*edit, "--box", "1,1,9,9", "--model", missing], 1.0)
     yield Row("edit --box outside", [*edit, "--box", "100,100,200,200", "--model", missing], 1.0)
     yield Row("convert --model ./missing", ["-m", "pbe.convert", "--model", missing, "--out", out], 1.0)
-    yield Row("train --data missing", ["pbe/train.py", "tiny", "--data", missing, "--out", out], 1.0)
+    yield Row("train --data missing", ["pbe/train.py", "smoke", "--data", missing, "--out", out], 1.0)
     yield Row("verify missing", ["ray_jobs/verify_shards.py", missing], 1.0)
     with serve_s3() as server:
         url = ["--boxes", "s3://bucket/missing.csv", "--images", "s3://bucket/photos"]
@@ -133,13 +133,13 @@ def _readers(scratch: Path, root: Path) -> Iterator[Row]:
     """Commands that only read a dataset."""
     out = str(scratch / "dataset")
     made = subprocess.run(
-        [_python(root), "ray_jobs/shard_openimages.py", "tiny", "--out", out], cwd=root, capture_output=True, text=True
+        [_python(root), "ray_jobs/shard_openimages.py", "smoke", "--out", out], cwd=root, capture_output=True, text=True
     )
     assert made.returncode == 0, made.stderr
     yield Row("verify (its driver)", ["ray_jobs/verify_shards.py", out], 1.2)
     yield Row("verify (its busiest worker)", ["ray_jobs/verify_shards.py", out], 1.2, workers=True)
     yield Row("the feed's index reader", ["-c", INDEX_READER.format(out=out)], 1.2)
-    yield Row("shard, dataset complete: 6 records", ["ray_jobs/shard_openimages.py", "tiny", "--out", out], 3.0)
+    yield Row("shard, dataset complete: 6 records", ["ray_jobs/shard_openimages.py", "smoke", "--out", out], 3.0)
 
 
 def _complete_runs(scratch: Path, config: StartsConfig) -> Iterator[Row]:

@@ -34,7 +34,7 @@ def test_a_photo_under_another_name_or_another_size_is_no_unseen_photo() -> None
 
 
 def test_a_dataset_can_be_made_with_encoders_given_in_code(tmp_path: Path, clip: ClipEncoder) -> None:
-    config = replace(PRESETS["tiny"], out=str(tmp_path), resolution=64, draws=1, split_shares=(0.0, 1.0, 0.0))
+    config = replace(PRESETS["smoke"], out=str(tmp_path), resolution=64, draws=1, split_shares=(0.0, 1.0, 0.0))
     encoders = PixelEncoder(), clip
     quiet = {"say": lambda line: None, "progress": lambda rows: None}
     out = Folder(config.out)

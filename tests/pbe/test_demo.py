@@ -1,6 +1,7 @@
 """What a demo of another version left, and what else may lie in its folder."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pbe.training.config import PRESETS as TRAININGS
 from pbe.training.config import lasting
 from pbe.training.run_folder import held_run
 from pipeline.config import PRESETS
+from pipeline.encoders.facts import ClipFacts, EncoderFacts, VaeFacts
+from pipeline.jobs.known_encoders import remember_encoders, stamp_encoders
 from pipeline.photos.sample_photos import BOXES_TABLE, FOLDER
 from pipeline.shards.recipe import make_recipe
 from pipeline.storage.folder import Folder
@@ -19,13 +22,17 @@ from pipeline.storage.folder import Folder
 MINE = ("note.txt", "dataset/note.txt", "train/note.txt", "dataset.html")
 
 
-def leave_demo(place: Path, *, boxes: str = "", data: str = "", lr: float = 0.0, **recipe: Any) -> None:
+def leave_demo(
+    place: Path, *, boxes: str = "", data: str = "", lr: float = 0.0, stamp: str = "", **recipe: Any
+) -> None:
     """Leave what a demo leaves, as far as is looked at; keyword arguments differ from this version's recipe."""
     dataset = Folder(str(place / "dataset"))
+    stamp = stamp or stamp_encoders(PRESETS["tiny"])
     facts = {"vae": {"fingerprint": "v"}, "clip": {"fingerprint": "c"}, "class_names": {"/m/0": "cup"}}
     made = make_recipe(PRESETS["tiny"], device="cpu", filters=["area=0.02:0.8"], **facts)
     dataset.write_json("run/recipe.json", {**made, "inputs": [{"role": "boxes"}], **recipe})
     dataset.write_json("run/config.json", {"boxes": [boxes or dataset.path(f"{FOLDER}/{BOXES_TABLE}")]})
+    remember_encoders(dataset, stamp, EncoderFacts(VaeFacts(4, 12, "v"), ClipFacts(256, "c")))
     for name in ("units/000000-d00.json", "shards/train/000000-d00.tar", "card.md"):
         dataset.write(name, b"made")
     training = Folder(str(place / "train"))
@@ -47,7 +54,8 @@ OTHERS: dict[str, dict[str, Any]] = {
     "rules": {"rules": 1},
     "libraries": {"libraries": {"torch": "1.0"}},
     "schema": {"schema_version": 1},
-    "preset": {"resolution": 64},
+    "preset": {"resolution": 256},
+    "encoders": {"stamp": "of others"},
 }
 
 
@@ -55,7 +63,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 def test_a_demo_of_another_version_begins_anew_and_what_a_user_put_there_stays(tmp_path: Path, other: str) -> None:
     leave_demo(tmp_path, **OTHERS[other])
     assert main([str(tmp_path)]) == 0
-    kept = {"dataset/run/config.json", "train/runs.jsonl"}
+    kept = {"dataset/run/config.json", "dataset/run/encoders.json", "train/runs.jsonl"}
     assert left(tmp_path) == {*MINE, *kept}
 
 
@@ -69,6 +77,14 @@ def test_a_demo_of_this_version_goes_on_and_one_that_was_never_run_begins(tmp_pa
 def test_only_the_training_begins_anew_where_only_its_preset_is_another_one(tmp_path: Path) -> None:
     leave_demo(tmp_path, lr=1.0)
     dataset = {name for name in left(tmp_path) if name.startswith("dataset")}
+    assert main([str(tmp_path)]) == 0
+    assert left(tmp_path) == {*dataset, *MINE, "train/runs.jsonl"}
+
+
+def test_only_the_training_begins_anew_where_the_shipped_model_is_newer(tmp_path: Path) -> None:
+    leave_demo(tmp_path)
+    dataset = {name for name in left(tmp_path) if name.startswith("dataset")}
+    os.utime(tmp_path / "train/run.json", (0, 0))
     assert main([str(tmp_path)]) == 0
     assert left(tmp_path) == {*dataset, *MINE, "train/runs.jsonl"}
 

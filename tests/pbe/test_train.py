@@ -162,7 +162,7 @@ def test_a_damaged_validation_index_stops_before_the_first_step(place: Path, mak
     make(place / "torn")
     [index, *_] = sorted((place / "torn" / "index" / "validation").glob("*-d00.parquet"))
     index.write_bytes(index.read_bytes()[:-100])
-    base = ["tiny", "--data", str(place / "torn"), "--workers", "0", "--out", str(place / "torn_run")]
+    base = ["smoke", "--data", str(place / "torn"), "--workers", "0", "--out", str(place / "torn_run")]
     assert run(place, [*base, "--eval-every", "2"]) == [2]
     assert str(index) in log(place) and read_rows(place / "torn_run" / METRICS) == []
 
@@ -298,7 +298,7 @@ def test_the_papers_switches_train_and_export_what_loads_again(
     place: Path, make: Callable[..., Any], clip: ClipEncoder
 ) -> None:
     make(place / "photos", keep_source=True)
-    base = ["tiny", "--data", str(place / "photos"), "--steps", "2", "--workers", "0", "--eval-every", "2"]
+    base = ["smoke", "--data", str(place / "photos"), "--steps", "2", "--workers", "0", "--eval-every", "2"]
     switches = {
         "all": [],
         "no-augmentation": ["--no-augmentation"],

@@ -40,7 +40,7 @@ def test_an_s3_that_fails_often_ends_with_the_same_bytes_and_no_secrets(
     tmp_path: Path,
 ) -> None:
     local = ("--boxes", str(sample_folder / "train-annotations-bbox.csv"), "--images", str(sample_folder / "train"))
-    make_here([*local, *FLAGS, "--out", str(tmp_path / "d")])
+    make_here(["smoke", *local, *FLAGS, "--out", str(tmp_path / "d")])
 
     fs = s3fs.S3FileSystem(**faulty.options)
     fs.put(str(sample_folder), f"bucket/{ALL_OF_IT}/in", recursive=True)
@@ -51,7 +51,7 @@ def test_an_s3_that_fails_often_ends_with_the_same_bytes_and_no_secrets(
     remote = ("--boxes", f"{root}/in/train-annotations-bbox.csv", "--images", f"{root}/in/train")
     environment = {**quiet_environment, **faulty.environment}
     faulty.fault_share = 0.05
-    done = submit("shard_openimages.py", *remote, *FLAGS, "--out", f"{root}/d", environment=environment)
+    done = submit("shard_openimages.py", "smoke", *remote, *FLAGS, "--out", f"{root}/d", environment=environment)
     faulty.fault_share = 0.0
     assert done.returncode == 0, done.stdout + done.stderr
     assert sum(faulty.faults.values()) >= 5, faulty.faults

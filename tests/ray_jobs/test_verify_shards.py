@@ -36,9 +36,8 @@ def test_doing_what_verify_advises_repairs_the_dataset(
     inputs = ("--boxes", sample_folder / "train-annotations-bbox.csv", "--images", sample_folder / "train")
     more = ("--image-info", sample_folder / "train-images-boxable-with-rotation.csv")
     names = ("--classes", sample_folder / "class-descriptions-boxable.csv")
-    done = drive(
-        "shard_openimages.py", *inputs, *more, *names, "--out", dataset, "--resolution", "64", "--encoders", "1"
-    )
+    small = ("--out", dataset, *SMALL)
+    done = drive("shard_openimages.py", "smoke", *inputs, *more, *names, *small)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 unit draws finished, 2 to make" in done.stdout
     assert problems(dataset) == []

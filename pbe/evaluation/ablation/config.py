@@ -20,6 +20,7 @@ from pipeline.storage.urls import absolute, absolute_output, is_local
 
 PROG = "python -m pbe.evaluate ablation"
 EVALUATION = "evaluation"
+PRESET = "smoke"  # where none is named: that of a small model which starts from nothing
 # What the rows differ in, and what the other flags of the command decide.
 OWN = (
     *("data", "out", "steps", "resume", "export_only"),
@@ -74,7 +75,7 @@ def parse_ablation(arguments: list[str]) -> Ablation:
     """
     at = arguments.index("--") if "--" in arguments else len(arguments)
     own, trainer = arguments[:at], arguments[at + 1 :]
-    preset = own.pop(0) if own and not own[0].startswith("-") else next(iter(PRESETS))
+    preset = own.pop(0) if own and not own[0].startswith("-") else PRESET
     if preset not in PRESETS:
         raise InputError(f"preset {preset!r}: give one of {', '.join(PRESETS)}, then methods and --flags")
     config, others = tyro.cli(

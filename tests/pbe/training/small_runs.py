@@ -18,7 +18,7 @@ def flags(place: Path, out: str, *more: str) -> list[str]:
     """A small training of 8 steps; later flags win."""
     base = "--batch-size 8 --lanes 4 --block 3 --workers 0 --seed 5 --warmup-steps 2 --eval-every 0 --steps 8 "
     base += "--save-every 2 --vae none --clip none --mapper-blocks 1 --collective-timeout 45"
-    return ["tiny", *base.split(), "--data", str(place / "data"), "--out", str(place / out), *more]
+    return ["smoke", *base.split(), "--data", str(place / "data"), "--out", str(place / out), *more]
 
 
 def run(place: Path, *command_lines: list[str], world: int = 1) -> list[int | None]:

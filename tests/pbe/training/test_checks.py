@@ -20,7 +20,7 @@ pytestmark = pytest.mark.processes
 
 def _train(*flags: str, data: str = "data", out: str = "out") -> list[str]:
     """A training that would work, but for the flags."""
-    base = ["tiny", "--data", data, "--vae", "none", "--clip", "none", "--mapper-blocks", "1", "--out", out]
+    base = ["smoke", "--data", data, "--vae", "none", "--clip", "none", "--mapper-blocks", "1", "--out", out]
     return [*base, *flags]
 
 
@@ -45,6 +45,10 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         _train("--init-from", "velocities"),
         ["--init-from velocities: predicts velocities, not noise; give --prediction v"],
     ),
+    "weights of other latents": (
+        _train("--init-from", "wide"),
+        ["--init-from wide: its latents have 12 channels, those of ", " 4; give --no-prior"],
+    ),
     "vae missing": (_train("--vae", "/no/vae"), ["--vae /no/vae: no such folder or file"]),
     "clip missing": (_train("--clip", "data/clip"), ["--exemplar-encoder data/clip: no such folder or file"]),
     "vae of another size": (
@@ -52,7 +56,7 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
         ["--vae vae: 16 channels of a latent, ", "has 4; give"],
     ),
     "clip not named": (
-        ["tiny", "--data", "trained", "--out", "out", "--vae", "none", "--mapper-blocks", "1"],
+        ["smoke", "--data", "trained", "--out", "out", "--vae", "none", "--mapper-blocks", "1"],
         ["--exemplar-encoder: the dataset was encoded with openai/clip; give it, or `none`"],
     ),
     "out in the dataset": (_train(out="data/run"), ["data/run: lies in the dataset; give another folder"]),
@@ -100,9 +104,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("unet", "scheduler"):
         (place / "velocities" / part).mkdir(parents=True)
     (place / "velocities/scheduler/scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
+    (place / "wide/unet").mkdir(parents=True)
+    (place / "wide/unet/config.json").write_text('{"out_channels": 12}')
     (place / "busy").mkdir()
     state = {
-        "config": lasting(replace(PRESETS["tiny"], mapper_blocks=1)),
+        "config": lasting(replace(PRESETS["smoke"], mapper_blocks=1)),
         "position": {"dataset": open_dataset(str(place / "data"), split="train").digest},
     }
     begin(place / "begun", state)

@@ -41,7 +41,7 @@ def test_the_feed_has_every_setting_of_the_training(preset: str) -> None:
 def test_the_papers_switches_decide_what_the_feed_reads(
     switches: dict[str, bool], exemplar: str, masks: str, drop_share: float
 ) -> None:
-    feed = feed_config(switched(replace(PRESETS["tiny"], **switches)))
+    feed = feed_config(switched(replace(PRESETS["smoke"], **switches)))
     assert (feed.exemplar, feed.masks, feed.drop_share) == (exemplar, masks, drop_share)
 
 

@@ -30,7 +30,7 @@ from tests.pbe.training.rank_group import RankGroup
 
 pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("trainings")]
 
-BASE = ["tiny", "--steps", "2", "--workers", "0", "--ema", ".9", "--micro-batch", "1", "--save-every", "1"]
+BASE = ["smoke", "--steps", "2", "--workers", "0", "--ema", ".9", "--micro-batch", "1", "--save-every", "1"]
 GRIDS, TABLES, STAGE_3 = ("--grid-every", "1"), ("--eval-every", "1"), ("--zero-stage", "3")
 
 

@@ -57,7 +57,7 @@ def test_validations_and_sample_grids_that_are_not_finite_are_told_by_name(
     encoder = load_vae(str(place / "vae"), device="cpu", dtype="float32")
     make(place / "photos", sources=encoder, vae=str(place / "vae"), draws=1)
     (place / "log").unlink(missing_ok=True)
-    base = ["tiny", "--data", str(place / "photos"), "--vae", str(place / "vae"), "--steps", "1", "--workers", "0"]
+    base = ["smoke", "--data", str(place / "photos"), "--vae", str(place / "vae"), "--steps", "1", "--workers", "0"]
     line = [*base, "--out", str(place / "seen"), "--eval-every", "1", "--grid-every", "1"]
     assert run_spoilt(place, line, spoilt="") == [2]
     assert re.search(r"validation at step 1: not finite is the loss of \S+ \(the model\)", log(place))

@@ -26,7 +26,7 @@ def test_a_training_exports_its_encoders_and_the_models_folder_alone_edits(
     codec, exemplars = load_encoders(place, place, device="cpu", dtype="float32")
     named = {"vae": place, "clip": place}
     make(tmp_path / "data", sources=codec, exemplars=exemplars, **named, resolution=32, split_shares=(1.0, 0.0, 0.0))
-    flags = ["tiny", "--data", str(tmp_path / "data"), "--vae", place, "--exemplar-encoder", place, *more]
+    flags = ["smoke", "--data", str(tmp_path / "data"), "--vae", place, "--exemplar-encoder", place, *more]
     flags += [
         "--batch-size",
         "2",

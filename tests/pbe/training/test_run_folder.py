@@ -14,7 +14,7 @@ from pbe.training.config import PRESETS, SWITCHES, TrainConfig, lasting, switche
 from pbe.training.run_folder import refuse_changes
 from pipeline.errors import InputError
 
-BEGUN = lasting(PRESETS["tiny"])
+BEGUN = lasting(PRESETS["smoke"])
 # What a flag may be set to, one value besides the presets'; the rest are numbers.
 WORDS: dict[str, list[Any]] = {
     "init_from": ["", "my models/it's $HOME", "-odd"],
@@ -33,13 +33,13 @@ WORDS: dict[str, list[Any]] = {
 @pytest.mark.parametrize("field", BEGUN)
 def test_a_checkpoint_that_lacks_a_field_has_that_fields_default(field: str) -> None:
     older = {name: value for name, value in BEGUN.items() if name != field}
-    refuse_changes(PRESETS["tiny"], older)
+    refuse_changes(PRESETS["smoke"], older)
     with pytest.raises(InputError, match="seed 0 -> 6"):
-        refuse_changes(replace(PRESETS["tiny"], seed=6), older)
+        refuse_changes(replace(PRESETS["smoke"], seed=6), older)
 
 
 def test_where_the_learning_rate_falls_to_the_last_step_that_step_stays_and_elsewhere_not() -> None:
-    constant, cosine = PRESETS["tiny"], replace(PRESETS["tiny"], lr_schedule="cosine")
+    constant, cosine = PRESETS["smoke"], replace(PRESETS["smoke"], lr_schedule="cosine")
     refuse_changes(replace(constant, steps=70), lasting(constant))
     refuse_changes(cosine, lasting(cosine))
     with pytest.raises(InputError, match=r"\(steps 60 -> 70\)"):
@@ -97,8 +97,8 @@ COMMANDS = [
 @settings(max_examples=15)
 @given(
     st.data(),
-    st.sampled_from(["tiny", "paper"]),
-    st.sampled_from(["tiny", "paper", "24gb"]),
+    st.sampled_from(["smoke", "paper"]),
+    st.sampled_from(["smoke", "paper", "24gb"]),
     st.sampled_from(COMMANDS),
 )
 def test_the_flags_that_a_refusal_names_go_on_with_the_training_that_was_begun(

@@ -104,6 +104,7 @@ def test_converting_changes_no_byte_of_it_and_halves_it_where_asked(
     assert half.vae.dtype == half.tower.dtype == torch.float32
 
 
+@pytest.mark.heavy
 def test_the_word_shipped_edits_converts_and_is_compared_as_its_folder_does(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,7 +65,7 @@ def test_a_complete_dataset_needs_neither_ray_nor_encoders(
         "--classes": "class-descriptions-boxable.csv",
     }
     flags = [part for flag, name in inputs.items() for part in (flag, str(sample_folder / name))]
-    command = [sys.executable, "-c", COUNTED, "tiny", *flags, "--out", str(out), "--resolution", "64"]
+    command = [sys.executable, "-c", COUNTED, "smoke", *flags, "--out", str(out), "--resolution", "64"]
     command += ["--split-shares", "0.5", "0.25", "0.25"]
     before = {name: (out / name).stat().st_mtime_ns for name in files_of(out)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

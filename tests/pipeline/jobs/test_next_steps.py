@@ -48,7 +48,7 @@ def test_the_line_of_an_untrained_dataset_is_a_training_that_its_smallest_draw_c
 ) -> None:
     data = tmp_path / "my data"
     arguments = words_of(train_line(write_dataset(data, counts, PLAIN)))
-    assert arguments == ["tiny", "--data", str(data), *more, "--out", f"{data}-train"]
+    assert arguments == ["smoke", "--data", str(data), *more, "--out", f"{data}-train"]
     check_training(parse_train_config(arguments))
 
 

@@ -44,7 +44,7 @@ def command(
     names = {"boxes": "train-annotations-bbox.csv", "images": "train", "classes": "class-descriptions-boxable.csv"}
     names["image-info"] = "train-images-boxable-with-rotation.csv"
     inputs = [part for flag, name in names.items() for part in (f"--{flag}", str(sample_folder / name))]
-    flags = ["tiny", *inputs, "--out", str(tmp_path / "out"), "--resolution", "64", "--limit", "1"]
+    flags = ["smoke", *inputs, "--out", str(tmp_path / "out"), "--resolution", "64", "--limit", "1"]
     return lambda *more: shard_openimages([*flags, "--split-shares", "1", "0", "0", *more])
 
 

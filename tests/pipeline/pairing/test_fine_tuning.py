@@ -66,15 +66,15 @@ def trainer_flags(line: str) -> list[str]:
 
 ENCODERS = ("--vae", "large", "--clip", "large")
 KINDS: dict[str, tuple[tuple[str, ...], str, int, str]] = {  # flags of pairs, preset, resolution, --init-from
-    "a folder": (("--model", "a folder"), "tiny", 64, "a folder"),
+    "a folder": (("--model", "a folder"), "smoke", 64, "a folder"),
     "a folder of Stable Diffusion's size": (("--model", "./large"), "24gb", 64, "large"),
-    "a training": (("--model", "training"), "tiny", 64, "training"),
-    "a model of velocities": (("--model", "velocities"), "tiny", 64, "velocities"),
+    "a training": (("--model", "training"), "smoke", 64, "training"),
+    "a model of velocities": (("--model", "velocities"), "smoke", 64, "velocities"),
     "the shipped one": (("--model", "shipped"), "tiny", 64, "shipped"),
     "a hub id": (("--model", "our/model"), "24gb", 64, "our/model"),
     "a checkpoint with encoders": (("--model", "old.ckpt", *ENCODERS), "24gb", 512, "old.ckpt"),
-    "encoders alone": (ENCODERS, "tiny", 512, ""),
-    "untrained": (("--model", "untrained"), "tiny", 512, ""),
+    "encoders alone": (ENCODERS, "smoke", 512, ""),
+    "untrained": (("--model", "untrained"), "smoke", 512, ""),
 }
 
 

@@ -136,7 +136,7 @@ def test_more_lost_pairs_than_max_drops_fail_the_command_each_time_with_reasons_
         assert make(folder, tmp_path / "out") == 1
         said = capsys.readouterr().out
         assert expected in said
-        assert "fine-tune: python -m pbe.train tiny " in said
+        assert "fine-tune: python -m pbe.train smoke " in said
     assert problems(tmp_path / "out") == []
     assert len(rows_of(tmp_path / "out")) == 2
     assert make(folder, tmp_path / "out", "--max-drops", "0.8") == 0

@@ -104,7 +104,7 @@ def test_verify_finds_a_record_that_miscounts_the_jittered_samples(
 
 def test_a_recipe_names_the_share_only_where_it_is_not_0_and_another_share_is_another_recipe(job: PreparedJob) -> None:
     given: dict[str, Any] = {"device": "cpu", "filters": [], "vae": {}, "clip": {}, "class_names": {}}
-    plain, half = (make_recipe(replace(PRESETS["tiny"], colour_jitter=share), **given) for share in (0.0, 0.5))
+    plain, half = (make_recipe(replace(PRESETS["smoke"], colour_jitter=share), **given) for share in (0.0, 0.5))
     assert set(half) - set(plain) == {"colour_jitter"}
     assert {name for name in plain if plain[name] != half[name]} == {"schema_version"}
     began = {name: value for name, value in job.recipe.items() if name != "inputs"}
@@ -126,4 +126,4 @@ def test_a_dataset_without_jitter_has_none_of_it_in_any_byte(make: Make, tmp_pat
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 def test_a_share_outside_0_to_1_is_refused(share: float) -> None:
     with pytest.raises(InputError, match=r"--colour-jitter .*: give a share from 0 to 1"):
-        replace(PRESETS["tiny"], colour_jitter=share)
+        replace(PRESETS["smoke"], colour_jitter=share)

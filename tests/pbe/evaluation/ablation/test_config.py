@@ -41,9 +41,9 @@ def test_a_bench_that_is_named_takes_the_place_of_the_datasets_validation_split(
     assert str(here / "d") not in (evaluation.bench, evaluation.bench_from)
 
 
-def test_the_first_preset_and_its_steps_are_taken_where_none_is_named() -> None:
+def test_the_small_preset_without_a_start_and_its_steps_are_taken_where_none_is_named() -> None:
     ablation = parse_ablation(NEEDED)
-    assert (ablation.preset, ablation.steps) == ("tiny", 60)
+    assert (ablation.preset, ablation.steps) == ("smoke", 60)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_is_not_there_is_refused_before_torch_is_imported_and_a_folder_is_m
         "no such flag of the trainer": (["--", "--batch-size", "0"], ["--batch-size 0"]),
         "no such method": (["--features", "nothing"], ["encoder 'nothing'"]),
     }
-    lines = {name: ["ablation", "tiny", *NEEDED, *more] for name, (more, _) in refused.items()}
+    lines = {name: ["ablation", "smoke", *NEEDED, *more] for name, (more, _) in refused.items()}
     ends = refuse_all("pbe.evaluate", lines, folder=here)
     for name, (_, said) in refused.items():
         assert_refused_at_once(ends[name], said)

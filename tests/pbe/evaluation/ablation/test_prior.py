@@ -15,7 +15,7 @@ from tests.pbe.conftest import LDM_SIZE, random_model, tiny_config, tiny_vae
 from tests.pbe.editing.tiny_model import write_model
 from tests.pbe.evaluation.ablation.tiny_prior import write_prior
 
-TINY = PRESETS["tiny"]
+TINY = PRESETS["smoke"]
 
 
 @pytest.fixture(scope="module")

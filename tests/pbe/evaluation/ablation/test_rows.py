@@ -17,7 +17,7 @@ from pbe.training.config import PRESETS, TrainConfig, lasting
 PRIOR = "runs/sd"
 
 
-def configs_of(prior: str, preset: str = "tiny") -> list[TrainConfig]:
+def configs_of(prior: str, preset: str = "smoke") -> list[TrainConfig]:
     return [parse_row([preset, *row.flags]) for row in plan_rows(prior)]
 
 
@@ -32,7 +32,7 @@ def test_each_row_adds_one_remedy_and_all_else_is_equal(preset: str) -> None:
     assert all(other == rest[0] for other in rest)
 
 
-@pytest.mark.parametrize("preset", ["tiny", "paper"])  # the second has weights of its own to start from
+@pytest.mark.parametrize("preset", ["smoke", "tiny", "paper"])  # the others have weights of its own to start from
 def test_without_a_prior_no_row_starts_from_one_and_the_later_ones_say_so(preset: str) -> None:
     rows = plan_rows("")
     assert [row.unavailable for row in rows] == ["", NO_PRIOR, "", "", ""]

@@ -48,7 +48,7 @@ class Trainer:
 
 
 def arguments(place: Path, *more: str, out: str = "run", methods: Sequence[str] = ()) -> list[str]:
-    return ["tiny", *methods, "--data", str(place / "data"), "--out", str(place / out), *FEW, *more]
+    return ["smoke", *methods, "--data", str(place / "data"), "--out", str(place / out), *FEW, *more]
 
 
 def rows_of(out: Path) -> dict[str, Row]:
@@ -88,7 +88,7 @@ def test_rows_are_trained_once_and_those_that_failed_are_tried_again(
     assert again.rows == list(FAILING) and rows_of(trained) == before
     assert "row 1 of 5, naive: is trained" in said
     assert "row 2 of 5, +prior: unavailable: needs Stable Diffusion's weights: give --prior" in said
-    assert "-m pbe.train tiny --data" in said and "--steps 1 --no-prior --no-bottleneck --no-guidance-drop" in said
+    assert "-m pbe.train smoke --data" in said and "--steps 1 --no-prior --no-bottleneck --no-guidance-drop" in said
     assert "row 3 of 5, +augmentation, no prior: its training failed (exit code 1); see" in said
 
 

@@ -29,7 +29,7 @@ def test_what_the_trainer_prints_is_shown_whole_and_logged_without_the_states_of
 ) -> None:
     log = tmp_path / "row.log"
     for _ in range(2):
-        assert train_here(["tiny"], log, command=(*PYTHON, BAR)) == 0
+        assert train_here(["smoke"], log, command=(*PYTHON, BAR)) == 0
     assert capfd.readouterr().out == "begin\n\r 1 █\r 2 ██\nend!" * 2
     assert log.read_text() == "begin\n 2 ██\nend!\n" * 2
 
