@@ -320,7 +320,7 @@ def _progress(config: EditConfig, groups: Sequence[Sequence[Case]]) -> "tqdm[Any
     """Show the steps of all pictures."""
     steps = len(make_scheduler(config.scheduler, steps=config.steps).timesteps)
     total = steps * sum(case.pictures for group in groups for case in group)
-    off = {} if total else {"disable": True}  # false, said in words, would overrule TQDM_DISABLE
+    off: dict[str, Any] = {} if total else {"disable": True}  # false, said in words, would overrule TQDM_DISABLE
     return tqdm(total=total, desc="edit", unit="step", mininterval=1, dynamic_ncols=True, **off)
 
 

@@ -5,6 +5,7 @@ Draws, noise and timesteps are the same every time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -78,7 +79,7 @@ def _look(run: Run, samples: ValidationSamples) -> Observations:
     rows: list[NDArray[np.float64]] = []
     odd: list[str] = []
     engine.deepspeed.eval()
-    off = {} if ranks.first else {"disable": True}  # false, said in words, would overrule TQDM_DISABLE
+    off: dict[str, Any] = {} if ranks.first else {"disable": True}  # false, said in words, would overrule TQDM_DISABLE
     with tqdm(total=count, desc="validation", unit="sample", leave=False, **off) as bar:
         for batch in fixed_batches(fixed, dataset=samples.dataset, **place, limit=run.config.eval_samples):
             batch = run.prepare(batch)
