@@ -49,7 +49,6 @@ def only(edits: Edits, name: str) -> Edit:
     return edit
 
 
-@pytest.mark.heavy
 def test_a_case_comes_with_its_pictures_figure_settings_and_inputs(place: Path) -> None:
     edits = read_edits(str(place / "step7"))
     assert [edit.name for edit in edits.edits] == ["cat", "dog"] and edits.notes == ()

@@ -100,7 +100,6 @@ def opened(path: Path) -> Image.Image:
 KEPT = ["wide.png", "wide.jpg", "turned.jpg", "clear.png", "clear.webp", "palette.png", "plain.png", "gamma.png"]
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("name", KEPT)
 def test_every_pixel_outside_the_mask_is_as_it_was_in_its_own_colours(name: str, made: dict[str, Any]) -> None:
     source, result = made[name]

@@ -14,7 +14,6 @@ from tests.tagged import read_index, write_tagged
 Make = Callable[..., PreparedJob]
 
 
-@pytest.mark.heavy
 def test_a_damaged_record_is_refused_when_a_dataset_is_finished(make: Make, dataset: Path) -> None:
     (dataset / "units/000000-d00.json").write_text("{}")
     with pytest.raises(InputError, match=r"units/000000-d00\.json: unreadable .* remove it and run the same command"):
