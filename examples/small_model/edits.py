@@ -19,7 +19,6 @@ import tyro
 from examples.small_model.nearest import Nearest, find_nearest, reduce_hole, reduce_picture, similarities_of
 from examples.small_model.photos import random_box
 from examples.small_model.samples import (
-    LEAST_PX,
     PHOTOS,
     Boxed,
     Edit,
@@ -31,6 +30,7 @@ from examples.small_model.samples import (
     read_boxes,
     read_photo,
     save_figure,
+    shows_enough,
 )
 from pbe.editing.figure import shrink
 from pbe.evaluation.bench.split_rows import read_split
@@ -118,7 +118,7 @@ def make_page(config: EditsConfig) -> int:
 def draw_edits() -> list[Edit]:
     """Draw what is edited: the photos in turn, a random square and hole of each, an object of another."""
     photos = {name: read_photo(name) for name in PHOTOS}
-    objects = [each for each in read_boxes() if min(cut_object(photos[each.photo], each.sides).shape[:2]) >= LEAST_PX]
+    objects = [each for each in read_boxes() if shows_enough(cut_object(photos[each.photo], each.sides))]
     return [_draw_edit(number, photos, objects) for number in range(EDITS)]
 
 
@@ -129,11 +129,10 @@ def _draw_edit(number: int, photos: Mapping[str, Pixels], objects: Sequence[Boxe
     side = min(height, width)
     left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
     source = cut(photos[name], (left, top, left + side, top + side), SIDE)
-    other = str(rng.choice([each for each in photos if each != name]))
-    choice = [each for each in objects if each.photo == other]
-    shown = choice[rng.integers(len(choice))]
-    exemplar = cut_object(photos[other], shown.sides)
-    return Edit(source, hole_of(random_box(rng), SIDE), exemplar, f"{other}: {shown.label.lower()}", number)
+    others = [each for each in objects if each.photo != name]
+    shown = others[rng.integers(len(others))]
+    exemplar = cut_object(photos[shown.photo], shown.sides)
+    return Edit(source, hole_of(random_box(rng), SIDE), exemplar, f"{shown.photo}: {shown.label.lower()}", number)
 
 
 def table_of(

@@ -32,7 +32,7 @@ PHOTOS = {
 }
 """Public domain, CC0 and CC BY 2.0: the README names their authors."""
 QUALITY = 88  # of JPEG
-LEAST_PX = 24  # of an exemplar's shorter side
+LEAST_PX, MOST_ASPECT = 80, 2.5  # of an exemplar: its shorter side, and how many times longer the other may be
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,12 @@ def read_boxes() -> list[Boxed]:
         for row in csv.DictReader(tables.joinpath(BOXES_TABLE).read_text().splitlines())
         if row["ImageID"] in names
     ]
+
+
+def shows_enough(exemplar: Pixels) -> bool:
+    """Whether an object is large and broad enough for an exemplar."""
+    least, most = sorted(exemplar.shape[:2])
+    return bool(least >= LEAST_PX and most <= MOST_ASPECT * least)
 
 
 def cut_object(photo: Pixels, sides: Sides) -> Pixels:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from examples.small_model.edits import EDITS, draw_edits
 from examples.small_model.photos import random_box
-from examples.small_model.samples import PHOTOS, box_px, cut_object, hole_of, read_boxes, read_photo
+from examples.small_model.samples import PHOTOS, box_px, cut_object, hole_of, read_boxes, read_photo, shows_enough
 from examples.small_model.swap import make_edits
 from pipeline.rng import rng_for
 
@@ -34,6 +34,7 @@ def test_the_page_edits_every_photo_with_objects_of_others_and_is_drawn_the_same
     for number, (edit, other) in enumerate(zip(edits, again, strict=True)):
         assert np.array_equal(edit.source, other.source) and np.array_equal(edit.exemplar, other.exemplar)
         assert edit.source.shape[:2] == edit.mask.shape and edit.mask.any()
+        assert shows_enough(edit.exemplar)
         assert not edit.of.startswith(f"{list(PHOTOS)[number % len(PHOTOS)]}:")
 
 
