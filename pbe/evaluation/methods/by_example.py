@@ -185,5 +185,5 @@ def describe_note(note: Mapping[str, Any]) -> tuple[str, ...]:
     elif kind != "unknown":
         said.append(f"{kind} weights")
     if note.get("bottleneck") is False:
-        said.append("all of the exemplar's CLIP tokens as context")
+        said.append("all of the exemplar's tokens as context")
     return tuple(said)

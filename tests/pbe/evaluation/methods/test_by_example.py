@@ -90,7 +90,7 @@ def test_what_the_export_recorded_is_said(method: Method, folder: Path) -> None:
         ({"weights": "ema", "step": None, "bottleneck": True}, ("ema weights",)),
         (
             {"weights": "unknown", "step": 2000, "bottleneck": False},
-            ("weights of step 2,000", "all of the exemplar's CLIP tokens as context"),
+            ("weights of step 2,000", "all of the exemplar's tokens as context"),
         ),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_checkpoint_without_the_bottleneck_edits(tmp_path: Path, editor: Edito
     folder = tmp_path / "naive"
     export_model(folder, model.state_dict(), model.config, vae=editor.vae, tower=tower, weights="raw", step=5)
     method = opened(f"naive={folder}")
-    assert method.available() == "" and "all of the exemplar's CLIP tokens as context" in method.notes
+    assert method.available() == "" and "all of the exemplar's tokens as context" in method.notes
     [attempt] = edit_cases(method, CASES[:1])
     assert isinstance(attempt, dict) and (attempt["hole"] != CASES[0].source).any()
 
