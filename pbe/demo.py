@@ -2,7 +2,7 @@
 
     python -m pbe.demo runs/demo
 
-Only what the demo itself made is removed: a dataset of the sample photos, and the training on it.
+Only what the demo itself made is removed: a dataset of the sample photos, the training on it, and the comparison.
 """
 
 import json
@@ -38,6 +38,7 @@ from pipeline.photos.sample_photos import FOLDER
 from pipeline.shards.manifest import read_config, read_manifest, recipe_differences
 from pipeline.shards.recipe import Json, make_recipe
 from pipeline.storage.folder import Folder
+from schemas.scores import BENCH, EVALUATION, PICTURES, REPORT, SCORES_TABLE, SUMMARY, TABLE_MD, TABLE_TEX
 from schemas.shards import SHARDS_TABLE
 from schemas.validation import VALIDATION_FOLDER
 
@@ -47,6 +48,20 @@ UNET = "diffusion_pytorch_model.safetensors"
 TRAINING_OUTPUTS = (
     *(MODEL, RAW_MODEL, "example", GRIDS, VALIDATION_FOLDER, "tensorboard", "loss.png"),
     *(METRICS, SHARDS_TABLE, CHECKPOINTS, RECORD),
+)
+
+REPORT_OUTPUTS = (
+    PICTURES,
+    BENCH,
+    SCORES_TABLE,
+    SUMMARY,
+    REPORT,
+    TABLE_MD,
+    TABLE_TEX,
+    "parts",
+    "bench",
+    "run",
+    EVALUATION,
 )
 
 
@@ -62,6 +77,7 @@ def begin_anew(place: Path) -> int:
         InputError: they are in use, or are not the demo's own.
     """
     dataset, training = place / "dataset", place / "train"
+    _remove_report(Folder(str(place / "report")))
     out = Folder(str(dataset))
     if other := _other_dataset(out):
         _refuse_foreign(dataset, _is_of_sample_photos(out))
@@ -133,6 +149,13 @@ def _remove_training(training: Path, dataset: Path) -> None:
     _refuse_foreign(training, config.get("data") == str(dataset))
     for name in TRAINING_OUTPUTS:
         Folder(str(training)).remove(name)
+
+
+def _remove_report(out: Folder) -> None:
+    """Remove the last demo's comparison: it takes seconds, and its cases or models may be others now."""
+    if out.read_if_there(EVALUATION) is not None:
+        for name in REPORT_OUTPUTS:
+            out.remove(name)
 
 
 def _refuse_foreign(folder: Path, own: bool) -> None:

@@ -253,6 +253,7 @@ def _export(run: Run, name: str, *, averaged: bool, hole_sides: Mapping[str, flo
             encoders=run.frozen.fingerprints,
             hole_sides=hole_sides,
             average={"decay": config.ema, "updates": run.counts.updates} if averaged else None,
+            prior=bool(config.init_from),
         )
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
         kind = "moving average" if averaged else "raw"

@@ -164,6 +164,7 @@ def _write_folder(out: Path, layout: Layout, parts: Parts) -> str:
         encoders=parts.note.get("encoders"),
         hole_sides=parts.hole_sides,
         average=parts.note.get("average"),
+        prior=bool(parts.note.get("prior")),
     )
     if written == "diffusers":
         return "diffusers layout"

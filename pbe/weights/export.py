@@ -65,6 +65,7 @@ def export_model(
     encoders: Mapping[str, str] | None = None,
     hole_sides: Mapping[str, float] | None = None,
     average: Mapping[str, Any] | None = None,
+    prior: bool = False,
 ) -> Layout:
     """Write a model folder, aside first, in place of an older one.
 
@@ -78,6 +79,7 @@ def export_model(
         encoders: names and fingerprints of the dataset's encoders, recorded.
         hole_sides: of the training, recorded; see `pbe.weights.hole_sides`. None: unknown.
         average: `decay` and `updates` behind a moving average, recorded. None: unknown, or it is none.
+        prior: the steps began from given weights (--init-from), recorded.
 
     Returns:
         The layout written.
@@ -110,7 +112,7 @@ def export_model(
             "bottleneck": config.bottleneck,
             "encoders": dict(encoders or {}),
         }
-        note |= {"average": dict(average)} if average else {}
+        note |= ({"average": dict(average)} if average else {}) | ({"prior": True} if prior else {})
         note |= _unless_noise(config.prediction, {"prediction": config.prediction})
         _write_json(aside / NOTE_FILE, note | ({HOLE_SIDES: dict(hole_sides)} if hole_sides else {}))
     return written

@@ -89,6 +89,14 @@ def test_only_the_training_begins_anew_where_the_shipped_model_is_newer(tmp_path
     assert left(tmp_path) == {*dataset, *MINE, "train/runs.jsonl"}
 
 
+def test_the_comparison_is_made_anew_each_time_and_a_users_folder_of_that_name_stays(tmp_path: Path) -> None:
+    for name in ("evaluation.json", "report.html", "pictures/trained/0.png", "mine.txt"):
+        Folder(str(tmp_path / "report")).write(name, b"{}")
+    assert main([str(tmp_path)]) == 0 and left(tmp_path) == {"report/mine.txt"}
+    (tmp_path / "report/report.html").write_text("mine, too")
+    assert main([str(tmp_path)]) == 0 and left(tmp_path) == {"report/mine.txt", "report/report.html"}
+
+
 FOREIGN: dict[str, dict[str, Any]] = {
     "dataset: is not what the demo made": {"rules": 1, "boxes": "/data/boxes.csv"},
     "train: is not what the demo made": {"rules": 1, "data": "/data/mine"},

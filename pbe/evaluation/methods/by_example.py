@@ -180,8 +180,9 @@ def describe_note(note: Mapping[str, Any]) -> tuple[str, ...]:
     if step == 0:
         said.append("untrained weights")
     elif step is not None:
-        hardly = "hardly trained: " if step < LEAST_STEPS else ""
-        said.append(f"{hardly}{'' if kind == 'unknown' else f'{kind} '}weights of step {step:,}")
+        hardly = "hardly trained: " if step < LEAST_STEPS and not note.get("prior") else ""
+        after = ", trained on from other weights" if note.get("prior") else ""
+        said.append(f"{hardly}{'' if kind == 'unknown' else f'{kind} '}weights of step {step:,}{after}")
     elif kind != "unknown":
         said.append(f"{kind} weights")
     if note.get("bottleneck") is False:

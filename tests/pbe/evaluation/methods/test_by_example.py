@@ -86,6 +86,10 @@ def test_what_the_export_recorded_is_said(method: Method, folder: Path) -> None:
         ({"weights": "unknown", "step": None, "bottleneck": True}, ()),
         ({"weights": "ema", "step": 300_000, "bottleneck": True}, ("ema weights of step 300,000",)),
         ({"weights": "raw", "step": 30, "bottleneck": True}, ("hardly trained: raw weights of step 30",)),
+        (
+            {"weights": "raw", "step": 30, "bottleneck": True, "prior": True},
+            ("raw weights of step 30, trained on from other weights",),
+        ),
         ({"weights": "raw", "step": 0, "bottleneck": True}, ("untrained weights",)),
         ({"weights": "ema", "step": None, "bottleneck": True}, ("ema weights",)),
         (
