@@ -1,6 +1,7 @@
-"""Pages: every README.md, CONTRIBUTING.md and CHANGELOG.md -> whether what they say of the code holds."""
+"""Pages: every README.md, CONTRIBUTING.md, CHANGELOG.md and the tutorial -> whether what they say of the code holds."""
 
 import importlib
+import json
 import pkgutil
 import re
 import runpy
@@ -23,8 +24,12 @@ from tests.pbe.editing.tiny_model import write_model
 ROOT = Path(__file__).parent.parent
 CODE = ("schemas", "pipeline", "pbe", "ray_jobs", "dashboards")
 FRONT = ROOT / "README.md"
-READMES = [FRONT, *sorted(page for folder in (*CODE, "tests") for page in (ROOT / folder).rglob("README.md"))]
-PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+READMES = [
+    FRONT,
+    *sorted(page for folder in (*CODE, "examples", "tests") for page in (ROOT / folder).rglob("README.md")),
+]
+TUTORIAL = ROOT / "examples" / "quickstart.ipynb"
+PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", TUTORIAL]
 ROOMS = sorted(init.parent for folder in CODE for init in (ROOT / folder).rglob("__init__.py"))
 
 EVERY_ROOM = pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
@@ -46,6 +51,7 @@ VERBS = {
     "dashboards/browse.py": runpy.run_path,
 }
 WORDS = {"pbe.evaluate": ("ablation", "mixture")}  # with which a command does something else, by flags of its own
+FLAG = r"(?<!\S)--[a-z][a-z-]*"
 FOREIGN_FLAGS = {"--working-dir"}  # Ray's
 
 
@@ -116,10 +122,12 @@ def test_every_command_has_the_flags_it_is_shown_with(
         for command in _commands(page):
             for verb in VERBS:
                 _, named, rest = command.partition(f" {verb} ")
-                unknown = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", rest)) - flags[verb]
+                own, _, of_trainings = rest.partition(" -- ")
+                unknown = set(re.findall(FLAG, own)) - flags[verb]
+                unknown |= set(re.findall(FLAG, of_trainings)) - flags["pbe/train.py"]
                 assert not unknown, f"{page}: {command}: {verb} has no {unknown}"
                 shown |= {verb} if named else set()
-        prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        prose = re.sub(r"```.*?```", "", _text(page), flags=re.DOTALL)
         if page.parent.name != "benchmarks":  # whose flags are those of the scripts there
             unknown = set(re.findall(r"(?<=`)--[a-z][a-z-]*", prose)) - every
             assert not unknown, f"{page}: no command has {unknown}"
@@ -128,7 +136,7 @@ def test_every_command_has_the_flags_it_is_shown_with(
 
 @EVERY_PAGE
 def test_every_file_folder_and_make_target_that_a_page_names_exists(page: Path) -> None:
-    text = page.read_text()
+    text = _text(page)
     files = re.findall(r"(?<![\w./:$-])(?:[\w-]+/)+[\w-]+\.(?:py|sh)\b", text)
     folders = re.findall(rf"(?<![\w./:-])(?:{'|'.join((*CODE, 'tests'))})/[\w/.-]*[\w/]", text)
     targets = re.findall(r"^([\w-]+):(?!=)", (ROOT / "Makefile").read_text(), re.M)
@@ -139,22 +147,22 @@ def test_every_file_folder_and_make_target_that_a_page_names_exists(page: Path) 
 
 @EVERY_PAGE
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+    for link in re.findall(r"\]\(([^)]+)\)", _text(page)):
         if link.startswith("https://"):
             continue
         file, _, heading = link.partition("#")
         target = page.parent / file if file else page
         assert target.exists(), f"{page}: {link}"
-        headings = [_anchor(title) for title in re.findall(r"^#+ (.+)$", target.read_text() if heading else "", re.M)]
+        headings = [_anchor(title) for title in re.findall(r"^#+ (.+)$", _text(target) if heading else "", re.M)]
         assert not heading or heading in headings, f"{page}: {link}"
 
 
 @EVERY_PAGE
 def test_every_module_and_function_that_a_page_names_exists(page: Path) -> None:
-    names = re.findall(rf"(?<![\w./-])(?:{'|'.join((*CODE, 'tests'))})(?:\.\w+)+", page.read_text())
+    names = re.findall(rf"(?<![\w./-])(?:{'|'.join((*CODE, 'tests'))})(?:\.\w+)+", _text(page))
     for name in {name for name in names if not name.endswith((".json", ".ckpt"))}:
         pkgutil.resolve_name(name)
-    for name, file in re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", page.read_text()):
+    for name, file in re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", _text(page)):
         assert re.search(rf"\b{name}\b", (ROOT / file).read_text()), f"{page}: {file} has no {name}"
 
 
@@ -181,12 +189,20 @@ def test_the_docstring_of_a_room_lists_its_files_and_rooms_and_no_others(room: P
     assert sorted(listed) == sorted([*files, *(inner.parent.name for inner in room.glob("*/__init__.py"))])
 
 
+def _text(page: Path) -> str:
+    """The text of a page; of a notebook the cells' sources, those that a shell runs as a block."""
+    if page.suffix != ".ipynb":
+        return page.read_text()
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(page.read_text())["cells"]]
+    shell = "%%bash -e\n"
+    kept = [text for kind, text in cells if kind == "markdown" or text.startswith(shell)]
+    return "\n\n".join(f"```\n{text.removeprefix(shell)}\n```" if text.startswith(shell) else text for text in kept)
+
+
 def _blocks(page: Path, language: str) -> list[str]:
     """The code blocks of a page in one language."""
     return [
-        block
-        for found, block in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.M | re.S)
-        if found == language
+        block for found, block in re.findall(r"^```(\w*)\n(.*?)^```", _text(page), re.M | re.S) if found == language
     ]
 
 
