@@ -1,6 +1,5 @@
 """Comparison: a folder that `pbe.evaluate` wrote -> its cases, the worst first, with every row's picture and scores."""
 
-import io
 import math
 import re
 from collections import Counter
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pbe.evaluation.bench.recorded import RecordedCase, read_recorded
 from pbe.evaluation.report.choosing import WITHOUT_PLACE, ranking_metric
@@ -17,6 +15,7 @@ from pbe.evaluation.report.tables import has_value, is_control
 from pbe.evaluation.summary import Metric, Summary, read_summary
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.scores import BENCH, SCORES, SCORES_TABLE, SIMILARITY, SUMMARY, as_scores, score_of
 
 OF_A_SET = "frechet"
@@ -170,7 +169,7 @@ _VALUES = [field.name for field in SCORES if field.name != "guidance" and (field
 
 def _read_scores(content: bytes, place: str) -> list[ScoreRow]:
     try:
-        rows: list[ScoreRow] = as_scores(pq.read_table(io.BytesIO(content))).to_pylist()
+        rows: list[ScoreRow] = as_scores(table_from(content)).to_pylist()
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{place}: is not a table of scores ({error}); run pbe.evaluate again") from error
     for row in rows:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dashboards.conditions import Condition, as_filter
 from dashboards.quality import NEEDED, QUALITY, measure
@@ -19,6 +18,7 @@ from pipeline.shards.manifest import read_config, read_manifest, read_recipe, re
 from pipeline.shards.recipe import Json, digest_of, share_jittered
 from pipeline.shards.records import read_records
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.samples import INDEX, index_schema
 from schemas.shards import MANIFEST, RECORD_NAME, SHARDS, SHARDS_TABLE, UnitRecord, index_path
 
@@ -184,7 +184,7 @@ def read_parquet(folder: Folder, name: str, schema: pa.Schema) -> pa.Table:
     """
     content = folder.read(name)
     try:
-        return pq.read_table(pa.BufferReader(content), columns=schema.names).cast(schema)
+        return table_from(content, schema.names).cast(schema)
     except (pa.ArrowException, ValueError, OSError) as error:  # Arrow says OSError of bytes, too, that are no Parquet
         raise ValueError(" ".join(str(error).split())[:100]) from error
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pbe.training.run_folder import (
     METRICS,
@@ -22,6 +21,7 @@ from pbe.training.run_folder import (
     validation_tables,
 )
 from pipeline.errors import InputError
+from pipeline.storage.tables import table_from
 from schemas.grid_scores import GridScores, read_grid_scores
 from schemas.validation import VALIDATION
 
@@ -68,7 +68,7 @@ class TrainingRun:
         """
         path = self.tables[step]
         try:
-            table = pq.ParquetFile(path).read()
+            table = table_from(path.read_bytes())
         except (OSError, pa.ArrowException) as error:
             fault = " ".join(str(error).split())
             raise InputError(f"{path}: cannot be read ({fault}); remove it, or train these steps again") from error

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.shards import MANIFEST, SHARDS, SHARDS_TABLE, unit_name
 
 COLUMNS = ["name", "split", "unit", "draw", "samples", "bytes", "sha256"]
@@ -92,8 +93,7 @@ def shard_rows(content: bytes) -> list[ShardRow]:
         KeyError: a column is missing.
         pa.ArrowException: the file is damaged.
     """
-    # Not by `pq.read_table`, which imports pandas: that takes as long as all the rest.
-    rows: list[ShardRow] = pq.ParquetFile(pa.BufferReader(content)).read(COLUMNS).select(COLUMNS).to_pylist()
+    rows: list[ShardRow] = table_from(content, COLUMNS).to_pylist()
     return sorted(rows, key=lambda row: (row["unit"], row["draw"]))
 
 

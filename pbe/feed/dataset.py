@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pbe.feed.config import MaskMode
@@ -18,6 +17,7 @@ from pipeline.hints import verify_command
 from pipeline.rng import rng_for
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.samples import EXEMPLAR_EXT, SOURCE_EXT, TENSORS_EXT
 from schemas.shards import index_path
 
@@ -201,7 +201,7 @@ def read_shard_index(folder: Folder, shard: Shard) -> ShardIndex:
     """
     remedy = f"run `{verify_command(folder.url)}`, then the shard job again"
     try:
-        table = _read_columns(folder.read(shard.index), _INDEX_COLUMNS).combine_chunks()
+        table = table_from(folder.read(shard.index), _INDEX_COLUMNS).combine_chunks()
     except (FileNotFoundError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{folder.url}/{shard.index}: {error}; {remedy}") from error
     if len(table) != shard.samples:
@@ -218,18 +218,6 @@ def read_shard_index(folder: Folder, shard: Shard) -> ShardIndex:
         _points=_numbers(polygons.flatten()),
         _first_points=np.concatenate([[0], np.cumsum(_numbers(pc.list_value_length(polygons)))]).astype(np.int64),
     )
-
-
-def _read_columns(content: bytes, columns: list[str]) -> pa.Table:
-    """Read columns of a Parquet file.
-
-    Not by `pq.read_table`, which imports pandas, as `pa.scalar` and `to_numpy` do: that takes as long as all the rest.
-
-    Raises:
-        KeyError: a column is missing.
-        pa.ArrowException: the file is damaged.
-    """
-    return pq.ParquetFile(pa.BufferReader(content)).read(columns).select(columns)
 
 
 def _by_draw(contents: Contents, split: str) -> tuple[tuple[Shard, ...], ...]:

@@ -14,12 +14,12 @@ from itertools import islice
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from pipeline.boxes.csv_blocks import as_boxes, cast_leniently, normal_ids, parse_block, parse_blocks, read_header
 from pipeline.boxes.hashed_files import BLOCK_BYTES, HashedReader, TableDigest, open_table, opened_hashed
 from pipeline.boxes.row_problems import Sides, other_reading, row_problem
 from pipeline.errors import InputError
+from pipeline.storage.tables import open_parquet
 from schemas.boxes import BOXES, COORDINATE_COLUMNS, ID_COLUMN, REQUIRED_COLUMNS
 from schemas.drops import Drop
 
@@ -49,7 +49,7 @@ def check_tables(urls: list[str], *, anonymous: bool) -> None:
                 _check_csv(url, anonymous=anonymous)
                 continue
             with open_table(url, anonymous=anonymous) as file:
-                schema = pq.ParquetFile(file).schema_arrow
+                schema = open_parquet(file).schema_arrow
                 _require_columns(url, schema.names)
                 _refuse_odd_types(url, schema)
 
@@ -203,9 +203,9 @@ def _stream_parquet(url: str, digest: TableDigest, *, anonymous: bool) -> Iterat
             pass
         digest.bytes, digest.sha256 = hashed.bytes, hashed.sha256()
         file.seek(0)
-        parquet = pq.ParquetFile(file)
+        parquet = open_parquet(file)
         columns = [name for name in BOXES.names if name in parquet.schema_arrow.names]
-        for batch in parquet.iter_batches(batch_size=1 << 16, columns=columns):
+        for batch in parquet.iter_batches(batch_size=1 << 16, columns=columns, use_threads=False):
             digest.rows += len(batch)
             try:
                 batch.validate(full=True)  # text that is not UTF-8 would raise far from here

@@ -1,16 +1,14 @@
 """Next steps: a finished dataset -> the command that trains on it."""
 
-import io
 import json
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-
-import pyarrow.parquet as pq
 
 from pipeline.encoders.names import SHIPPED, UNTRAINED, is_path, recorded_word
 from pipeline.hints import command_line, short_path
 from pipeline.shards.manifest import read_config, read_manifest
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.shards import SHARDS_TABLE, SPLITS
 
 # The trainer's presets of one process: from the shipped model, from nothing, in Stable Diffusion's size.
@@ -69,7 +67,7 @@ def prediction_words(model: Path) -> list[str]:
 def train_samples(out: Folder, draws: int) -> list[int]:
     """Count the samples to train on, by draw."""
     counts = [0] * draws
-    table = pq.ParquetFile(io.BytesIO(out.read(SHARDS_TABLE))).read(["split", "draw", "samples"])
+    table = table_from(out.read(SHARDS_TABLE), ["split", "draw", "samples"])
     for row in table.to_pylist():
         counts[row["draw"]] += row["samples"] * (row["split"] == SPLITS[0])
     return counts

@@ -1,15 +1,14 @@
 """Pair report: drops, indexes and PAIRS -> what the user should know of pairs that gave less than they might."""
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.pairing.folder import some
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.boxes import ID_COLUMN
 from schemas.drops import DROPS
 from schemas.shards import UnitRecord
@@ -75,7 +74,7 @@ def not_drawn_line(table: pa.Table, *, draws: int) -> str:
 
 
 def _read(out: Folder, name: str, columns: list[str]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(out.read(name)), columns=columns).to_pylist()
+    rows: list[dict[str, Any]] = table_from(out.read(name), columns).to_pylist()
     return rows
 
 

@@ -14,6 +14,7 @@ from pipeline.pairing.folder import FORMS, Pair, some
 from pipeline.photos.bounded_reads import read_picture
 from pipeline.shards.manifest import read_recipe
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.boxes import COORDINATE_COLUMNS, ID_COLUMN, LABEL_COLUMN
 from schemas.pairs import FILES, PAIRS, Repaint
 
@@ -72,7 +73,7 @@ def read_kept(out: Folder) -> pa.Table | None:
     recipe = read_recipe(out)
     tables = (recipe or {}).get("inputs") or [{"sha256": ""}]
     kept = out.read_if_there(KEPT.format(digest=tables[0]["sha256"]))
-    return pq.read_table(io.BytesIO(kept), schema=PAIRS) if kept is not None else None
+    return table_from(kept, PAIRS.names).cast(PAIRS) if kept is not None else None
 
 
 def describe_changes(out: Folder, table: pa.Table) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.ahead import work_ahead
 from pipeline.photos.copies import Copies
@@ -28,6 +27,7 @@ from pipeline.planning.row_counts import Judged, Plan, PlanInputs
 from pipeline.planning.spilled_tables import spill_boxes, spill_denied, spill_places, spill_rotations
 from pipeline.rng import seed_for
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from pipeline.storage.urls import filesystem
 from schemas.plan import PLACES
 from schemas.shards import BOX_DROPS
@@ -67,7 +67,8 @@ class PlanDraft:
         """Give the first rows that were dropped for a reason: photo and box, and what the row holds."""
         found: list[tuple[str, str]] = []
         for file in self.drops if self.plan.malformed.get(reason) else ():
-            drops = pq.read_table(file, filters=[("reason", "=", reason)]).slice(0, max(0, count - len(found)))
+            table = table_from(file.read_bytes())
+            drops = table.filter(pc.equal(table["reason"], reason)).slice(0, max(0, count - len(found)))
             found += [(f"photo {d['image_id']}, box {d['box_id']}", d["detail"]) for d in drops.to_pylist()]
         return found
 

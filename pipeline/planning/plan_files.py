@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import open_parquet
 from schemas.plan import PLANNED_BOXES, UNITS
 from schemas.shards import SPLITS
 
@@ -19,13 +20,13 @@ PLAN = "run/plan"
 def read_units(out: Folder) -> pa.Table:
     """Read the plan's units, ordered by number."""
     with out.fs.open(out.path(f"{PLAN}/units.parquet"), "rb") as file:
-        return pq.ParquetFile(file).read().cast(UNITS).sort_by("unit")
+        return open_parquet(file).read(use_threads=False).cast(UNITS).sort_by("unit")
 
 
 def read_unit_boxes(out: Folder, *, file: str, row_group: int) -> pa.Table:
     """Read PLANNED_BOXES of one unit, photo after photo."""
     with out.fs.open(out.path(f"{PLAN}/{file}"), "rb") as opened:
-        return pq.ParquetFile(opened).read_row_group(row_group)
+        return open_parquet(opened).read_row_group(row_group, use_threads=False)
 
 
 class PhotosIntoUnits:

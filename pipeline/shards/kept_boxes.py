@@ -17,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.planning.plan_files import PLAN, read_units
 from pipeline.shards.recipe import Json
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import open_parquet
 from schemas.shards import UnitRecord, record_path
 
 FILES_AT_ONCE = 4  # of 10 to 20 MB
@@ -99,18 +100,18 @@ def _planned_ids(out: Folder, file: str, units: list[Json]) -> Iterator[pa.Array
     """Read the image ids of the planned boxes of a file's units, unit by unit; see _opened."""
     with _opened(out, f"{PLAN}/{file}", remove=PLAN) as opened:
         for unit in units:
-            yield opened.read_row_group(unit["row_group"], ["image_id"])["image_id"].combine_chunks()
+            yield opened.read_row_group(unit["row_group"], ["image_id"], use_threads=False)["image_id"].combine_chunks()
 
 
 def _lost_ids(out: Folder, record: UnitRecord) -> pa.Array:
     """Read the ids of the photos that a unit lost; see _opened."""
     with _opened(out, record.drops.name, remove=record_path(record.unit, record.draw)) as opened:
-        table = opened.read(["stage", "image_id"])
+        table = opened.read(["stage", "image_id"], use_threads=False)
         return table.filter(pc.equal(table["stage"], "photo"))["image_id"].combine_chunks()
 
 
 @contextmanager
-def _opened(out: Folder, name: str, *, remove: str) -> Iterator[pq.ParquetFile]:
+def _opened(out: Folder, name: str, *, remove: str) -> Iterator[pq.ParquetFile]:  # noqa: TID251 - a type
     """Open a table that is read by one request.
 
     Args:
@@ -121,7 +122,7 @@ def _opened(out: Folder, name: str, *, remove: str) -> Iterator[pq.ParquetFile]:
     """
     content = out.read_if_there(name) or b""
     try:
-        yield pq.ParquetFile(pa.BufferReader(content))
+        yield open_parquet(pa.BufferReader(content))
     except (pa.ArrowException, OSError, IndexError) as error:
         advice = f"remove {remove} there and run the same command again, which makes it anew"
         raise InputError(f"{out.url}/{name}: cannot be read ({' '.join(str(error).split())}); {advice}") from error

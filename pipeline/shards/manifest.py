@@ -25,6 +25,7 @@ from pipeline.shards.records import record_sha256, shards_table
 from pipeline.shards.retry_intent import read_intent
 from pipeline.shards.totals import box_drops_of, count_drops, count_totals, sums_off
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.drops import DROPS
 from schemas.shards import (
     BOX_DROPS,
@@ -153,7 +154,7 @@ def _check_box_drops(out: Folder, totals: Json, box_drop_files: int) -> None:
     for part in range(box_drop_files):
         name = BOX_DROPS.format(part=part)
         try:
-            counted.update(count_drops(pq.ParquetFile(pa.BufferReader(out.read(name))).read().cast(DROPS)))
+            counted.update(count_drops(table_from(out.read(name)).cast(DROPS)))
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{out.url}/{name}: cannot be read ({error}); {advice}") from error
     if dict(counted) != box_drops_of(totals):

@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import safetensors.numpy
 from numpy.typing import NDArray
 
 from pipeline.arrays import Pixels
 from pipeline.decoding.jpeg import decode_jpeg
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.samples import EXEMPLAR_EXT, SAMPLE, SOURCE_EXT, TENSORS_EXT, index_schema
 
 Row = dict[str, Any]
@@ -91,7 +91,12 @@ def read_index(out: Folder, name: str) -> pa.Table:
     Raises:
         FileNotFoundError: it is missing.
     """
-    return pq.read_table(pa.BufferReader(out.read(name)), schema=index_schema(1))
+    table, schema = table_from(out.read(name)), index_schema(1)
+    columns = [
+        table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def read_sample(out: Folder, row: Row) -> Sample:

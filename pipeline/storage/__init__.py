@@ -13,6 +13,7 @@ Files in the order of the flow:
     writable     a local folder -> refused where it cannot be written
     scratch      folders for unfinished work, removed after a kill by the next process
     folder       any fsspec URL -> bytes in, complete files out: all of the above
+    tables       the bytes of a Parquet file -> its table, on the calling thread alone
     file_locks   an open file -> held by one process until it ends
     holders      who holds an output, and whether that process lives
     object_lock  an output on object storage -> held by the process that renews an object there

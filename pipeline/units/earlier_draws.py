@@ -8,12 +8,10 @@ holds must be there for the others, with the same bytes.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipeline.errors import InputError, PhotoError
 from pipeline.shards.records import read_record
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.drops import DROPS
 from schemas.shards import unit_name
 
@@ -75,5 +73,5 @@ def read_earlier(out: Folder, unit: int, draws: Iterable[int]) -> EarlierDraws:
 
 
 def _rows(out: Folder, name: str, columns: list[str]) -> list[dict[str, str]]:
-    rows: list[dict[str, str]] = pq.read_table(pa.BufferReader(out.read(name)), columns=columns).to_pylist()
+    rows: list[dict[str, str]] = table_from(out.read(name), columns).to_pylist()
     return rows

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import safetensors
 import safetensors.numpy
 
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 
 # What reading damaged Parquet, tar, JSON, safetensors or JPEG raises.
 UNREADABLE = (ValueError, RecursionError, tarfile.TarError, safetensors.SafetensorError)
@@ -70,7 +70,7 @@ def read_table(content: bytes, schema: pa.Schema) -> pa.Table:
         ValueError: it is not one.
     """
     try:
-        table = pq.ParquetFile(pa.BufferReader(content)).read()
+        table = table_from(content)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"unreadable ({first_line(error)})") from error
     if not table.schema.equals(schema):

@@ -17,6 +17,7 @@ from pbe.editing.records import digest_input
 from pbe.evaluation.bench.cases import Bench
 from pipeline.arrays import Hole, Pixels
 from pipeline.errors import InputError
+from pipeline.storage.tables import table_from
 from pipeline.storage.urls import absolute, is_local
 from schemas.scores import BENCH, BENCH_CASES
 
@@ -90,7 +91,7 @@ def read_recorded(content: bytes, place: str) -> list[RecordedCase]:
         InputError: it is damaged, or not such a table.
     """
     try:
-        rows = pq.read_table(io.BytesIO(content)).select(BENCH_CASES.names).cast(BENCH_CASES).to_pylist()
+        rows = table_from(content, BENCH_CASES.names).cast(BENCH_CASES).to_pylist()
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{place}: is not the {BENCH} of an evaluation ({error}); run pbe.evaluate again") from error
     return [RecordedCase(_case(row), dict(row["digests"])) for row in rows]

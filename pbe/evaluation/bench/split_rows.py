@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pbe.feed.contents import ShardRow, read_contents
 from pipeline.errors import InputError
@@ -15,6 +14,7 @@ from pipeline.shards.manifest import read_manifest
 from pipeline.shards.recipe import Json, share_jittered
 from pipeline.shards.samples import Row
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.samples import index_schema
 from schemas.shards import SPLITS, index_path
 
@@ -95,7 +95,7 @@ def _read_index(folder: Folder, shard: ShardRow, columns: list[str]) -> pa.Table
     name = index_path(shard["split"], shard["unit"], shard["draw"])
     remedy = f"run `{verify_command(folder.url)}`, then the shard job again"
     try:
-        table = pq.ParquetFile(pa.BufferReader(folder.read(name))).read(columns).select(columns)
+        table = table_from(folder.read(name), columns)
     except (FileNotFoundError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{folder.url}/{name}: {error}; {remedy}") from error
     if len(table) != shard["samples"]:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pbe.evaluation.metrics.encoders.protocol import FeatureEncoder, Features, Picture
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.features import BLOCK_SUFFIX, KEY, VALUES, features_schema
 
 BLOCK_ROWS = 256  # what a killed process may have encoded in vain
@@ -90,7 +91,7 @@ class CachedEncoder:
             content = self._folder.read(place)
             if hashlib.sha256(content).hexdigest() + BLOCK_SUFFIX != name:
                 raise ValueError("its bytes are not those that its name says")
-            table = pq.read_table(io.BytesIO(content), memory_map=False)
+            table = table_from(content)
             if not table.schema.equals(self._schema, check_metadata=True):
                 raise ValueError("it is not of this encoder")
             values = table[VALUES].combine_chunks().flatten().to_numpy().reshape(-1, self.dimension)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pbe.feed.contents import read_contents
 from pipeline.ahead import work_ahead
@@ -21,6 +20,7 @@ from pipeline.photos.id_forms import IdForms, forms_of
 from pipeline.photos.store import PhotoStore
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from pipeline.storage.urls import absolute
 from schemas.plan import PLACES
 from schemas.shards import index_path
@@ -159,8 +159,8 @@ def list_bench(bench: str, open_store: Callable[[str], PhotoStore]) -> Side:
 
 def _read_index(folder: Folder, name: str) -> pa.Table:
     try:
-        return pq.ParquetFile(pa.BufferReader(folder.read(name))).read(list(_NAMED))
-    except (FileNotFoundError, pa.ArrowException) as error:
+        return table_from(folder.read(name), list(_NAMED))
+    except (FileNotFoundError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{folder.url}/{name}: missing or damaged ({error}); run verify_shards on it") from error
 
 

@@ -1,12 +1,10 @@
 """Writing: an evaluation's folder -> report.html, table.md and table.tex beside what they were made from."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pbe.evaluation.bench.recorded import RecordedCase, read_recorded
 from pbe.evaluation.report.cards import GIVEN, make_cards
@@ -24,6 +22,7 @@ from pbe.evaluation.report.text_tables import write_latex, write_markdown
 from pbe.evaluation.summary import Metric, Summary, read_summary
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.scores import BENCH, REPORT, SCORES_TABLE, SUMMARY, TABLE_MD, TABLE_TEX, as_scores
 
 
@@ -82,7 +81,7 @@ def read_scores(content: bytes, place: str) -> Scores:
         InputError: it is damaged, or not such a table.
     """
     try:
-        table = as_scores(pq.read_table(io.BytesIO(content)))
+        table = as_scores(table_from(content))
     except (pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"{place}: is not the scores of an evaluation ({error}); run pbe.evaluate again") from error
     scores: dict[str, dict[str, dict[str, Any]]] = {}

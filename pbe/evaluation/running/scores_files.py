@@ -16,6 +16,7 @@ from pbe.evaluation.running.records import THREADS, PartRecord
 from pbe.evaluation.running.scorer import Scorer
 from pipeline.shards.recipe import digest_of
 from pipeline.storage.folder import Folder
+from pipeline.storage.tables import table_from
 from schemas.scores import SCORES
 
 STAMP = b"pbe.scores"
@@ -45,7 +46,7 @@ def _read(out: Folder, settings: Mapping[str, Any], given: tuple[Part, PartRecor
     if content is None:
         return None
     try:
-        table = pq.read_table(io.BytesIO(content))
+        table = table_from(content)
     except (pa.ArrowException, OSError):  # torn: as good as missing
         return None
     if (table.schema.metadata or {}).get(STAMP) != _stamp(record, settings) or table.schema.names != SCORES.names:
