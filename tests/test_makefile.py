@@ -23,12 +23,16 @@ def test_the_demo_ends_with_commands_that_can_be_typed_as_they_stand() -> None:
     hints = [
         shlex.split(line[0], comments=True) for line in (re.findall('@echo "  (.*)"', line) for line in lines) if line
     ]
-    browse, shard, train, evaluate, edit = (words[1:] for words in hints)
+    browse, shard, train, report, edit = (words[1:] for words in hints)
     assert all(words[0] == "bin/python" for words in hints)
     assert tyro.cli(BrowseConfig, args=browse[1:]).paths == ("runs/demo/dataset",)
     assert parse_shard_config(shard[1:]).out.endswith("runs/demo/dataset")
     assert parse_train_config(train[1:]).data.endswith("runs/demo/dataset")
-    assert parse_evaluate_config(evaluate[2:], prog="").out.endswith("runs/demo/compared")
+    [evaluate] = re.findall(r"^\t\$\(BIN\)/python -m pbe.evaluate (.*(?:\\\n.*)*)\n", TEXT, re.M)
+    compared = parse_evaluate_config(shlex.split(evaluate.replace("\\\n", " ")), prog="").out
+    assert compared.endswith("runs/demo/report") and tyro.cli(BrowseConfig, args=report[1:]).paths == (
+        "runs/demo/report",
+    )
     edited = tyro.cli(EditConfig, args=edit[2:])
     assert edited.model == "runs/demo/train"
     assert {Path(path).parent for path in (edited.source, edited.exemplar)} == {Path(PHOTOS_FOLDER)}
