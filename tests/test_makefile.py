@@ -28,8 +28,9 @@ def test_the_demo_ends_with_commands_that_can_be_typed_as_they_stand() -> None:
     assert tyro.cli(BrowseConfig, args=browse[1:]).paths == ("runs/demo/dataset",)
     assert parse_shard_config(shard[1:]).out.endswith("runs/demo/dataset")
     assert parse_train_config(train[1:]).data.endswith("runs/demo/dataset")
-    [evaluate] = re.findall(r"^\t\$\(BIN\)/python -m pbe.evaluate (.*(?:\\\n.*)*)\n", TEXT, re.M)
-    compared = parse_evaluate_config(shlex.split(evaluate.replace("\\\n", " ")), prog="").out
+    joined = TEXT.replace("\\\n", " ")
+    [evaluate] = re.findall(r"^\t\$\(BIN\)/python -m pbe.evaluate (.*)$", joined, re.M)
+    compared = parse_evaluate_config(shlex.split(evaluate), prog="").out
     assert compared.endswith("runs/demo/report") and tyro.cli(BrowseConfig, args=report[1:]).paths == (
         "runs/demo/report",
     )
