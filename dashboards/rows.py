@@ -185,7 +185,12 @@ def read_parquet(folder: Folder, name: str, schema: pa.Schema) -> pa.Table:
     content = folder.read(name)
     try:
         return table_from(content, schema.names).cast(schema)
-    except (pa.ArrowException, ValueError, OSError) as error:  # Arrow says OSError of bytes, too, that are no Parquet
+    except (
+        pa.ArrowException,
+        KeyError,
+        ValueError,
+        OSError,
+    ) as error:  # Arrow says OSError of bytes, too, that are no Parquet
         raise ValueError(" ".join(str(error).split())[:100]) from error
 
 
