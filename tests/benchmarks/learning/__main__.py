@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 import tyro
 
+from examples.small_model.losses import numbers_of
 from pbe.batch import Batch
 from pbe.evaluation.exemplar_use import OTHER, RIGHT, SAME_CLASS, UNCONDITIONAL, ExemplarUse, measure_exemplar_use
 from pbe.feed.config import FeedConfig
@@ -207,17 +208,7 @@ def table(use: ExemplarUse) -> str:
 
 def write_results(config: Config, use: ExemplarUse, cost: Cost) -> None:
     """Write result.json and learning.png."""
-    conditions = (OTHER, SAME_CLASS, UNCONDITIONAL)
-    numbers = {
-        str(at): {
-            "losses": {name: use.mean(name, at) for name in use.losses},
-            "ratio": {name: asdict(use.ratio(name, at)) for name in conditions},
-            "gain": {name: asdict(use.gain(name, at)) for name in conditions},
-        }
-        for at in use.timesteps
-    }
-    photos = {name: use.photos(name) for name in use.losses}
-    content = {"config": asdict(config), "training": asdict(cost), "photos": photos, "timesteps": numbers}
+    content = {"config": asdict(config), "training": asdict(cost), **numbers_of(use)}
     (config.out / "result.json").write_text(json.dumps(content, indent=1, default=str) + "\n")
     minutes = f"{cost.cpu_seconds / 60:.0f} min of one CPU core"
     title = f"Unseen photos, {config.steps:,} training steps in {minutes}, intervals of 95 %"
