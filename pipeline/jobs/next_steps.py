@@ -34,7 +34,7 @@ def train_line(out: Folder) -> str:
     words = ["python", "-m", "pbe.train", preset]
     flags = {"data": short_path(out.url)}
     if preset == LARGE:
-        flags |= {flag: short_path(name) for flag, name in encoders.items()}
+        flags |= {"vae": short_path(encoders["vae"]), "exemplar_encoder": short_path(encoders["clip"])}
         if manifest["recipe"]["vae"]["channels"] != CHANNELS:
             words.append("--no-prior")
         elif root := _model_of(encoders["vae"]):

@@ -51,8 +51,8 @@ def fine_tune_line(config: ShardConfig, model: str, records: Sequence[UnitRecord
     flags: dict[str, str | int] = {"data": short_path(config.out)}
     if start:
         flags["init_from"] = short_path(model)
-    flags |= {"vae": short_path(config.vae), "clip": short_path(config.clip), "steps": 2000, "warmup_steps": 100}
-    flags |= batch_flags(preset, smallest)
+    flags |= {"vae": short_path(config.vae), "exemplar_encoder": short_path(config.clip)}
+    flags |= {"steps": 2000, "warmup_steps": 100, **batch_flags(preset, smallest)}
     words = ["python", "-m", "pbe.train", preset]
     words += ["--no-bottleneck"] if start and _takes_all_tokens(model) else []
     words += prediction_words(model_folder(Path(placed(model)))) if start else []

@@ -97,6 +97,12 @@ def test_the_printed_command_passes_all_checks_of_the_trainer_for_every_kind_of_
     assert training.out == f"{made[1]}-tuned" and not Path(training.out).exists()
 
 
+def test_the_printed_command_names_the_exemplar_encoder_as_the_help_does(models: Path, made: tuple[Path, Path]) -> None:
+    config = ShardConfig(out=str(made[1]), draws=2, vae="large", clip="large")
+    arguments = trainer_flags(fine_tune_line(config, "", read_records(Folder(config.out))))
+    assert arguments[arguments.index("--exemplar-encoder") + 1] == "large" and "--clip" not in arguments
+
+
 @pytest.mark.parametrize(("smallest", "batch"), [(1, 1), (2, 2), (3, 2), (15, 14), (16, 16), (40, 16)])
 def test_a_batch_never_has_more_samples_than_the_smallest_draw(
     smallest: int, batch: int, models: Path, made: tuple[Path, Path]
