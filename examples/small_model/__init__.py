@@ -3,6 +3,7 @@
 Files in the order of the flow:
 
     scenes   a generator -> a picture of one textured object on a ground, and the object's box
+    sources  folders of photos -> the free ones, with licences, holders and boxes
     photos   folders of free photos and generated scenes -> an Open Images folder to shard
     unseen   the photos that these leave out -> an Open Images folder to measure on
     losses   a model and unseen photos -> how much better it denoises with the right exemplar

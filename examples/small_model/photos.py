@@ -10,7 +10,7 @@ same bytes.
 import csv
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +20,26 @@ from PIL import Image
 from tqdm import tqdm
 
 from examples.small_model.scenes import draw_scene
+from examples.small_model.sources import Photo, coco_photos, open_images_photos, wallpapers
 from pipeline.arrays import Pixels, Sides
 from pipeline.command import guard
 from pipeline.decoding.decode import decode_photo
 from pipeline.decoding.resize import cut
-from pipeline.errors import InputError
+from pipeline.errors import InputError, PhotoError
+from pipeline.photos.bounded_reads import read_picture
 from pipeline.rng import rng_for
+from pipeline.storage.folder import Folder
+from pipeline.storage.urls import local_output
+from pipeline.storage.whole_files import folder_aside
+from pipeline.storage.writable import refuse_unwritable
 
-FREE_COCO = {"4": "CC BY 2.0", "7": "no known copyright restrictions"}
-FREE_WALLPAPERS = ("CC-BY-4.0", "CC0-1.0")
 BOX_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax")
 FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
-OPEN_IMAGES, COCO, WALLPAPERS = "Open Images V6, train", "COCO 2017, train", "lomiri-wallpapers"
+BOXES, SOURCES, OWNERS = "train-annotations-bbox.csv", "sources.csv", "photos.csv"
 TEXTURE = "texture"  # the label of a random box
 SMALLEST_SHARE, LARGEST_SHARE = 0.03, 0.5  # of a square, that a box takes
 LEAST_SEEN = 0.7  # of an annotated box, inside a square
+LEAST_SIDE = 32  # px: a scene's object shows its texture
 QUALITY = 95
 MOST_PIXELS = 100_000_000
 
@@ -63,23 +68,20 @@ class PhotosConfig:
     seed: int = 0
     """Decides squares, random boxes and scenes."""
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
 
-@dataclass(frozen=True)
-class Photo:
-    """A free photo.
-
-    Args:
-        origin: the collection that it is from.
-        holder: of the copyright, where the collection says so.
-        boxes: annotated ones in 0..1 of the photo, with their labels.
-    """
-
-    key: str
-    path: Path
-    origin: str
-    licence: str
-    holder: str = ""
-    boxes: tuple[tuple[Sides, str], ...] = ()
+        Raises:
+            InputError: naming the flag, the value and what is allowed.
+        """
+        for flag, value, least in (
+            ("--crops", self.crops, 1),
+            ("--scenes", self.scenes, 0),
+            ("--side", self.side, LEAST_SIDE),
+            ("--boxes", self.boxes, 0),
+        ):
+            if value < least:
+                raise InputError(f"{flag} {value}: give a whole number from {least}")
 
 
 def main(arguments: list[str]) -> int:
@@ -91,22 +93,76 @@ def main(arguments: list[str]) -> int:
 
 
 def gather(config: PhotosConfig) -> int:
-    """Write the folder; return the exit code.
+    """Write the folder, in place of an older one; return the exit code.
 
     Raises:
-        InputError: no photo is given, or a folder has another form.
+        InputError: no photo is given, one cannot be used, a folder has another form, or --out holds something else.
     """
     photos = list(find_photos(config))
     if not photos:
         raise InputError("--openimages, --coco, --wallpapers: give at least one folder of photos")
-    out = Path(config.out)
-    (out / "train").mkdir(parents=True, exist_ok=True)
-    write_owners(out / "photos.csv", photos)
-    tables = {"train-annotations-bbox.csv": (*BOX_COLUMNS, *FLAGS), "sources.csv": ("ImageID", "photo", "licence")}
-    with (out / "train-annotations-bbox.csv").open("w", newline="") as boxes, (out / "sources.csv").open("w") as origin:
+    refuse_equal_keys(photos)
+    out = local_output("--out", config.out).resolve()  # a link's target is written, the link stays
+    refuse_unwritable(f"--out {config.out}", out)
+    refuse_foreign(config, out)
+    with folder_aside(out) as aside:
+        write_folder(aside, photos, config)
+    print(f"{len(photos)} photos, {len(photos) * config.crops:,} squares, {config.scenes:,} scenes: {out}")
+    return 0
+
+
+def find_photos(config: PhotosConfig) -> Iterator[Photo]:
+    """List the photos that may be used, by name.
+
+    Raises:
+        InputError: a folder has another form.
+    """
+    if config.openimages:
+        yield from open_images_photos("--openimages", Path(config.openimages))
+    if config.coco:
+        yield from coco_photos("--coco", Path(config.coco))
+    if config.wallpapers:
+        yield from wallpapers(Path(config.wallpapers))
+
+
+def refuse_equal_keys(photos: Sequence[Photo]) -> None:
+    """Refuse photos whose squares would have the same names.
+
+    Raises:
+        InputError: naming two.
+    """
+    known: dict[str, Photo] = {}
+    for photo in photos:
+        if (other := known.setdefault(photo.key, photo)) is not photo:
+            raise InputError(f"{other.path} and {photo.path}: squares of both would be called {photo.key}; rename one")
+
+
+def refuse_foreign(config: PhotosConfig, out: Path) -> None:
+    """Refuse to replace the photos that are read, or what this command did not write.
+
+    Raises:
+        InputError: naming them.
+    """
+    flags = {"--openimages": config.openimages, "--coco": config.coco, "--wallpapers": config.wallpapers}
+    for flag, place in flags.items():
+        if place and Path(place).resolve().is_relative_to(out):
+            raise InputError(f"--out {config.out}: would replace {flag} {place}; give another folder")
+    if out.exists() and any(out.iterdir()) and not (out / OWNERS).is_file():
+        raise InputError(f"--out {config.out}: holds something that this command did not write; give another folder")
+
+
+def write_folder(out: Path, photos: list[Photo], config: PhotosConfig) -> None:
+    """Fill an empty folder.
+
+    Raises:
+        InputError: a photo cannot be used.
+    """
+    (out / "train").mkdir()
+    write_owners(out / OWNERS, photos)
+    with (out / BOXES).open("w", newline="") as boxes, (out / SOURCES).open("w") as origin:
         table, sources = csv.writer(boxes), csv.writer(origin)
-        for writer, columns in zip((table, sources), tables.values(), strict=True):
-            writer.writerow(columns)
+        table.writerow((*BOX_COLUMNS, *FLAGS))
+        sources.writerow(("ImageID", "photo", "licence"))
         for photo in tqdm(photos, desc="photos", unit="photo"):
             for number, (square, found) in enumerate(cut_squares(photo, config)):
                 key = f"{photo.key}-{number:03d}"
@@ -119,60 +175,6 @@ def gather(config: PhotosConfig) -> int:
             write_picture(out / "train" / f"{key}.jpg", scene)
             sources.writerow([key, "generated", "CC0-1.0"])
             table.writerow(box_row(key, box, shape))
-    print(f"{len(photos)} photos, {len(photos) * config.crops:,} squares, {config.scenes:,} scenes: {out}")
-    return 0
-
-
-def find_photos(config: PhotosConfig) -> Iterator[Photo]:
-    """List the photos that may be used, by name.
-
-    Raises:
-        InputError: a folder has another form.
-    """
-    annotated = (("--openimages", config.openimages, OPEN_IMAGES), ("--coco", config.coco, COCO))
-    for flag, place, origin in annotated:
-        if place:
-            yield from _annotated(flag, Path(place), origin)
-    if config.wallpapers:
-        licences = read_licences(Path(config.wallpapers))
-        for path in sorted(Path(config.wallpapers).rglob("*.jpg")):
-            licence, holder = licences.get(path.name, ("", ""))
-            if licence in FREE_WALLPAPERS and not path.is_symlink():
-                yield Photo(f"wallpaper-{path.stem[:40].replace('_', '-')}", path, WALLPAPERS, licence, holder)
-
-
-def _annotated(flag: str, folder: Path, origin: str) -> Iterator[Photo]:
-    tables = sorted(folder.glob("*train-annotations-bbox.csv"))
-    if len(tables) != 1:
-        raise InputError(
-            f"{flag} {folder}: holds no table *train-annotations-bbox.csv, or several; give another folder"
-        )
-    boxes: dict[str, list[tuple[Sides, str]]] = {}
-    with tables[0].open(newline="") as file:
-        for row in csv.DictReader(file):
-            box = (float(row["XMin"]), float(row["YMin"]), float(row["XMax"]), float(row["YMax"]))
-            boxes.setdefault(row["ImageID"], []).append((box, row["LabelName"]))
-    licences = {path.stem: "CC BY 2.0" for path in (folder / "train").glob("*.jpg")}
-    if origin == COCO:
-        with (folder / "sources.csv").open(newline="") as file:
-            licences = {row["ImageID"]: FREE_COCO.get(row["CocoLicenseId"], "") for row in csv.DictReader(file)}
-    for key in sorted(key for key, licence in licences.items() if licence):
-        yield Photo(key, folder / "train" / f"{key}.jpg", origin, licences[key], boxes=tuple(boxes.get(key, ())))
-
-
-def read_licences(folder: Path) -> dict[str, tuple[str, str]]:
-    """Read the copyright files of unpacked Debian packages: file name -> licence, holder of the copyright."""
-    licences, name, holder = {}, "", ""
-    for path in sorted(folder.rglob("usr/share/doc/*/copyright")):
-        for line in path.read_text().splitlines():
-            field, _, value = line.partition(": ")
-            if field == "Files":
-                name = value.rpartition("/")[2]
-            elif field == "Copyright":
-                holder = value
-            elif field == "License" and name:
-                licences[name], name = (value, holder), ""
-    return licences
 
 
 def write_owners(path: Path, photos: list[Photo]) -> None:
@@ -184,9 +186,16 @@ def write_owners(path: Path, photos: list[Photo]) -> None:
 
 
 def cut_squares(photo: Photo, config: PhotosConfig) -> Iterator[tuple[Pixels, list[tuple[Sides, str]]]]:
-    """Cut a photo: [side, side, 3] uint8 and boxes in 0..1 of the square; the first squares are the largest."""
-    limits = {"max_pixels": MOST_PIXELS, "min_px": 1}
-    decoded = decode_photo(photo.path.read_bytes(), rotation=None, boxes_frame="stored", **limits)
+    """Cut a photo: [side, side, 3] uint8 and boxes in 0..1 of the square; the first squares are the largest.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    try:
+        data = read_picture(Folder(str(photo.path.parent)), photo.path.name)
+        decoded = decode_photo(data, rotation=None, boxes_frame="stored", max_pixels=MOST_PIXELS, min_px=1)
+    except PhotoError as error:
+        raise InputError(f"{photo.path}: cannot be used ({error}); copy it again, or leave it out") from error
     boxes = [(decoded.turn_box(box), label) for box, label in photo.boxes]
     pixels = decoded.pixels
     height, width = pixels.shape[:2]

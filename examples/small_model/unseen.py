@@ -13,11 +13,14 @@ from pathlib import Path
 
 import tyro
 
-from examples.small_model.photos import FREE_COCO
+from examples.small_model.sources import COCO_LICENCES, read_coco_licences, read_rows
 from pipeline.command import guard
 from pipeline.errors import InputError
+from pipeline.storage.urls import local_output
+from pipeline.storage.whole_files import file_aside
+from pipeline.storage.writable import refuse_unwritable
 
-SOURCES, BOXES, CLASSES = "sources.csv", "train-annotations-bbox.csv", "class-descriptions-boxable.csv"
+BOXES, CLASSES = "train-annotations-bbox.csv", "class-descriptions-boxable.csv"
 
 
 @dataclass(frozen=True)
@@ -45,33 +48,30 @@ def gather_unseen(config: UnseenConfig) -> int:
     Raises:
         InputError: the folder has another form, a photo is missing, or none is unseen.
     """
-    coco, out = Path(config.coco), Path(config.out)
-    for name in (SOURCES, BOXES, CLASSES):
-        if not (coco / name).is_file():
-            raise InputError(f"--coco {coco}: holds no {name}; give another folder")
-    unseen = read_unseen(coco / SOURCES)
+    coco, out = Path(config.coco), local_output("--out", config.out)
+    refuse_unwritable(f"--out {config.out}", out)
+    if out.resolve() == coco.resolve():
+        raise InputError(f"--out {config.out}: is the folder of --coco itself; give another")
+    unseen = {key for key, licence in read_coco_licences("--coco", coco).items() if not licence}
     if missing := sorted(key for key in unseen if not (coco / f"train/{key}.jpg").is_file()):
-        raise InputError(f"--coco {coco}: lacks {len(missing)} photos of {SOURCES}, such as train/{missing[0]}.jpg")
+        raise InputError(
+            f"--coco {coco}: lacks {len(missing)} photos of {COCO_LICENCES}, such as train/{missing[0]}.jpg"
+        )
     if not unseen:
-        raise InputError(f"--coco {coco}: every photo of {SOURCES} may be trained on; give another folder")
+        raise InputError(f"--coco {coco}: every photo of {COCO_LICENCES} may be trained on; give another folder")
+    boxes = [row for row in read_rows("--coco", coco / BOXES, ("ImageID",)) if row["ImageID"] in unseen]
+    if not boxes or not (coco / CLASSES).is_file():
+        raise InputError(f"--coco {coco}: holds no {CLASSES}, or no box of an unseen photo; give another folder")
     (out / "train").mkdir(parents=True, exist_ok=True)
     for key in sorted(unseen):
         shutil.copyfile(coco / f"train/{key}.jpg", out / f"train/{key}.jpg")
-    with (coco / BOXES).open(newline="") as table, (out / BOXES).open("w", newline="") as kept:
-        rows = csv.reader(table)
-        writer = csv.writer(kept, lineterminator="\n")
-        writer.writerow(next(rows))
-        boxes = [row for row in rows if row[0] in unseen]
-        writer.writerows(boxes)
     shutil.copyfile(coco / CLASSES, out / CLASSES)
+    with file_aside(out / BOXES) as aside, aside.open("w", newline="") as kept:  # last: it names complete files
+        writer = csv.DictWriter(kept, list(boxes[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(boxes)
     print(f"{len(unseen):,} unseen photos, {len(boxes):,} boxes: {out}")
     return 0
-
-
-def read_unseen(sources: Path) -> set[str]:
-    """Read which photos are not trained on: their ids."""
-    with sources.open(newline="") as file:
-        return {row["ImageID"] for row in csv.DictReader(file) if row["CocoLicenseId"] not in FREE_COCO}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The pictures of the small model: free ones only, boxes that lie in their squares, the same bytes each time."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ from examples.small_model.photos import (
     SMALLEST_SHARE,
     main,
     random_box,
-    read_licences,
     seen_in,
 )
 from examples.small_model.scenes import draw_scene
 from pipeline.rng import rng_for
 
+Coco = Callable[..., Path]
 PART = st.tuples(st.floats(0, 0.9), st.floats(0, 0.9), st.floats(0.01, 1), st.floats(0.01, 1)).map(
     lambda p: (p[0], p[1], p[0] + (1 - p[0]) * p[2], p[1] + (1 - p[1]) * p[3])
 )
@@ -79,18 +80,58 @@ def test_free_photos_alone_become_squares_with_their_licences(real_data: Path, t
     assert all((tmp_path / "two" / name).read_bytes() == content for name, content in files.items())
 
 
-def test_wallpapers_bring_their_licence_and_whose_they_are(tmp_path: Path) -> None:
-    folder = tmp_path / "usr/share/doc/lomiri-wallpapers-16.04"
-    folder.mkdir(parents=True)
-    entry = "Files: 16.04/{}.jpg\nCopyright: {}, 2018\nLicense: {}\n\n"
-    text = entry.format("sea", "A. Sailor", "CC-BY-4.0") + entry.format("hill", "B. Walker", "CC-BY-SA-4.0")
-    (folder / "copyright").write_text(f"Upstream-Name: lomiri-wallpapers\n\n{text}License: CC-BY-4.0\n  Its text.\n")
-    assert read_licences(tmp_path) == {
-        "sea.jpg": ("CC-BY-4.0", "A. Sailor, 2018"),
-        "hill.jpg": ("CC-BY-SA-4.0", "B. Walker, 2018"),
-    }
-
-
 def test_no_photos_are_refused_by_the_flags_that_name_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--out", str(tmp_path / "out")]) == 2
     assert "--openimages, --coco, --wallpapers" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+FEW = ("--crops", "2", "--scenes", "1", "--side", "32", "--boxes", "1")
+
+
+def test_an_older_folder_is_replaced_so_that_no_square_of_other_photos_stays(coco: Coco, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["--coco", str(coco("one", {"a": "4", "b": "7"})), "--out", str(out), *FEW]) == 0
+    assert main(["--coco", str(coco("two", {"b": "4", "c": "1"})), "--out", str(out), *FEW]) == 0
+    assert {path.name for path in (out / "train").iterdir()} == {"b-000.jpg", "b-001.jpg", "scene-00000.jpg"}
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", "out"}
+
+
+def test_a_photo_that_cannot_be_used_is_named_and_leaves_no_folder(
+    coco: Coco, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = coco("coco", {"a": "4", "b": "4", "c": "4"})
+    for content, said in ((b"no picture", "cannot be used"), (b"", "empty"), (None, "missing")):
+        (folder / "train/b.jpg").unlink() if content is None else (folder / "train/b.jpg").write_bytes(content)
+        assert main(["--coco", str(folder), "--out", str(tmp_path / "out"), *FEW]) == 2
+        assert f"{folder}/train/b.jpg: cannot be used" in (err := capsys.readouterr().err) and said in err
+    assert {path.name for path in tmp_path.iterdir()} == {"coco"}
+
+
+def test_neither_the_photos_themselves_nor_a_folder_of_something_else_are_replaced(
+    coco: Coco, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = coco("all/coco", {"a": "4"})
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else/letter.txt").write_text("dear")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    for out in (folder, folder.parent, tmp_path / "else", "memory://out"):
+        assert main(["--coco", str(folder), "--out", str(out), *FEW]) == 2
+        assert f"--out {out}: " in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
+
+
+def test_photos_whose_squares_would_have_one_name_are_refused(
+    coco: Coco, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = coco("one", {"a": "4"}), coco("two", {"a": "4"})
+    (second / "sources.csv").unlink()
+    assert main(["--coco", str(first), "--openimages", str(second), "--out", str(tmp_path / "out"), *FEW]) == 2
+    assert "squares of both would be called a;" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--crops", "0"), ("--scenes", "-1"), ("--side", "8"), ("--boxes", "-1")])
+def test_a_number_that_cannot_work_is_refused_by_its_flag(
+    flag: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", "out", flag, value]) == 2
+    assert f"{flag} {value}: give a whole number from" in capsys.readouterr().err
