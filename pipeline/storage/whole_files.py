@@ -45,8 +45,9 @@ def file_aside(path: Path, *, writer: str = "") -> Iterator[Path]:
 def folder_aside(out: Path) -> Iterator[Path]:
     """Give an empty folder to fill, and put it in place of an older one afterwards; on any failure, remove it.
 
-    The older one goes only once the new one is in its place.
+    The older one goes only once the new one is in its place. A link stays: what it leads to is replaced.
     """
+    out = out.resolve()
     aside, older = _beside(out, "writing"), _beside(out, "replaced")
     shutil.rmtree(aside, ignore_errors=True)  # a killed process left it
     aside.mkdir(parents=True)

@@ -54,6 +54,17 @@ def test_a_folder_is_replaced_whole_or_stays_as_it_was(tmp_path: Path) -> None:
     assert [path.name for path in out.parent.iterdir()] == ["model"]
 
 
+def test_of_a_folder_that_is_a_link_what_it_leads_to_is_replaced_again_and_again(tmp_path: Path) -> None:
+    (tmp_path / "disk/model").mkdir(parents=True)
+    (tmp_path / "model").symlink_to(tmp_path / "disk/model")
+    for content in (b"one", b"two", b"three"):
+        with folder_aside(tmp_path / "model") as aside:
+            (aside / "weights").write_bytes(content)
+        assert (tmp_path / "model").is_symlink()
+        assert (tmp_path / "disk/model/weights").read_bytes() == content
+    assert {path.name for path in tmp_path.rglob("*")} == {"disk", "model", "weights"}
+
+
 def test_what_a_killed_process_left_is_no_part_of_the_next_folder(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), folder_aside(tmp_path / "model") as aside:
         left = aside
