@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from pipeline.arrays import Pixels
 from pipeline.errors import InputError
@@ -66,7 +67,8 @@ class PatchMoments:
         mean = channel.repeat(side**2)
         mixed = np.outer(self._sum, mean)
         covariance = (self._products - mixed - mixed.T) / n + np.outer(mean, mean)
-        variances, vectors = np.linalg.eigh(covariance / _HALF**2)  # ascending
+        with threadpool_limits(1, user_api="blas"):  # of large patches, another number gives other last bits
+            variances, vectors = np.linalg.eigh(covariance / _HALF**2)  # ascending
         variances, rows = variances[::-1], vectors.T[::-1]
         if variances[count - 1] < _LEAST_VARIANCE:
             raise InputError(f"--channels {count}: the photos' patches have no so many components; give fewer, or more")

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
 from pipeline.fitting.patches import PatchMoments, cut_patches
@@ -20,6 +21,15 @@ def test_the_order_of_the_squares_changes_no_bit(order: list[int]) -> None:
     one, other = first.components(12), second.components(12)
     assert one.directions.tobytes() == other.directions.tobytes()
     assert one.deviations.tobytes() == other.deviations.tobytes()
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    moments, found = PatchMoments(16), []
+    moments.add(smooth_pictures(30))
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(moments.components(300).directions.tobytes())
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(("side", "count"), [(4, 12), (1, 3)])
