@@ -10,12 +10,14 @@ from pipeline.arrays import Pixels
 from pipeline.decoding.decode import decode_photo
 from pipeline.decoding.resize import cut
 from pipeline.errors import InputError, PhotoError
+from pipeline.photos.bounded_reads import read_picture
 from pipeline.photos.formats import is_picture
+from pipeline.storage.folder import Folder
 from pipeline.storage.globs import expand
-from pipeline.storage.retries import read_bytes
-from pipeline.storage.urls import absolute, filesystem, is_local
+from pipeline.storage.urls import absolute, is_local
 
 LEAST_PX, MOST_PIXELS = 32, 180_000_000
+SQUARES = 7  # that `object_squares` cuts of a photo, at most
 THREADS, AHEAD = 4, 16
 _OPEN_FLAG = "--photos"
 Progress = Callable[[], object]
@@ -39,8 +41,8 @@ def list_photos(folders: Sequence[str], *, limit: int, advance: Progress) -> dic
         raise InputError(f"{_OPEN_FLAG} {' '.join(folders)}: holds no photos; give folders of some")
     found: dict[str, str] = {}
     with ThreadPoolExecutor(THREADS) as pool:
-        for place, data in zip(places, work_ahead(pool, _read, places, ahead=AHEAD), strict=True):
-            found.setdefault(hashlib.sha256(data).hexdigest(), place)
+        for place, sha256 in zip(places, work_ahead(pool, _sha256_of, places, ahead=AHEAD), strict=True):
+            found.setdefault(sha256, place)
             advance()
     kept = sorted(found)[: limit or None]
     return {sha256: found[sha256] for sha256 in kept}
@@ -75,14 +77,24 @@ def _pictures(folder: str) -> list[str]:
     if is_local(folder) and not Path(absolute(folder)).is_dir():
         raise InputError(f"{_OPEN_FLAG} {folder}: is no folder; give one of photos")
     try:
-        return sorted(place for place in expand(f"{absolute(folder)}/**/*") if is_picture(place))
+        named = [place for place in expand(f"{absolute(folder)}/**/*") if is_picture(place)]
+        return sorted(place for place in named if not (is_local(place) and Path(place).is_dir()))
     except InputError as error:
         raise InputError(f"{_OPEN_FLAG} {folder}: {error}") from error
 
 
 def _read(place: str) -> bytes:
-    fs, path = filesystem(place)
-    return read_bytes(fs, path)
+    folder, _, name = place.rpartition("/")
+    return read_picture(Folder(folder or "/"), name)
+
+
+def _sha256_of(place: str) -> str:
+    """Hash a photo's bytes; one that cannot be read has none: `read_upright` says why."""
+    try:
+        data = _read(place)
+    except PhotoError:
+        data = b""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _decode(place: str) -> Pixels | PhotoError:

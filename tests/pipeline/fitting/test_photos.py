@@ -1,11 +1,13 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
 from pipeline.errors import InputError, PhotoError
-from pipeline.fitting.photos import end_squares, list_photos, object_squares, read_upright
+from pipeline.fitting.photos import SQUARES, end_squares, list_photos, object_squares, read_upright
 
 Jpeg = Callable[..., bytes]
 
@@ -30,6 +32,27 @@ def test_photos_come_upright_and_those_that_cannot_be_used_with_the_reason(jpeg:
     assert isinstance(broken, PhotoError)
 
 
+def test_a_folder_called_like_a_photo_is_a_folder_and_what_cannot_be_read_is_lost(jpeg: Jpeg, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").mkdir()
+    (tmp_path / "a.jpg/b.jpg").write_bytes(jpeg((64, 48)))
+    (tmp_path / "c.jpg").symlink_to("nowhere.jpg")
+    os.mkfifo(tmp_path / "d.jpg")  # to read it would wait for ever
+    listed = list_photos([str(tmp_path)], limit=0, advance=lambda: None).values()
+    assert {Path(place).name for place in listed} == {"b.jpg", "c.jpg"}  # of what cannot be read, one
+    places = [str(tmp_path / name) for name in ("a.jpg/b.jpg", "c.jpg", "d.jpg")]
+    good, missing, pipe = read_upright(places, advance=lambda: None)
+    assert isinstance(good, np.ndarray) and isinstance(missing, PhotoError) and isinstance(pipe, PhotoError)
+    assert (missing.reason, pipe.reason) == ("missing", "not_a_file")
+
+
+def test_photos_at_a_url_are_read_whatever_their_names_hold(jpeg: Jpeg) -> None:
+    storage = fsspec.filesystem("memory")
+    storage.pipe_file("/my photos [1]/ä/b.jpg", jpeg((64, 48)))
+    listed = list_photos(["memory://my photos [1]"], limit=0, advance=lambda: None).values()
+    [photo] = read_upright(list(listed), advance=lambda: None)
+    assert isinstance(photo, np.ndarray) and photo.shape == (48, 64, 3)
+
+
 def test_a_folder_that_is_missing_or_without_photos_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path / "none", tmp_path):
         with pytest.raises(InputError, match=f"--photos {folder}"):
@@ -41,5 +64,5 @@ def test_squares_reach_both_ends_of_a_photo(size: tuple[int, int], ends: int) ->
     photo = np.zeros((*size, 3), np.uint8)
     photo[0, 0], photo[-1, -1] = 90, 200
     squares = end_squares(photo, min(size))
-    assert len(squares) == ends and len(object_squares(photo, 20)) == ends + 5
+    assert len(squares) == ends and len(object_squares(photo, 20)) == ends + 5 <= SQUARES
     assert squares[0][0, 0, 0] == 90 and squares[-1][-1, -1, 0] == 200
