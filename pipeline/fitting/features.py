@@ -17,7 +17,8 @@ from pipeline.encoders.pixels import unit_pixels
 from pipeline.errors import InputError
 
 BATCH = 16  # squares that the network sees at once
-_LEAST_VARIANCE = 1e-10
+_DEAD = 1e-10  # variance of a number that says nothing
+_LEAST_VARIANCE = 1e-6  # of a component, of one for each group: what is less may be rounding, and is not whitened
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,13 @@ class FeatureMoments:
         mean = self._sum / self.count
         covariance = self._products / self.count - torch.outer(mean, mean)
         scale = torch.cat([torch.full((size,), size**-0.5, dtype=torch.float64) for size in groups])
-        scale /= covariance.diagonal().clamp(_LEAST_VARIANCE).sqrt()
+        scale /= covariance.diagonal().clamp(_DEAD).sqrt()
         variances, vectors = torch.linalg.eigh(covariance * torch.outer(scale, scale))  # ascending
         variances, rows = variances.flip(0), vectors.T.flip(0)
-        if count > min(len(variances), self.count - 1) or variances[count - 1] < _LEAST_VARIANCE:
+        if count > min(len(variances), self.count - 1) or not variances[count - 1] >= _LEAST_VARIANCE:  # as NaN is not
             raise InputError(
-                f"--dimension {count}: {self.count} pictures have no so many components; give fewer, or more photos"
+                f"--dimension {count}: {self.count} pictures have no so many components; give a smaller number, or "
+                "photos of more kinds"
             )
         rows = rows[:count]
         rows = rows * rows.gather(1, rows.abs().argmax(dim=1, keepdim=True)).sign()  # one sign of two

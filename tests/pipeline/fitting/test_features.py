@@ -37,3 +37,13 @@ def test_fewer_pictures_than_numbers_are_refused() -> None:
     moments.add(vectors(8))
     with pytest.raises(InputError, match="--dimension 8: 8 pictures"):
         moments.components(8, GROUPS)
+
+
+@pytest.mark.parametrize(("spread", "seen"), [(3e-3, 7), (0.0, 1), (float("nan"), 1)])
+def test_rounding_is_no_component_nor_is_what_is_not_finite(spread: float, seen: int) -> None:
+    """Of 40 pictures that are each seen several times, 39 components are real."""
+    moments = FeatureMoments(sum(GROUPS))
+    wide = torch.randn(40, sum(GROUPS), generator=torch.Generator().manual_seed(0)) * spread + 5
+    moments.add(wide.repeat_interleave(seen, 0))
+    with pytest.raises(InputError, match=r"--dimension \d+: \d+ pictures"):
+        moments.components(min(40, 40 * seen - 1), GROUPS)
