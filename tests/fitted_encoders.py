@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from pipeline.arrays import Pixels
-from pipeline.encoders.efficientnet_pca import GROUPS, TOKEN_WIDTH
+from pipeline.encoders.efficientnet import TOKEN_WIDTH
+from pipeline.encoders.efficientnet_pca import GROUPS
 from pipeline.fitting.features import AffineMap
 from pipeline.fitting.patches import PatchMoments
 from pipeline.fitting.writing import write_codec, write_exemplar_encoder

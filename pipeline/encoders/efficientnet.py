@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 
 LITE0, LITE2 = "efficientnet-lite0", "efficientnet-lite2"
 CODE = "efficientnet-lite-pytorch"
+TOKEN_WIDTH = 320  # channels of Lite0's last block, whose map has 7 x 7 places
 MEAN, STD = 127 / 255, 128 / 255  # of every channel in 0..1, as the networks were trained
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.encoders.building import described
-from pipeline.encoders.efficientnet import CODE, LITE0, MEAN, PUBLISHED, STD, load_efficientnet
+from pipeline.encoders.efficientnet import CODE, LITE0, MEAN, PUBLISHED, STD, TOKEN_WIDTH, load_efficientnet
 from pipeline.encoders.facts import CONFIG, EFFICIENTNET_PCA, EXEMPLAR_ENCODERS
 from pipeline.encoders.fingerprints import fingerprint_tensors
 from pipeline.encoders.pixels import fit_to_encoder, unit_pixels
@@ -32,7 +32,7 @@ SIDE = PUBLISHED[LITE0].side
 _NETWORK = "network."
 _STATISTICS = {0: 16, 2: 24, 4: 40}  # early block -> its channels, of which mean and deviation are taken
 _GRID_BLOCK, _GRID = 0, 4  # its channels are averaged over 4 x 4 places: colours, and where they are
-_MAP_BLOCK, TOKEN_WIDTH = 15, 320  # the last block, whose map has 7 x 7 places
+_MAP_BLOCK = 15  # the last block
 _POOLED = 1280  # channels of the last convolution
 _LEAST = 1e-12  # of a variance, under a square root
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from pipeline.arrays import Pixels
-from pipeline.encoders.efficientnet_pca import GROUPS, TOKEN_WIDTH, features_of
+from pipeline.encoders.efficientnet import TOKEN_WIDTH
+from pipeline.encoders.efficientnet_pca import GROUPS, features_of
 from pipeline.encoders.pixels import unit_pixels
 from pipeline.errors import InputError
 

@@ -13,6 +13,7 @@ from pipeline.encoders.patch_pca import PatchPca
 from pipeline.fitting.features import AffineMap
 from pipeline.fitting.patches import PatchComponents
 from pipeline.storage.whole_files import folder_aside
+from pipeline.tensors.fitting import refuse_overflow
 
 STORED = torch.float16  # of the exemplar encoder's weights: half the size, and far more precise than vectors are
 
@@ -42,7 +43,11 @@ def write_codec(out: Path, components: PatchComponents, *, side: int, fitted_on:
 
 
 def write_exemplar_encoder(out: Path, whole: AffineMap, places: AffineMap, *, fitted_on: dict[str, Any]) -> None:
-    """Write an exemplar encoder's folder, likewise; the network stays in its package, which the config names."""
+    """Write an exemplar encoder's folder, likewise; the network stays in its package, which the config names.
+
+    Raises:
+        InputError: STORED cannot hold a number.
+    """
     package = model_package(LITE0)
     config = {
         "model_type": EFFICIENTNET_PCA,
@@ -56,5 +61,6 @@ def write_exemplar_encoder(out: Path, whole: AffineMap, places: AffineMap, *, fi
     for layer, fitted in ((model.whole, whole), (model.places, places)):
         layer.load_state_dict({"weight": fitted.weight, "bias": fitted.bias})
         layer.to(STORED)
+    refuse_overflow(model.own_tensors(), f"the exemplar encoder in {STORED}", remedy="give photos of more kinds")
     with folder_aside(out) as aside:
         model.save_pretrained(aside)
