@@ -1,49 +1,21 @@
 """Server: a loaded page -> 127.0.0.1, until Ctrl-C.
 
-gradio asks nobody who they are. So foreign callers are refused (`pipeline.serving.callers`), only those of its routes
-are served that the page needs, a request is bounded before it is read, and the page may ask for nothing outside.
+gradio asks nobody who they are: in front of it stands `pbe.painting.door`.
 """
 
 import os
 import socket
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pbe.editing.run import load
 from pbe.painting.config import MOST_BYTES, PaintingConfig
+from pbe.painting.door import Door
 from pbe.painting.painter import Painter
 from pbe.painting.samples import read_samples
-from pipeline.serving.callers import Refusal, refuse_foreign
 
-ROUTES = ("/assets/", "/static/", "/svelte/", "/gradio_api/file=", "/gradio_api/heartbeat/")
-"""What is served: paths that begin so, and these."""
-PATHS = (
-    "/",
-    "/config",
-    "/favicon.ico",
-    "/manifest.json",
-    "/theme.css",
-    "/gradio_api/cancel",
-    "/gradio_api/component_server",
-    "/gradio_api/info",
-    "/gradio_api/queue/data",
-    "/gradio_api/queue/join",
-    "/gradio_api/reset",
-    "/gradio_api/run/predict",
-    "/gradio_api/startup-events",
-    "/gradio_api/upload",
-    "/gradio_api/upload_progress",
-)
-FRAME_BYTES = 1 << 20  # of a request, around a file
-TOO_LARGE, CLOSED = 413, 404
-POLICY = (
-    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
-)
 END_SECONDS = 1  # an open page holds a connection for ever
-Message = dict[str, Any]
 
 
 def serve(config: PaintingConfig, listener: socket.socket) -> int:
@@ -68,7 +40,7 @@ def serve(config: PaintingConfig, listener: socket.socket) -> int:
 
         page = make_page(painter, read_samples(), model=config.model, work=places["work"])
         try:
-            _run(Door(_mounted(page), port=listener.getsockname()[1]), listener)
+            _run(Door(_mounted(page), port=listener.getsockname()[1], files=places["uploads"]), listener)
         finally:
             painter.end()
     return 0
@@ -122,54 +94,3 @@ def _run(app: Any, listener: socket.socket) -> None:
         app, log_level="error", access_log=False, timeout_graceful_shutdown=END_SECONDS, lifespan="on"
     )
     Server(settings).run(sockets=[listener])
-
-
-class Door:
-    """An ASGI application in front of gradio's.
-
-    Args:
-        app: gradio's.
-        port: at which this server is reached.
-    """
-
-    def __init__(self, app: Any, *, port: int) -> None:
-        self._app, self._port = app, port
-
-    async def __call__(self, scope: Message, receive: Callable[[], Any], send: Callable[[Message], Any]) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})  # the page uses none
-            return
-        if refusal := self._refuse(scope):
-            await _answer(refusal, send)
-            return
-
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                added = (b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")
-                message = {**message, "headers": [*message.get("headers", ()), *added]}
-            await send(message)
-
-        await self._app(scope, receive, send_with_policy)
-
-    def _refuse(self, scope: Message) -> Refusal | None:
-        """The refusal that a request gets, or None."""
-        if foreign := refuse_foreign(scope["headers"], port=self._port):
-            return foreign
-        path = scope["path"].rstrip("/") or "/"
-        if path not in PATHS and not path.startswith(ROUTES):
-            return CLOSED, "this page has nothing there"
-        headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"0")
-        if b"transfer-encoding" in headers or not length.isdigit() or int(length) > MOST_BYTES + FRAME_BYTES:
-            return TOO_LARGE, f"give a file of at most {MOST_BYTES >> 20} MiB"
-        return None
-
-
-async def _answer(refusal: Refusal, send: Callable[[Message], Any]) -> None:
-    status, why = refusal
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": why.encode()})

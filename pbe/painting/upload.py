@@ -1,8 +1,8 @@
 """Upload: what a browser's editor of pictures sends -> paths of files, none of them opened here.
 
 gradio's editor decodes each picture, whatever its size, before a function of ours is called. It is made to hand on
-where they lie: gradio has checked that this is in the folder of uploads. (A class of our own would do, but gradio
-writes a file beside the module of each one.)
+where they lie: `pbe.painting.door` has checked that this is in the folder of uploads. (A class of our own would do, but
+gradio writes a file beside the module of each one.)
 """
 
 from dataclasses import dataclass
