@@ -1,5 +1,7 @@
 """Download: a painting's folder -> one zip file to keep, and the command that makes the same pictures again."""
 
+import shlex
+import sys
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +10,7 @@ from pathlib import Path
 from pbe.editing.config import EditConfig
 from pbe.editing.ending import command_of
 from pbe.painting.asked import CASES, EXEMPLAR, MASK, NAME, SOURCE
+from pipeline.encoders.names import absolute_name
 
 ZIP = "painting.zip"
 WRITTEN = (1980, 1, 1, 0, 0, 0)  # of every file: equal pictures give equal bytes
@@ -30,6 +33,8 @@ def pack(folder: Path, pictures: Sequence[str], record: str) -> Path:
 
 
 def command_again(config: EditConfig) -> str:
-    """Write the command that makes the same pictures from the unpacked inputs."""
+    """Write the command that makes the same pictures, in the folder of the unpacked inputs, wherever that is."""
     given = replace(config, cases="", source=SOURCE, mask=MASK, exemplar=EXEMPLAR, out=f"{NAME}-again.png")
-    return command_of(given)
+    model, vae, clip = (absolute_name(name) for name in (config.model, config.vae, config.clip))
+    python, *words = shlex.split(command_of(replace(given, model=model, vae=vae, clip=clip)))
+    return shlex.join([python if python == "python" else sys.executable, *words])
