@@ -7,6 +7,7 @@ name here reads nothing), and nothing that another site's page sends.
 from collections.abc import Collection, Sequence
 
 MISDIRECTED, FORBIDDEN = 421, 403
+HTTP_PORT = 80  # which browsers leave out
 Headers = Sequence[tuple[bytes, bytes]]
 Refusal = tuple[int, str]
 """HTTP status, and one line for whoever asked."""
@@ -19,7 +20,8 @@ def refuse_foreign(headers: Headers, *, port: int) -> Refusal | None:
         headers: of an ASGI scope, names in lower case.
         port: at which this server is reached.
     """
-    hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
+    names = ["127.0.0.1", "localhost"]
+    hosts = [f"{name}:{port}" for name in names] + (names if port == HTTP_PORT else [])
     origins = [f"http://{host}" for host in hosts]
     if _values(headers, b"host") not in [[host] for host in hosts]:
         return MISDIRECTED, f"this server is reached at {' and '.join(origins)} only"

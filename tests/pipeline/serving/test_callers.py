@@ -7,14 +7,20 @@ from pipeline.serving.callers import FORBIDDEN, MISDIRECTED, refuse_foreign
 OWN = {"host": "127.0.0.1:7000"}
 
 
-def _status(headers: dict[str, str]) -> int | None:
-    refusal = refuse_foreign([(name.encode(), value.encode()) for name, value in headers.items()], port=7000)
+def _status(headers: dict[str, str], *, port: int = 7000) -> int | None:
+    refusal = refuse_foreign([(name.encode(), value.encode()) for name, value in headers.items()], port=port)
     return refusal and refusal[0]
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 def test_its_own_page_may_ask(name: str) -> None:
     assert _status({"host": f"{name}:7000", "origin": f"http://{name}:7000", "sec-fetch-site": "same-origin"}) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:80"])
+def test_at_port_80_the_page_is_reached_without_naming_it(host: str) -> None:
+    assert _status({"host": host, "origin": f"http://{host}"}, port=80) is None
+    assert _status({"host": "evil.example", "origin": "http://evil.example"}, port=80) == MISDIRECTED
 
 
 @pytest.mark.parametrize("host", ["evil.example:7000", "127.0.0.1", "localhost:1", "127.0.0.1:7000.evil", ""])
