@@ -124,7 +124,7 @@ def parse_scales(text: str) -> tuple[float, ...]:
         scales = tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise InputError(f"--guidance {text}: give a number, or several separated by commas") from error
-    if len(set(scales)) < len(scales) or len(scales) > MAX_SCALES:
+    if len({f"{scale:g}" for scale in scales}) < len(scales) or len(scales) > MAX_SCALES:  # as files are named
         raise InputError(f"--guidance {text}: give each scale once, at most {MAX_SCALES}")
     return scales
 

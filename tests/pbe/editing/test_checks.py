@@ -24,6 +24,7 @@ REFUSALS: dict[str, tuple[list[str], list[str]]] = {
     "unknown flag": (_edit("--gidance", "3"), ["--gidance"]),
     "scale": (_edit("--guidance", "0.5"), ["--guidance 0.5", "from 1 to 1000"]),
     "scale of words": (_edit("--guidance", "5,x"), ["--guidance 5,x", "give a number, or several"]),
+    "scales of one name": (_edit("--guidance", "5,5.000001"), ["--guidance 5,5.000001", "each scale once"]),
     "no picture": (_edit("--n", "0"), ["--n 0", "from 1"]),
     "many steps": (_edit("--steps", "1000"), ["--steps 1000", "from 1 to 500"]),
     "steps": (_edit("--steps", "0"), ["--steps 0", "from 1 to 500"]),
