@@ -25,7 +25,7 @@ def decode_jpeg(data: bytes) -> Pixels:
     """
     import cv2
 
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None  # cv2 would raise
     if pixels is None:
         raise ValueError("not a JPEG")
     return pixels  # type: ignore[return-value]
