@@ -49,9 +49,8 @@ def recorded_name(name: str, words: Mapping[str, str]) -> str:
 
 def recorded_word(recorded: str) -> str:
     """Return the word that `recorded_name` was given; empty: it was none, so that it must be given again."""
-    if recorded.startswith(UNTRAINED):
-        return UNTRAINED
-    return SHIPPED if recorded.startswith(f"{SHIPPED} ") else ""
+    word, space, _ = recorded.partition(" ")
+    return word if space and word in (UNTRAINED, SHIPPED) else ""
 
 
 def is_path(name: str) -> bool:

@@ -78,7 +78,11 @@ def test_an_installation_without_the_shipped_model_says_so(tmp_path: Path, monke
         refuse_missing("--model shipped", SHIPPED, "")
 
 
-@given(st.lists(st.sampled_from(["untried", "shipped", "a b", "vae"]), min_size=1).map("/".join))
+@given(
+    st.lists(st.sampled_from(["untried", "untrained", "untrained-vae", "shipped", "a b", "vae"]), min_size=1).map(
+        "/".join
+    )
+)
 def test_a_dataset_records_words_so_that_they_are_found_again_and_of_paths_only_the_name(path: str) -> None:
     assert [recorded_word(recorded_name(word, WORDS)) for word in WORDS] == list(WORDS)
     assert recorded_name(f"/{path}/", WORDS) == path.rsplit("/", 1)[-1] and not recorded_word(path.rsplit("/", 1)[-1])
