@@ -11,17 +11,17 @@ documentation.
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import tyro
 
-from examples.small_model.nearest import Nearest, find_nearest, reduce_hole, reduce_picture, similarities_of
+from examples.small_model.nearest import Nearest, find_nearest, reduce_hole, reduce_picture
 from examples.small_model.photos import random_box
 from examples.small_model.samples import (
     PHOTOS,
     Boxed,
     Edit,
+    PaintingFlags,
     cut_object,
     hole_of,
     open_model,
@@ -37,14 +37,17 @@ from pbe.evaluation.bench.split_rows import read_split
 from pbe.evaluation.metrics.encoders.specs import check_encoder
 from pbe.evaluation.metrics.feature_cache import CachedEncoder
 from pbe.evaluation.metrics.intervals import mean_of
+from pbe.evaluation.metrics.measured import Measured
+from pbe.evaluation.metrics.similarity import cosines
 from pipeline.arrays import Pixels
 from pipeline.command import guard
 from pipeline.decoding.resize import cut
-from pipeline.encoders.names import SHIPPED
+from pipeline.errors import InputError
 from pipeline.pictures.tiles import draw_tiles
 from pipeline.rng import rng_for
 from pipeline.storage.folder import Folder
 from pipeline.storage.urls import absolute
+from pipeline.storage.writable import local_output
 
 EDITS, SIDE = 24, 256  # pictures; px of a source's side
 PAGE_PX = 1400  # of the page's longer side
@@ -63,20 +66,14 @@ HEADINGS = (
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class EditsConfig:
+@dataclass(frozen=True, kw_only=True)
+class EditsConfig(PaintingFlags):
     """Edit the sample photos with fixed seeds, and find the nearest training picture of each edit."""
 
     trained_on: str
     """The dataset that the model was trained on."""
     out: str
     """The folder for edits.jpg and edits.md, nearest.jpg, and features, which are kept for the next run."""
-    model: str = SHIPPED
-    """A training's folder or an exported model, with its encoders; `shipped`: the small model of this package."""
-    guidance: float = 3.0
-    """Guidance scale."""
-    steps: int = 25
-    """Denoising steps (DDIM)."""
 
 
 def main(arguments: list[str]) -> int:
@@ -91,28 +88,35 @@ def make_page(config: EditsConfig) -> int:
     """Edit, search, write the page; return the exit code.
 
     Raises:
-        InputError: model or dataset cannot be opened.
+        InputError: model or dataset cannot be opened, or --out not be written to.
     """
+    out = local_output("--out", config.out)
     check_encoder(ENCODER)
     read_split(absolute(config.trained_on), "train")
     from pbe.evaluation.metrics.encoders.opening import open_encoder
 
     edits, editor = draw_edits(), open_model(config.model)
-    pictures, tasks = paint_edits(editor, edits, guidance=config.guidance, steps=config.steps)
-    out, size = Path(config.out), editor.resolution
+    pictures, tasks = paint_edits(editor, edits, config)
+    size = editor.resolution
     painted = [reduce_hole(made, task.mask, task.crop, size) for made, task in zip(pictures, tasks, strict=True)]
     true = [reduce_hole(edit.source, task.mask, task.crop, size) for edit, task in zip(edits, tasks, strict=True)]
     with CachedEncoder(open_encoder(ENCODER), Folder(str(out / FEATURES))) as encoder:
-        own = similarities_of(painted, [reduce_picture(edit.exemplar) for edit in edits], encoder)
+        own = cosines(encoder.encode(painted), encoder.encode([reduce_picture(edit.exemplar) for edit in edits]))
         found = find_nearest(config.trained_on, [*painted, *true], encoder)
     nearest, control = found[:EDITS], found[EDITS:]
-    note = f"guidance {config.guidance:g}, {config.steps} steps of DDIM, seeds 0 to {EDITS - 1}"
+    note = f"{config}, seeds 0 to {EDITS - 1}"
     save_figure(out / PAGE, shrink(draw_page(edits, pictures, note=note), PAGE_PX))
     save_figure(out / NEAREST, draw_nearest(painted, nearest, true, control))
-    table = table_of(edits, own, nearest, control)
+    table = table_of(edits, list(map(_value_of, own)), nearest, control)
     (out / TABLE).write_text(table)
     print(table)
     return 0
+
+
+def _value_of(likeness: Measured) -> float:
+    if likeness.value is None:
+        raise InputError(f"{ENCODER}: {likeness.reason}")
+    return likeness.value
 
 
 def draw_edits() -> list[Edit]:

@@ -10,7 +10,6 @@ the model is not conditioned by.
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import tyro
@@ -19,6 +18,7 @@ from pbe.evaluation.report.numbers import NOTHING, heading, interval_text, signe
 from pbe.evaluation.summary import Difference, Metric, Row, Summary, read_summary
 from pipeline.command import guard
 from pipeline.encoders.names import SHIPPED
+from pipeline.storage.writable import local_output
 from schemas.scores import SIMILARITY, SUMMARY
 
 OURS, RANDOM = "ours", "random-exemplar"
@@ -68,7 +68,7 @@ def gather_evidence(config: EvidenceConfig) -> int:
     """
     from pbe.evaluate import main as evaluate
 
-    out = Path(config.out)
+    out = local_output("--out", config.out)
     status = evaluate(evaluate_arguments(config))
     if status:
         return status

@@ -23,6 +23,8 @@ from pipeline.encoders.names import SHIPPED
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.folder import Folder
+from pipeline.storage.urls import absolute_output, is_local
+from pipeline.storage.writable import refuse_unwritable
 
 if TYPE_CHECKING:
     from pbe.batch import Batch
@@ -61,13 +63,14 @@ def measure(config: LossesConfig) -> int:
     """Measure, write the numbers, print the table; return the exit code.
 
     Raises:
-        InputError: model or dataset cannot be opened, or do not fit together.
+        InputError: model or dataset cannot be opened, or do not fit together, or a loss is not finite.
     """
     if config.limit < 0:
         raise InputError(f"--limit {config.limit}: give a number of photos; 0 takes all")
-    out = Path(config.out)
-    if out.suffix != ".json":
-        raise InputError(f"--out {config.out}: give a name that ends in .json")
+    out = Path(absolute_output("--out", config.out))
+    if out.suffix != ".json" or not is_local(config.out):
+        raise InputError(f"--out {config.out}: give a name on a local disk that ends in .json")
+    refuse_unwritable(f"--out {config.out}", out.parent)
     loss, use = measure_model(config)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"validation_loss": asdict(loss), **numbers_of(use)}, indent=1) + "\n")
@@ -109,7 +112,10 @@ def measure_model(config: LossesConfig) -> tuple[Mean, "ExemplarUse"]:
     ]
     if len(classes) < 2:
         raise InputError(f"--data {config.data}: holds {len(classes)} photos in its {SPLIT} split; two are needed")
-    use = measure_exemplar_use(model, batches, classes=classes, seed=config.seed)  # refuses losses that are not finite
+    try:
+        use = measure_exemplar_use(model, batches, classes=classes, seed=config.seed)
+    except ValueError as error:  # a loss that is not finite
+        raise InputError(f"--model {config.model}: {error}; take the weights of an earlier step") from error
     return validation_loss(model, batches), use
 
 

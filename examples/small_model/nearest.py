@@ -21,7 +21,7 @@ from pipeline.errors import InputError
 from pipeline.shards.samples import read_index
 from pipeline.storage.urls import absolute
 from schemas.samples import EXEMPLAR_EXT
-from schemas.shards import index_path
+from schemas.shards import index_path, shard_path
 
 COARSE_PX = 32  # a side; holes of a 64 px model have 11 to 45
 AT_ONCE = 256
@@ -62,7 +62,7 @@ def find_nearest(data: str, pictures: Sequence[Pixels], encoder: FeatureEncoder)
     """Compare reduced pictures with every exemplar of a dataset's train split.
 
     Raises:
-        InputError: the dataset is not finished, has no such split, or a shard is damaged.
+        InputError: the dataset is not finished, has no such split, a shard is damaged, or features are not finite.
     """
     own = normalise(encoder.encode(list(pictures)))
     found = [Nearest("", -np.inf, picture) for picture in pictures]
@@ -71,13 +71,9 @@ def find_nearest(data: str, pictures: Sequence[Pixels], encoder: FeatureEncoder)
         for number, best in enumerate(similarities.argmax(axis=1)):
             if similarities[number, best] > found[number].similarity:
                 found[number] = Nearest(keys[best], float(similarities[number, best]), exemplars[best])
+    if not all(nearest.key for nearest in found):
+        raise InputError(f"{data}: {encoder.name} gave features that are not finite")
     return found
-
-
-def similarities_of(pictures: Sequence[Pixels], others: Sequence[Pixels], encoder: FeatureEncoder) -> list[float]:
-    """Compare reduced pictures in pairs: cosines, -1..1."""
-    pairs = normalise(encoder.encode(list(pictures))) * normalise(encoder.encode(list(others)))
-    return [float(value) for value in pairs.sum(axis=1)]
 
 
 def exemplars_of(data: str) -> Iterator[tuple[list[str], list[Pixels]]]:
@@ -90,14 +86,14 @@ def exemplars_of(data: str) -> Iterator[tuple[list[str], list[Pixels]]]:
     keys: list[str] = []
     exemplars: list[Pixels] = []
     for shard in split.shards:
-        rows = read_index(split.folder, index_path(shard["split"], shard["unit"], shard["draw"])).to_pylist()
-        content = split.folder.read(rows[0]["shard"]) if rows else b""
-        for row in rows:
+        place = (shard["split"], shard["unit"], shard["draw"])
+        content = split.folder.read(shard_path(*place))
+        for row in read_index(split.folder, index_path(*place)).to_pylist():
             places = {member["ext"]: (member["offset"], member["size"]) for member in row["members"]}
-            first, size = places[EXEMPLAR_EXT]
             try:
+                first, size = places[EXEMPLAR_EXT]
                 pixels = decode_jpeg(content[first : first + size])
-            except ValueError as error:
+            except (KeyError, ValueError) as error:
                 raise InputError(f"{data}: the exemplar of {row['key']} is damaged ({error}); make it again") from error
             keys.append(row["key"])
             exemplars.append(reduce_picture(pixels))

@@ -29,9 +29,8 @@ from pipeline.errors import InputError, PhotoError
 from pipeline.photos.bounded_reads import read_picture
 from pipeline.rng import rng_for
 from pipeline.storage.folder import Folder
-from pipeline.storage.urls import local_output
 from pipeline.storage.whole_files import folder_aside
-from pipeline.storage.writable import refuse_unwritable
+from pipeline.storage.writable import local_output
 
 BOX_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax")
 FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
@@ -103,7 +102,6 @@ def gather(config: PhotosConfig) -> int:
         raise InputError("--openimages, --coco, --wallpapers: give at least one folder of photos")
     refuse_equal_keys(photos)
     out = local_output("--out", config.out).resolve()  # a link's target is written, the link stays
-    refuse_unwritable(f"--out {config.out}", out)
     refuse_foreign(config, out)
     with folder_aside(out) as aside:
         write_folder(aside, photos, config)

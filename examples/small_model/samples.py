@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from pbe.editing.config import refuse_bad_numbers
 from pipeline.arrays import Hole, PixelBox, Pixels, Sides
 from pipeline.draws.crops import Crop
+from pipeline.encoders.names import SHIPPED
 from pipeline.errors import InputError
 from pipeline.photos.sample_photos import BOXES_TABLE, CLASSES_TABLE, installed_photo
 from pipeline.pictures.outlines import outline_mask
@@ -33,6 +35,30 @@ PHOTOS = {
 """Public domain, CC0 and CC BY 2.0: the README names their authors."""
 QUALITY = 88  # of JPEG
 LEAST_PX, MOST_ASPECT = 80, 2.5  # of an exemplar: its shorter side, and how many times longer the other may be
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintingFlags:
+    """How a command paints its edits."""
+
+    model: str = SHIPPED
+    """A training's folder or an exported model, with its encoders; `shipped`: the small model of this package."""
+    guidance: float = 3.0
+    """Guidance scale."""
+    steps: int = 25
+    """Denoising steps (DDIM)."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers of another kind or out of range.
+
+        Raises:
+            InputError: naming the flag, the value and what is allowed.
+        """
+        refuse_bad_numbers(guidance=self.guidance, steps=self.steps, n=1, seed=0)
+
+    def __str__(self) -> str:
+        """Say it under a figure."""
+        return f"guidance {self.guidance:g}, {self.steps} steps of DDIM"
 
 
 @dataclass(frozen=True)
@@ -119,9 +145,7 @@ def open_model(model: str) -> "Editor":
     return load_editor(model)
 
 
-def paint_edits(
-    editor: "Editor", edits: Sequence[Edit], *, guidance: float, steps: int
-) -> tuple[list[Pixels], list["Task"]]:
+def paint_edits(editor: "Editor", edits: Sequence[Edit], how: PaintingFlags) -> tuple[list[Pixels], list["Task"]]:
     """Make edits as `pbe.edit` makes them, by DDIM; the pictures have their sources' sizes.
 
     Returns:
@@ -135,7 +159,7 @@ def paint_edits(
 
     tasks = [prepare(editor, edit.source, edit.mask, edit.exemplar, seeds=[edit.seed]) for edit in edits]
     pictures = []
-    for made in paint(editor, tasks, guidance=guidance, steps=steps, scheduler="ddim", how="hole"):
+    for made in paint(editor, tasks, guidance=how.guidance, steps=how.steps, scheduler="ddim", how="hole"):
         if isinstance(made, NotFiniteError):
             raise InputError(f"the model cannot be used: {made}")
         pictures.append(made[0].pixels)

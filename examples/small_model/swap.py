@@ -11,13 +11,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from string import ascii_uppercase
 
 import tyro
 
 from examples.small_model.samples import (
     Edit,
+    PaintingFlags,
     cut_object,
     hole_of,
     open_model,
@@ -28,12 +28,13 @@ from examples.small_model.samples import (
     save_figure,
 )
 from examples.small_model.scenes import draw_scene
+from pbe.editing.config import refuse_bad_numbers
 from pipeline.arrays import Pixels, Sides
 from pipeline.command import guard
 from pipeline.decoding.resize import cut
-from pipeline.encoders.names import SHIPPED
 from pipeline.pictures.tiles import draw_tiles
 from pipeline.rng import rng_for
+from pipeline.storage.writable import local_output
 
 SIDE = 256  # px of the source
 SOURCE, HOLE = "coffee", (0.27, 0.22, 0.73, 0.68)  # sides in 0..1 of the square
@@ -50,20 +51,18 @@ SCENES = 2  # generated exemplars
 FIGURE, BLIND, KEY = "swap.jpg", "blind.jpg", "key.json"
 
 
-@dataclass(frozen=True)
-class SwapConfig:
+@dataclass(frozen=True, kw_only=True)
+class SwapConfig(PaintingFlags):
     """Paint eight exemplars into the same hole, with the same noise, for a reader to tell which is which."""
 
     out: str
     """The folder for swap.jpg, blind.jpg and key.json."""
-    model: str = SHIPPED
-    """A training's folder or an exported model, with its encoders; `shipped`: the small model of this package."""
-    guidance: float = 3.0
-    """Guidance scale."""
-    steps: int = 25
-    """Denoising steps (DDIM)."""
     seed: int = 0
     """Of the noise, the generated exemplars and the shuffling."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers likewise."""
+        refuse_bad_numbers(guidance=self.guidance, steps=self.steps, n=1, seed=self.seed)
 
 
 def main(arguments: list[str]) -> int:
@@ -78,12 +77,12 @@ def swap(config: SwapConfig) -> int:
     """Paint, and write both figures and the key; return the exit code.
 
     Raises:
-        InputError: the model cannot be opened.
+        InputError: the model cannot be opened, or --out not be written to.
     """
+    out = local_output("--out", config.out)
     edits = make_edits(config.seed)
-    pictures, _ = paint_edits(open_model(config.model), edits, guidance=config.guidance, steps=config.steps)
-    out = Path(config.out)
-    note = f"guidance {config.guidance:g}, {config.steps} steps of DDIM, seed {config.seed}"
+    pictures, _ = paint_edits(open_model(config.model), edits, config)
+    note = f"{config}, seed {config.seed}"
     shuffled, key = shuffle(pictures, config.seed)
     save_figure(out / FIGURE, draw_swap(edits, pictures, [edit.of for edit in edits], note=note))
     save_figure(out / BLIND, draw_swap(edits, shuffled, list(key), note="which number belongs to which letter?"))

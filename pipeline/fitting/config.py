@@ -41,8 +41,6 @@ class FitConfig:
         """
         if not self.photos:
             raise InputError("--photos: give at least one folder")
-        if not self.out:
-            raise InputError("--out: is empty; give a folder")
         for flag, value in (("--factor", self.factor), ("--channels", self.channels), ("--dimension", self.dimension)):
             if value < 1:
                 raise InputError(f"{flag} {value}: give a whole number from 1")

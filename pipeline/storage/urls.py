@@ -97,18 +97,6 @@ def absolute_output(flag: str, url: str) -> str:
     return absolute(url)
 
 
-def local_output(flag: str, url: str) -> Path:
-    """Return the absolute path of an output that is made on a local disk.
-
-    Raises:
-        InputError: it lies elsewhere.
-    """
-    place = absolute_output(flag, url)
-    if not is_local(place):
-        raise InputError(f"{flag} {url}: give a place on a local disk")
-    return Path(place)
-
-
 def _local_path(url: str) -> str:
     """Return the absolute path of a local name; `~/` is the user's home, `..` stays."""
     path = url

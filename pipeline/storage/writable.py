@@ -5,8 +5,24 @@ import shutil
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.storage.urls import absolute_output, is_local
 
 LEAST_ROOM = 1 << 16  # bytes: a disk with less counts as full
+
+
+def local_output(flag: str, folder: str) -> Path:
+    """Return the absolute path of a folder on a local disk that a command will write to; nothing is made.
+
+    Raises:
+        InputError: none is named, it lies elsewhere, or `refuse_unwritable` refuses it.
+    """
+    if not folder:
+        raise InputError(f"{flag}: is empty; give a folder")
+    place = absolute_output(flag, folder)
+    if not is_local(place):
+        raise InputError(f"{flag} {folder}: give a folder on a local disk")
+    refuse_unwritable(f"{flag} {folder}", Path(place))
+    return Path(place)
 
 
 def refuse_unwritable(flag: str, folder: Path) -> None:

@@ -58,7 +58,14 @@ def test_encoders_that_the_training_did_not_record_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"), [(["--limit", "-1"], "--limit -1"), (["--out", "x.txt"], "ends in .json"), ([], "DATA")]
+    ("flags", "said"),
+    [
+        (["--limit", "-1"], "--limit -1"),
+        (["--out", "x.txt"], "ends in .json"),
+        (["--out", "memory://x.json"], "on a local disk"),
+        (["--out", "/dev/null/x.json"], "/dev/null is a file"),
+        ([], "DATA"),
+    ],
 )
 def test_a_mistake_is_refused_by_name(
     flags: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -70,7 +77,9 @@ def test_a_mistake_is_refused_by_name(
 
 
 @pytest.mark.slow
-def test_the_command_measures_every_unseen_photo(tmp_path: Path, make: Callable[..., Any]) -> None:
+def test_the_command_measures_every_unseen_photo_or_says_whose_loss_is_not_finite(
+    tmp_path: Path, make: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     make(tmp_path / "data", draws=1, split_shares=(0.0, 1.0, 0.0))
     recipe = json.loads((tmp_path / "data/manifest.json").read_text())["recipe"]
     side, channels, width = (
@@ -89,3 +98,12 @@ def test_the_command_measures_every_unseen_photo(tmp_path: Path, make: Callable[
     flags = {"--model": tmp_path / "model", "--data": tmp_path / "data", "--out": out}
     assert main([str(word) for flag in flags.items() for word in flag]) == 0
     assert json.loads(out.read_text())["photos"][RIGHT] == 7
+
+    weights = model.unet.conv_in.weight
+    weights.data.fill_(1e30)
+    export_model(
+        tmp_path / "broken", model.state_dict(), config, vae=None, tower=None, weights="raw", step=0, layout="pbe"
+    )
+    flags |= {"--model": tmp_path / "broken"}
+    assert main([str(word) for flag in flags.items() for word in flag]) == 2
+    assert "broken: right at timestep 250: not finite is the loss of" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The nearest training exemplar: each finds itself, none that only validates is found, sharpness counts little."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,22 @@ from examples.small_model.nearest import (
     find_nearest,
     reduce_hole,
     reduce_picture,
-    similarities_of,
 )
 from pbe.evaluation.bench.split_rows import read_split
+from pbe.evaluation.metrics.encoders.protocol import Features, Picture
+from pbe.evaluation.metrics.similarity import cosines
 from pipeline.draws.crops import Crop
 from pipeline.errors import InputError
 from tests.pbe.evaluation.metrics.encoder_of_colours import Colours
 
 COLOURS = Colours(side=COARSE_PX)
+
+
+class Broken(Colours):
+    """Gives features as half precision may: not finite."""
+
+    def encode(self, pictures: Sequence[Picture]) -> Features:
+        return super().encode(pictures) * np.float32("inf")
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +64,26 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
         find_nearest(str(tmp_path), [np.zeros((COARSE_PX, COARSE_PX, 3), np.uint8)], COLOURS)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_features_that_are_not_finite_and_pictures_that_are_gone_are_refused(data: str, tmp_path: Path) -> None:
+    picture = np.zeros((COARSE_PX, COARSE_PX, 3), np.uint8)
+    with pytest.raises(InputError, match="gave features that are not finite"):
+        find_nearest(data, [picture], Broken(side=COARSE_PX))
+    copy = Path(shutil.copytree(data, tmp_path / "copy"))
+    for shard in copy.glob("shards/train/*.tar"):
+        shard.write_bytes(b"")
+    with pytest.raises(InputError, match=r"the exemplar of \S+ is damaged"):
+        find_nearest(str(copy), [picture], COLOURS)
+
+
 @settings(max_examples=15)
 @given(st.integers(0, 2**32))
 def test_a_blurred_picture_remains_like_the_sharp_one(seed: int) -> None:
     rng = np.random.default_rng(seed)
     sharp: Any = cv2.resize(rng.integers(0, 256, (6, 6, 3), np.uint8), (224, 224), interpolation=cv2.INTER_NEAREST)
     soft: Any = cv2.GaussianBlur(sharp, (0, 0), 4)
-    [similarity] = similarities_of([reduce_picture(sharp)], [reduce_picture(soft)], COLOURS)
-    assert similarity > 0.97
+    [similarity] = cosines(*(COLOURS.encode([reduce_picture(picture)]) for picture in (sharp, soft)))
+    assert similarity.value is not None and similarity.value > 0.97
 
 
 def test_of_an_edit_the_holes_rectangle_alone_is_compared() -> None:

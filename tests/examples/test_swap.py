@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from examples.small_model import edits, swap
 from examples.small_model.swap import draw_swap, main, make_edits, shuffle
 from pipeline.arrays import Pixels
 from pipeline.pictures.tiles import DPI, NOTE_IN, TILE_IN
@@ -37,6 +39,26 @@ def test_the_command_writes_both_figures_and_the_key(tmp_path: Path) -> None:
     assert main(["--model", str(model), "--out", str(out), "--steps", "1"]) == 0
     assert Image.open(out / "swap.jpg").size == Image.open(out / "blind.jpg").size
     assert json.loads((out / "key.json").read_text()) == shuffle(make_edits(0), 0)[1]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("command", [swap, edits])
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--steps", "0", "give a whole number from 1 to 500"),
+        ("--guidance", "nan", "give a number from 1 to 1000"),
+        ("--out", "memory://out", "give a folder on a local disk"),
+        ("--out", "/dev/null/out", "/dev/null is a file"),
+        ("--out", "", "is empty"),
+    ],
+)
+def test_flags_that_cannot_work_are_refused_by_both_commands_before_a_model_is_opened(
+    command: ModuleType, flag: str, value: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"--model": "none", "--out": "out", flag: value}
+    given |= {"--trained-on": "none"} if command is edits else {}
+    assert command.main([word for pair in given.items() for word in pair]) == 2
+    assert flag in (err := capsys.readouterr().err) and said in err
 
 
 def test_a_model_that_is_not_there_is_refused_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ def test_components_that_their_file_cannot_hold_are_refused(tmp_path: Path) -> N
         (["--resolution", "62"], "--resolution 62: give a multiple of --factor 4"),
         (["--factor", "0"], "--factor 0: give a whole number from 1"),
         (["--limit", "-1"], "--limit -1: give 0 or more"),
-        (["--out", "s3://bucket/x"], "give a place on a local disk"),
+        (["--out", "s3://bucket/x"], "give a folder on a local disk"),
         (["--out", ""], "--out: is empty"),
         (["--factor", "33"], "--factor 33: takes too much memory"),
         (["--dimension", "321"], "--dimension 321: a token is made of 320 numbers"),

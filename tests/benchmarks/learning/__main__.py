@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 import tyro
 
-from examples.small_model.losses import numbers_of
+from examples.small_model.losses import numbers_of, table_of
 from pbe.batch import Batch
-from pbe.evaluation.exemplar_use import OTHER, RIGHT, SAME_CLASS, UNCONDITIONAL, ExemplarUse, measure_exemplar_use
+from pbe.evaluation.exemplar_use import OTHER, UNCONDITIONAL, ExemplarUse, measure_exemplar_use
 from pbe.feed.config import FeedConfig
 from pbe.feed.fixed_batches import fixed_batches
 from pbe.model.paint_by_example import count_parameters
@@ -100,7 +100,7 @@ def main() -> None:
     say(f"training took {cost}")
     result = measure(config, dataset)
     say("measured")
-    print(table(result))
+    print(table_of(result))
     write_results(config, result, cost)
 
 
@@ -191,19 +191,6 @@ def leave_out(batch: Batch, keys: set[str]) -> Batch:
     """Take samples out of a batch by weight 0."""
     kept = torch.tensor([float(key not in keys) for key in batch.keys])
     return replace(batch, weights=batch.weights * kept)
-
-
-def table(use: ExemplarUse) -> str:
-    """Write the result as a Markdown table, intervals of 95 %."""
-    head = ["t", "loss, right exemplar", "another photo's / right", "same class / right", "unconditional - right"]
-    lines = [head, ["---"] * len(head)]
-    for at in use.timesteps:
-        gain = use.gain(UNCONDITIONAL, at)
-        ratios = [str(use.ratio(condition, at)) for condition in (OTHER, SAME_CLASS)]
-        difference = f"{gain.value:.5f} [{gain.low:.5f}, {gain.high:.5f}]"
-        lines.append([str(at), f"{use.mean(RIGHT, at):.4f}", *ratios, difference])
-    rows = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([f"{use.photos(RIGHT)} photos, {use.photos(SAME_CLASS)} with another of their class", *rows])
 
 
 def write_results(config: Config, use: ExemplarUse, cost: Cost) -> None:
