@@ -145,7 +145,8 @@ def refuse_foreign(config: PhotosConfig, out: Path) -> None:
     for flag, place in flags.items():
         if place and Path(place).resolve().is_relative_to(out):
             raise InputError(f"--out {config.out}: would replace {flag} {place}; give another folder")
-    if out.exists() and any(out.iterdir()) and not (out / OWNERS).is_file():
+    there = {path.name for path in out.iterdir()} if out.exists() else set()
+    if there and (OWNERS not in there or there - {"train", BOXES, SOURCES, OWNERS}):
         raise InputError(f"--out {config.out}: holds something that this command did not write; give another folder")
 
 

@@ -112,7 +112,8 @@ def test_neither_the_photos_themselves_nor_a_folder_of_something_else_are_replac
 ) -> None:
     folder = coco("all/coco", {"a": "4"})
     (tmp_path / "else").mkdir()
-    (tmp_path / "else/letter.txt").write_text("dear")
+    (tmp_path / "else/photos.csv").write_text("photo\n")
+    (tmp_path / "else/weights.safetensors").write_text("dear")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     for out in (folder, folder.parent, tmp_path / "else", "memory://out"):
         assert main(["--coco", str(folder), "--out", str(out), *FEW]) == 2
