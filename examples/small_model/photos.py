@@ -113,14 +113,17 @@ def find_photos(config: PhotosConfig) -> Iterator[Photo]:
     """List the photos that may be used, by name.
 
     Raises:
-        InputError: a folder has another form.
+        InputError: a folder has another form, or holds no free photo.
     """
-    if config.openimages:
-        yield from open_images_photos("--openimages", Path(config.openimages))
-    if config.coco:
-        yield from coco_photos("--coco", Path(config.coco))
-    if config.wallpapers:
-        yield from wallpapers(Path(config.wallpapers))
+    for flag, place, listed in (
+        ("--openimages", config.openimages, open_images_photos),
+        ("--coco", config.coco, coco_photos),
+        ("--wallpapers", config.wallpapers, wallpapers),
+    ):
+        found = list(listed(flag, Path(place))) if place else []
+        if place and not found:
+            raise InputError(f"{flag} {place}: holds no photo that is free; give another folder")
+        yield from found
 
 
 def refuse_equal_keys(photos: Sequence[Photo]) -> None:

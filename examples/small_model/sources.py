@@ -59,8 +59,14 @@ def coco_photos(flag: str, folder: Path) -> Iterator[Photo]:
     yield from _annotated(flag, folder, COCO, {key: FREE_COCO[licence] for key, licence in licences.items() if licence})
 
 
-def wallpapers(folder: Path) -> Iterator[Photo]:
-    """List the free photos of unpacked Debian packages, by path."""
+def wallpapers(flag: str, folder: Path) -> Iterator[Photo]:
+    """List the free photos of unpacked Debian packages, by path.
+
+    Raises:
+        InputError: there is no folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{flag} {folder}: is no folder; give that of the unpacked packages")
     licences = read_licences(folder)
     for path in sorted(folder.rglob("*.jpg")):
         licence, holder = licences.get(path.name, ("", ""))

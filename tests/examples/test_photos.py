@@ -121,6 +121,21 @@ def test_neither_the_photos_themselves_nor_a_folder_of_something_else_are_replac
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 
+@pytest.mark.parametrize("flag", ["--openimages", "--coco", "--wallpapers"])
+@pytest.mark.parametrize("place", ["nowhere", "empty", "taken"])
+def test_a_folder_that_brings_no_free_photo_is_refused_beside_one_that_does(
+    coco: Coco, tmp_path: Path, flag: str, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    coco("taken", {"a": "1"})
+    if flag == "--openimages":
+        (tmp_path / "taken/sources.csv").unlink()
+        (tmp_path / "taken/train/a.jpg").unlink()
+    free = ["--coco", str(coco("free", {"b": "4"}))] if flag != "--coco" else []
+    assert main([*free, flag, str(tmp_path / place), "--out", str(tmp_path / "out"), *FEW]) == 2
+    assert f"{flag} {tmp_path / place}" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_photos_whose_squares_would_have_one_name_are_refused(
     coco: Coco, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
