@@ -13,7 +13,7 @@ from pipeline.errors import InputError, PhotoError
 from pipeline.photos.bounded_reads import read_picture
 from pipeline.photos.formats import is_picture
 from pipeline.storage.folder import Folder
-from pipeline.storage.globs import expand
+from pipeline.storage.globs import expand, files_below
 from pipeline.storage.urls import absolute, is_local
 
 LEAST_PX, MOST_PIXELS = 32, 180_000_000
@@ -74,11 +74,13 @@ def object_squares(photo: Pixels, size: int) -> list[Pixels]:
 
 
 def _pictures(folder: str) -> list[str]:
-    if is_local(folder) and not Path(absolute(folder)).is_dir():
-        raise InputError(f"{_OPEN_FLAG} {folder}: is no folder; give one of photos")
+    root = absolute(folder)
+    if is_local(folder):
+        if not Path(root).is_dir():
+            raise InputError(f"{_OPEN_FLAG} {folder}: is no folder; give one of photos")
+        return sorted(str(path) for path in files_below(root) if is_picture(path.name))
     try:
-        named = [place for place in expand(f"{absolute(folder)}/**/*") if is_picture(place)]
-        return sorted(place for place in named if not (is_local(place) and Path(place).is_dir()))
+        return sorted(place for place in expand(f"{root}/**/*") if is_picture(place))
     except InputError as error:
         raise InputError(f"{_OPEN_FLAG} {folder}: {error}") from error
 

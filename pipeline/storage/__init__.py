@@ -5,7 +5,7 @@ Files in the order of the flow:
     s3_objects   the XML of a listing -> its objects, as botocore parses them
     s3_listings  s3fs -> the same, reading listings at an eighth of the CPU time
     urls         a path or URL -> its filesystem
-    globs        a quoted pattern -> the URLs that match
+    globs        a quoted pattern -> the URLs that match; a local folder -> all files below it
     names        a name as some system wrote it -> the form in which names are compared, and the path that is stored
     redaction    a text -> the same without credentials
     retries      an action on storage -> the same, retried while its fault may pass

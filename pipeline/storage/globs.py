@@ -1,6 +1,8 @@
-"""Globs: a name or a quoted pattern -> the URLs that it means, sorted."""
+"""Globs: a name or a quoted pattern -> the URLs that it means, sorted; and all files below a local folder."""
 
+import os
 import re
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,15 @@ def expand(pattern: str, *, anonymous: bool = False) -> list[str]:
     if not matches:
         raise InputError(f"{pattern}: no file matches; check the pattern, quoted so that the shell leaves it alone")
     return [_url(pattern, fs, match) for match in matches]
+
+
+def files_below(root: str) -> Iterator[Path]:
+    """List the files below a local folder, also where one of its folders is a link to another disk."""
+    seen = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        folders[:] = [name for name in folders if os.path.realpath(f"{folder}/{name}") not in seen]  # links in a circle
+        yield from (Path(folder, name) for name in names)
 
 
 def _literal_part(fs: Any, path: str, marks: str) -> tuple[str, str]:

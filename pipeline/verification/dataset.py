@@ -5,12 +5,10 @@ places must agree. units.py looks into shards, indexes and drops; here is all th
 """
 
 import json
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from pipeline.planning.plan_files import PLAN
 from pipeline.shards.kept_boxes import draws_off
@@ -18,6 +16,7 @@ from pipeline.shards.recipe import Json, digest_of, share_jittered
 from pipeline.shards.records import READERS, record_sha256, shard_rows
 from pipeline.shards.totals import box_drops_of, count_drops, join_columns, sums_off, units_at_odds
 from pipeline.storage.folder import Folder
+from pipeline.storage.globs import files_below
 from pipeline.storage.retries import with_retries
 from pipeline.verification.problems import (
     UNREACHABLE,
@@ -87,22 +86,13 @@ def list_files(out: Folder) -> dict[str, int]:
     """List all files of a dataset outside run/, with their sizes in bytes."""
     root = out.path("").rstrip("/") + "/"
     if out.local:
-        found = {str(path): path.stat().st_size if path.exists() else 0 for path in _walk(root)}
+        found = {str(path): path.stat().st_size if path.exists() else 0 for path in files_below(root)}
     else:
         out.fs.invalidate_cache()
         listing = with_retries(lambda: out.fs.find(root, detail=True))
         found = {str(path): int(facts["size"] or 0) for path, facts in listing.items()}
     sizes = {path.removeprefix(root): found[path] for path in sorted(found)}
     return {name: size for name, size in sizes.items() if name and name[-1] != "/" and not name.startswith(f"{RUN}/")}
-
-
-def _walk(root: str) -> Iterator[Path]:
-    """List the files below a local folder, also where one of its folders is a link to another disk."""
-    seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        folders[:] = [name for name in folders if os.path.realpath(f"{folder}/{name}") not in seen]  # links in a circle
-        yield from (Path(folder, name) for name in names)
 
 
 def _expected(manifest: Json) -> list[tuple[int, int]]:

@@ -45,6 +45,16 @@ def test_a_folder_called_like_a_photo_is_a_folder_and_what_cannot_be_read_is_los
     assert (missing.reason, pipe.reason) == ("missing", "not_a_file")
 
 
+def test_folders_that_are_links_are_sub_folders_too_and_those_in_a_circle_end(jpeg: Jpeg, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/a.jpg").write_bytes(jpeg((64, 48)))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/train").symlink_to(tmp_path / "disk")
+    (tmp_path / "photos/again").symlink_to(tmp_path / "photos")
+    listed = list_photos([str(tmp_path / "photos")], limit=0, advance=lambda: None).values()
+    assert list(listed) == [str(tmp_path / "photos/train/a.jpg")]
+
+
 def test_photos_at_a_url_are_read_whatever_their_names_hold(jpeg: Jpeg) -> None:
     storage = fsspec.filesystem("memory")
     storage.pipe_file("/my photos [1]/ä/b.jpg", jpeg((64, 48)))
