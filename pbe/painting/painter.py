@@ -1,6 +1,7 @@
 """Painter: what a visitor asks for -> previews step by step, then pictures and what to keep of them."""
 
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -71,6 +72,8 @@ class Painter:
     def paint(self, asked: Asked, folder: Path) -> Iterator[Seen | Painted]:
         """Paint into an empty folder, in a thread of its own: closing the iterator stops it after its current step.
 
+        The folder of an iterator that was closed early goes with it, at the latest when the thread ends.
+
         Raises:
             InputError: what is asked for cannot be painted.
         """
@@ -78,16 +81,16 @@ class Painter:
         left = threading.Event()
         work = threading.Thread(target=self._work, args=(asked, folder, came, left), name="painting", daemon=True)
         work.start()
+        item: Seen | Painted | BaseException | None = None
         try:
-            while True:
+            while not isinstance(item, Painted):
                 item = came.get()
                 if isinstance(item, BaseException):
                     raise item
                 yield item
-                if isinstance(item, Painted):
-                    return
         finally:
-            left.set()
+            if not isinstance(item, Painted):
+                left.set()
 
     def end(self) -> None:
         """Stop whatever is being painted, after its current step."""
@@ -104,7 +107,11 @@ class Painter:
     ) -> None:
         try:
             with self._one_at_a_time:
-                came.put(self._paint(asked, folder, came, left))
+                try:
+                    came.put(self._paint(asked, folder, came, left))
+                finally:
+                    if left.is_set():  # who removed the folder may have done so before the last file was written
+                        shutil.rmtree(folder, ignore_errors=True)
         except BaseException as error:  # the thread that waits raises it
             came.put(error)
 
@@ -116,6 +123,7 @@ class Painter:
         left: threading.Event,
     ) -> Painted:
         began = time.monotonic()
+        self._stop_for_nobody(left)
         config = lay_out(asked, folder, self._base)
         outputs = find_outputs(config)
         [case], _ = read_cases(config)
@@ -127,12 +135,12 @@ class Painter:
 
         def on_step(clean: torch.Tensor) -> None:
             nonlocal taken
-            if left.is_set() or self._ended.is_set():
-                raise Stopped
+            self._stop_for_nobody(left)
             taken += 1
             came.put(Seen(taken, steps, previews.look(clean)))
 
         made = paint_case(self._editor, case, task, config, on_step=on_step)
+        self._stop_for_nobody(left)
         names = {place: case.file(*place, outputs.suffix) for place in made}
         for place, picture in made.items():
             outputs.write_picture(names[place], picture, given.carried)
@@ -141,6 +149,15 @@ class Painter:
         pictures = {f"seed {seed}": folder / names[scale, seed] for scale, seed in made}
         download = pack(folder, list(names.values()), record_name(case))
         return Painted(pictures, download, command_again(config), time.monotonic() - began)
+
+    def _stop_for_nobody(self, left: threading.Event) -> None:
+        """Stop a painting whose visitor has left, or whose page has ended.
+
+        Raises:
+            Stopped: it is one.
+        """
+        if left.is_set() or self._ended.is_set():
+            raise Stopped
 
 
 class Previews:

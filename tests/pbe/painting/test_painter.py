@@ -1,6 +1,7 @@
 """Painting: step by step, one visitor at a time, and to the bit what `pbe.edit` makes of the download."""
 
 import shlex
+import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -69,6 +70,19 @@ def test_a_visitor_who_leaves_stops_the_painting_and_keeps_nobody_waiting(
     assert not list((tmp_path / "left").glob("edited*"))
 
 
+def test_nothing_stays_of_a_painting_whose_visitor_left_after_its_last_step(
+    painter: Painter, ask: MakeAsked, tmp_path: Path
+) -> None:
+    folder = tmp_path / "left"
+    folder.mkdir()
+    leaving = painter.paint(ask(steps=1), folder)
+    next(leaving)
+    leaving.close()  # type: ignore[attr-defined]
+    shutil.rmtree(folder)  # as the page does
+    _paint(painter, ask(name="next", steps=1), tmp_path / "next")  # waits until the other has ended
+    assert not folder.exists()
+
+
 def test_numbers_that_are_not_finite_are_one_line_and_no_picture(
     painter: Painter, ask: MakeAsked, tmp_path: Path
 ) -> None:
@@ -94,3 +108,12 @@ def test_a_page_that_ends_stops_what_is_being_painted(painter: Painter, ask: Mak
     ending.end()
     with pytest.raises(Stopped):
         list(painting)
+
+
+def test_a_page_that_has_ended_begins_no_painting(painter: Painter, ask: MakeAsked, tmp_path: Path) -> None:
+    ended = Painter(painter._editor, replace(painter._base))
+    ended.end()
+    (tmp_path / "work").mkdir()
+    with pytest.raises(Stopped):
+        list(ended.paint(ask(), tmp_path / "work"))
+    assert not list(tmp_path.glob("work/*"))
