@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pbe.editing.config import EditConfig
-from pipeline.encoders.names import SHIPPED
+from pipeline.encoders.names import SHIPPED, ExemplarEncoderName
 from pipeline.photos.bounded_reads import MAX_PHOTO_BYTES
 
 FIRST_PORT, LAST_PORT = 7860, 7959
@@ -30,7 +30,7 @@ class PaintingConfig:
     """Of the page, at 127.0.0.1. 0: the first free one from 7860 on."""
     vae: str = ""
     """A VAE in place of the model's: a folder, hub id or .ckpt."""
-    clip: str = ""
+    clip: ExemplarEncoderName = ""
     """An exemplar encoder in place of the model's: a CLIP vision tower, or what pipeline.fit_encoders makes."""
     device: str = ""
     """cpu, cuda, cuda:1 ... Empty: cuda where there is one."""

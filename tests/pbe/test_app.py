@@ -20,6 +20,7 @@ def test_help_and_refusals_come_at_once(tmp_path: Path) -> None:
             "help": ["--help"],
             "no such model": ["--model", "nowhere"],
             "device": ["--model", "a.ckpt", "--device", "gpu"],
+            "encoder": ["--model", "a.ckpt", "--exemplar-encoder", "no/such/tower"],
             "port": ["--model", "a.ckpt", "--port", port],
         }
         (tmp_path / "a.ckpt").write_bytes(b"")
@@ -29,6 +30,7 @@ def test_help_and_refusals_come_at_once(tmp_path: Path) -> None:
     expected = {
         "no such model": ["--model nowhere"],
         "device": ["--device gpu: is not a device"],
+        "encoder": ["--exemplar-encoder no/such/tower: no such folder"],
         "port": [f"--port {port}: another program listens there" if find_spec("gradio") else "gradio is not installed"],
     }
     for name, refusal in refused.items():
