@@ -8,6 +8,7 @@ Files in the order of the flow; only the painter and what follows import torch o
     samples   the sample photos -> what can be clicked to begin
     painter   what a visitor asks for -> previews step by step, then pictures
     upload    gradio's editor of pictures, which opens no picture itself
+    sweep     the folder of visitors' files -> without those of more than an hour ago
     page      the page: what is on it, and what its buttons do
     door      a request -> the page's answer, or one line why there is none
     server    the page -> 127.0.0.1, until Ctrl-C

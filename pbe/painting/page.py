@@ -24,7 +24,6 @@ from pipeline.storage.redaction import redact
 
 TITLE = "Paint by Example"
 CSS, HEAD = (Path(__file__).with_name(name) for name in ("page.css", "page.html"))
-KEPT_SECONDS, SWEEP_SECONDS = 3600, 600  # how long files of visitors stay, and how often the old ones are removed
 BLENDS: dict[Blend, str] = {
     "hole": "around the brushed part",
     "paste": "inside it: nothing else changes",
@@ -44,7 +43,7 @@ def make_page(painter: Painter, samples: Sequence[Sample], *, model: str, work: 
         gradio's Blocks.
     """
     hand_on_files()
-    with gr.Blocks(title=TITLE, delete_cache=(SWEEP_SECONDS, KEPT_SECONDS)) as page:
+    with gr.Blocks(title=TITLE) as page:
         gr.HTML(
             f"<h1>{TITLE}</h1><p>1. Choose a photo, and brush over what is to be repainted. 2. Choose an exemplar of "
             f'what is to be there, and crop it to that. 3. Paint.</p><p class="model">Model: {html.escape(model)}</p>',

@@ -14,6 +14,7 @@ from pbe.painting.config import MOST_BYTES, PaintingConfig
 from pbe.painting.door import Door
 from pbe.painting.painter import Painter
 from pbe.painting.samples import read_samples
+from pbe.painting.sweep import swept
 
 END_SECONDS = 1  # an open page holds a connection for ever
 
@@ -39,8 +40,10 @@ def serve(config: PaintingConfig, listener: socket.socket) -> int:
         from pbe.painting.page import make_page  # brings gradio, which reads its environment when it is imported
 
         page = make_page(painter, read_samples(), model=config.model, work=places["work"])
+        door = Door(_mounted(page), port=listener.getsockname()[1], files=places["uploads"])
         try:
-            _run(Door(_mounted(page), port=listener.getsockname()[1], files=places["uploads"]), listener)
+            with swept(places["uploads"]):
+                _run(door, listener)
         finally:
             painter.end()
     return 0
