@@ -14,13 +14,14 @@ import gradio as gr
 
 from pbe.editing.canvas import Blend
 from pbe.model.sampler import DEFAULT_GUIDANCE
-from pbe.painting.asked import MOST_SEED, Asked
+from pbe.painting.asked import Asked
 from pbe.painting.config import MOST_GUIDANCE, MOST_PICTURES, MOST_STEPS, MOST_WAITING, STEPS
 from pbe.painting.painter import Painted, Painter, Seen
 from pbe.painting.samples import Sample
 from pbe.painting.upload import Sent, hand_on_files
 from pipeline.errors import InputError
 from pipeline.storage.redaction import redact
+from pipeline.storage.retries import is_full
 
 TITLE = "Paint by Example"
 CSS, HEAD = (Path(__file__).with_name(name) for name in ("page.css", "page.html"))
@@ -115,7 +116,7 @@ def _add_numbers() -> list[Any]:
             1, MOST_GUIDANCE, DEFAULT_GUIDANCE, step=0.5, label="Guidance", info="larger: closer to the exemplar"
         ),
         gr.Slider(1, MOST_STEPS, STEPS, step=1, label="Steps", info="more: finer, and slower"),
-        gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, info="another paints another picture"),
+        gr.Number(0, label="Seed", precision=0, info="another paints another picture"),  # bounds print a traceback
         gr.Slider(1, MOST_PICTURES, 1, step=1, label="Pictures", info="of this seed and the following"),
         gr.Radio([(text, how) for how, text in BLENDS.items()], value="hole", label="Blend", info="where it fades out"),
     ]
@@ -155,15 +156,23 @@ def paint(
     asked = Asked(source.picture, source.brushed, exemplar.picture, guidance, steps, seed or 0, pictures, blend)
     hidden = gr.update(visible=False), gr.update(visible=False)
     yield _say("Preparing ..."), gr.skip(), *hidden
-    with tempfile.TemporaryDirectory(dir=work) as folder:
-        try:
-            for item in painter.paint(asked, Path(folder)):
-                if isinstance(item, Painted):
-                    yield _finished(item)
-                else:
-                    yield _say(f"Step {item.step} of {item.steps}", item), _previews(item), gr.skip(), gr.skip()
-        except InputError as error:
-            yield _say(redact(str(error).replace(f"{folder}/", "")), wrong=True), None, *hidden
+    try:
+        with tempfile.TemporaryDirectory(dir=work, ignore_cleanup_errors=True) as folder:
+            try:
+                for item in painter.paint(asked, Path(folder)):
+                    if isinstance(item, Painted):
+                        yield _finished(item)
+                    else:
+                        yield _say(f"Step {item.step} of {item.steps}", item), _previews(item), gr.skip(), gr.skip()
+            except InputError as error:
+                yield _say(redact(str(error).replace(f"{folder}/", "")), wrong=True), None, *hidden
+    except OSError as error:
+        why = "its disk is full" if is_full(error) else error.strerror or type(error).__name__
+        yield (
+            _say(f"the server cannot write what it paints: {why}; mend that, and paint again", wrong=True),
+            None,
+            *hidden,
+        )
 
 
 def _previews(seen: Seen) -> Any:
