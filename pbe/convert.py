@@ -14,8 +14,8 @@ import tyro
 
 from pbe.weights.averages import Choice, check_choice, raw_beside, refuse_single
 from pbe.weights.hub import find_configs
-from pbe.weights.model_files import encoder_config, read_json, refuse_missing_network, refuse_no_conditioner
-from pbe.weights.own_note import ONLY_NOISE, is_own, read_prediction
+from pbe.weights.model_files import encoder_config, read_json, refuse_missing_network
+from pbe.weights.own_note import ONLY_NOISE, is_own, read_prediction, refuse_no_conditioner
 from pipeline.command import guard
 from pipeline.encoders.names import ExemplarEncoderName
 from pipeline.errors import InputError

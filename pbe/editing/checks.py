@@ -11,8 +11,8 @@ from typing import Any
 from pbe.editing.config import EditConfig, refuse_resolution
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
-from pbe.weights.model_files import encoder_config, read_json, refuse_missing_network, refuse_no_conditioner
-from pbe.weights.own_note import read_prediction
+from pbe.weights.model_files import encoder_config, read_json, refuse_missing_network
+from pbe.weights.own_note import read_prediction, refuse_no_conditioner
 from pipeline.encoders.facts import EFFICIENTNET_PCA, PATCH_PCA, latent_factor
 from pipeline.errors import InputError
 

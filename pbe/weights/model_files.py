@@ -34,16 +34,6 @@ def is_paint_by_example(folder: Path) -> bool:
     return index.exists() and read_json(index).get("_class_name") == "PaintByExamplePipeline"
 
 
-def refuse_no_conditioner(source: str, folder: Path) -> None:
-    """Refuse a folder of Stable Diffusion, which cannot edit by example.
-
-    Raises:
-        InputError: naming the forms that can.
-    """
-    if not (folder / "conditioner").is_dir() and not is_paint_by_example(folder):
-        raise InputError(f"{source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
-
-
 def encoder_config(flag: str, name: str, part: str) -> dict[str, Any] | None:
     """Read the config of an encoder: of its folder, of a pipeline's folder with that part in it, or from the hub.
 

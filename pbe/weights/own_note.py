@@ -5,16 +5,17 @@ from typing import Any, get_args
 
 from pbe.model.prediction import DIFFUSERS_NAMES, Prediction
 from pbe.weights.hole_sides import HOLE_SIDES, is_summary
-from pbe.weights.model_files import read_json
+from pbe.weights.model_files import FORMS, is_paint_by_example, read_json
 from pipeline.errors import InputError
 
 NOTE_FILE = "pbe.json"
+CONDITIONER = "conditioner"
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 FORMATS: dict[Prediction, int] = {"epsilon": 1, "v": 2}
 """Of NOTE_FILE. Code that knows format 1 alone takes every model for one of noise: it must refuse one of velocities."""
 ONLY_NOISE = "it predicts velocities (v), the original code only noise"
 _OWN_NAMES = {
-    *("unet", "vae", "image_encoder", "conditioner", "scheduler", "feature_extractor", "safety_checker"),
+    *("unet", "vae", "image_encoder", CONDITIONER, "scheduler", "feature_extractor", "safety_checker"),
     *("model_index.json", NOTE_FILE),
 }
 
@@ -23,10 +24,12 @@ def read_note(folder: Path) -> dict[str, Any]:
     """Read what `pbe.weights.export` recorded; empty if nothing was.
 
     Raises:
-        InputError: it is damaged, or written by a later version.
+        InputError: it is damaged, or written by a later version, or missing in our own layout, which never lacks it.
     """
     path = folder / NOTE_FILE
     if not path.is_file():
+        if (folder / CONDITIONER).is_dir():
+            raise InputError(f"{path}: is missing, which says what the UNet predicts; copy the model's folder again")
         return {}
     note = read_json(path)
     sound = (
@@ -66,9 +69,22 @@ def read_prediction(folder: Path) -> Prediction:
     raise InputError(f"{path}: prediction_type is {named!r}; {remedy}")
 
 
+def refuse_no_conditioner(source: str, folder: Path) -> None:
+    """Refuse a folder of Stable Diffusion, which cannot edit by example.
+
+    Args:
+        folder: from the hub it holds configs alone, of which a conditioner in our own layout has none.
+
+    Raises:
+        InputError: naming the forms that can.
+    """
+    if not is_paint_by_example(folder) and read_note(folder).get("layout") != "pbe":
+        raise InputError(f"{source}: has no exemplar conditioner, so it cannot edit by example; {FORMS}")
+
+
 def is_own(folder: Path) -> bool:
     """Whether all that a folder holds, if anything, was written here, so that it may be replaced."""
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
-    return not names or (names <= _OWN_NAMES and bool(read_note(folder)))
+    return not names or (names <= _OWN_NAMES and NOTE_FILE in names and bool(read_note(folder)))

@@ -18,8 +18,8 @@ from pbe.evaluation.methods.weight_digests import digest_model
 from pbe.model.prediction import Prediction
 from pbe.weights.averages import check_choice
 from pbe.weights.hub import find_configs
-from pbe.weights.model_files import read_json, refuse_missing_network, refuse_no_conditioner
-from pbe.weights.own_note import read_note, read_prediction
+from pbe.weights.model_files import read_json, refuse_missing_network
+from pbe.weights.own_note import read_note, read_prediction, refuse_no_conditioner
 from pipeline.encoders.names import placed
 from pipeline.errors import InputError
 from pipeline.tensors.weight_files import find_weights

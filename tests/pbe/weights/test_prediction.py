@@ -13,8 +13,9 @@ from pbe.convert import main as convert
 from pbe.editing.editor import edit, load_editor
 from pbe.weights.building import build_model, model_to_start
 from pbe.weights.export import export_model
+from pbe.weights.hub import CONFIGS
 from pbe.weights.opening import load_pipeline
-from pbe.weights.own_note import read_prediction
+from pbe.weights.own_note import read_prediction, refuse_no_conditioner
 from pbe.weights.reading import read_weights
 from pipeline.errors import InputError
 from tests.pbe.conftest import assert_same, diffusers_encoder, random_model, tiny_config, tiny_vae
@@ -105,6 +106,33 @@ def test_a_scheduler_config_alone_says_what_a_folder_of_others_predicts(folders:
     for name, prediction in (("v_prediction", "v"), ("epsilon", "epsilon")):
         _change(folder / SCHEDULER, prediction_type=name)
         assert read_weights(str(folder)).prediction == prediction
+
+
+def test_without_its_note_a_model_in_our_layout_is_refused_and_not_taken_for_one_of_noise(
+    folders: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders / "v-pbe", tmp_path / "copied"))
+    (folder / "pbe.json").unlink()
+    for read in (read_prediction, lambda place: read_weights(str(place))):
+        with pytest.raises(InputError, match=r"pbe\.json: is missing, which says what the UNet predicts"):
+            read(folder)
+
+
+@pytest.mark.parametrize("layout", ["diffusers", "pbe"])
+def test_the_configs_of_a_hub_id_are_enough_to_edit_with_either_layout(
+    folders: Path, tmp_path: Path, layout: str
+) -> None:
+    name = f"v-{layout}"
+    for pattern in CONFIGS:
+        for path in (folders / name).glob(pattern):
+            place = tmp_path / path.relative_to(folders / name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+    refuse_no_conditioner("someone/model", tmp_path)
+    (tmp_path / "pbe.json").unlink()
+    (tmp_path / "model_index.json").unlink(missing_ok=True)
+    with pytest.raises(InputError, match="has no exemplar conditioner"):
+        refuse_no_conditioner("someone/model", tmp_path)
 
 
 def test_a_hub_id_is_told_by_its_configs_before_its_weights_are_fetched(
