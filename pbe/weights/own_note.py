@@ -40,6 +40,7 @@ def read_note(folder: Path) -> dict[str, Any]:
         and isinstance(note.get("bottleneck"), bool)
         and isinstance(note.get("encoders"), dict)
         and isinstance(note.get("average", {}), dict)
+        and isinstance(note.get("prior", False), bool)
         and (note.get(HOLE_SIDES) is None or is_summary(note[HOLE_SIDES]))
     )
     if not sound:

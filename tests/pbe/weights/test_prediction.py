@@ -163,6 +163,7 @@ def test_a_hub_id_is_told_by_its_configs_before_its_weights_are_fetched(
         ("v-diffusers/scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "zero_snr is True"),
         ("v-pbe/pbe.json", {"format": 3}, "is not a note of format 1 or 2"),
         ("v-pbe/pbe.json", {"prediction": "sample"}, "is not a note of format 1 or 2"),
+        ("v-pbe/pbe.json", {"prior": "false"}, "is not a note of format 1 or 2"),
         ("v-pbe/pbe.json", {"prediction": []}, "is not a note of format 1 or 2"),
     ],
 )
