@@ -82,7 +82,10 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, metadata: 
         apart[name] = tensor.clone() if place in storages else tensor
         storages.add(place)
     with disk_errors(path):
+        path.touch()
+        mode = path.stat().st_mode  # as for any file; safetensors would make it for its owner alone
         save_file(apart, path, metadata=metadata)
+        path.chmod(mode)
 
 
 @contextmanager

@@ -106,3 +106,9 @@ def test_tensors_that_share_numbers_are_written_each_with_its_own(tmp_path: Path
     write_tensors(tmp_path / "a.safetensors", shared)
     found = read_tensors(tmp_path / "a.safetensors")
     assert {name: value.tolist() for name, value in found.items()} == {k: v.tolist() for k, v in shared.items()}
+
+
+def test_weights_may_be_read_by_whoever_may_read_other_files(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    write_tensors(tmp_path / "a.safetensors", {"x": torch.ones(2)})
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
