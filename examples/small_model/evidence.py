@@ -18,6 +18,7 @@ from pbe.evaluation.report.numbers import NOTHING, heading, interval_text, signe
 from pbe.evaluation.summary import Difference, Metric, Row, Summary, read_summary
 from pipeline.command import guard
 from pipeline.encoders.names import SHIPPED
+from pipeline.errors import InputError
 from pipeline.storage.writable import local_output
 from schemas.scores import SIMILARITY, SUMMARY
 
@@ -64,7 +65,7 @@ def gather_evidence(config: EvidenceConfig) -> int:
     """Compare, write evidence.md and print it; return the exit code.
 
     Raises:
-        InputError: see `pbe.evaluation.running.run.compare`.
+        InputError: the model cannot be opened; or see `pbe.evaluation.running.run.compare`.
     """
     from pbe.evaluate import main as evaluate
 
@@ -72,10 +73,23 @@ def gather_evidence(config: EvidenceConfig) -> int:
     status = evaluate(evaluate_arguments(config))
     if status:
         return status
-    tables = tables_of(read_summary((out / PLACE / SUMMARY).read_bytes(), str(out / PLACE / SUMMARY)))
+    summary = read_summary((out / PLACE / SUMMARY).read_bytes(), str(out / PLACE / SUMMARY))
+    refuse_without_model(summary, config.model)
+    tables = tables_of(summary)
     (out / TABLES).write_text(tables)
     print(tables)
     return 0
+
+
+def refuse_without_model(summary: Summary, model: str) -> None:
+    """Refuse a comparison that the model itself is not in.
+
+    Raises:
+        InputError: with the reason why it did not run.
+    """
+    for row in summary.rows:
+        if row.unavailable and row.method in (OURS, RANDOM):
+            raise InputError(f"--model {model}: {row.unavailable}")
 
 
 def evaluate_arguments(config: EvidenceConfig) -> list[str]:

@@ -2,11 +2,22 @@
 
 from dataclasses import replace
 
-from examples.small_model.evidence import METRICS, OURS, RANDOM, EvidenceConfig, evaluate_arguments, tables_of
+import pytest
+
+from examples.small_model.evidence import (
+    METRICS,
+    OURS,
+    RANDOM,
+    EvidenceConfig,
+    evaluate_arguments,
+    refuse_without_model,
+    tables_of,
+)
 from pbe.evaluate import parse_evaluate_config
 from pbe.evaluation.methods.naming import open_methods
 from pbe.evaluation.methods.protocol import MethodOptions
 from pbe.evaluation.summary import BenchFacts, Difference, Mean, Metric, Row, Summary
+from pipeline.errors import InputError
 
 SIMILARITY, COLOUR, *_, SEAM = METRICS
 CONFIG = EvidenceConfig(model="MODEL", data="DATA", out="OUT")
@@ -58,6 +69,13 @@ def test_methods_that_did_not_run_are_left_out() -> None:
     whole = summary()
     missing = replace(whole, rows=tuple(replace(each, unavailable="gone") for each in whole.rows[:2]) + whole.rows[2:])
     assert "ours, g = 1" not in tables_of(missing) and "ours, g = 3" in tables_of(missing)
+
+
+def test_a_model_that_did_not_run_is_refused_by_its_reason() -> None:
+    whole = summary()
+    refuse_without_model(whole, "MODEL")
+    with pytest.raises(InputError, match="--model MODEL: gone"):
+        refuse_without_model(replace(whole, rows=(replace(whole.rows[2], unavailable="gone"),)), "MODEL")
 
 
 def test_the_evaluation_that_it_runs_has_the_rows_that_the_tables_look_for() -> None:
