@@ -54,8 +54,7 @@ class Door:
     """
 
     def __init__(self, app: Any, *, port: int, files: Path) -> None:
-        self._app, self._port, self._files = app, port, files
-        self._routes = *ROUTES, f"{FILES}{files}/"
+        self._app, self._port, self._files = app, port, files.resolve()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -85,7 +84,8 @@ class Door:
         if foreign := refuse_foreign(scope["headers"], port=self._port):
             return foreign
         path = scope["path"].rstrip("/") or "/"
-        if path not in PATHS and not path.startswith(self._routes):
+        own_file = path.startswith(FILES) and self._holds(path.removeprefix(FILES))
+        if path not in PATHS and not path.startswith(ROUTES) and not own_file:
             return CLOSED, "this page has nothing there"
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
@@ -97,12 +97,17 @@ class Door:
     def _refuse_content(self, content: bytes) -> Refusal | None:
         """The refusal of a request that is no JSON, or names a file that was not uploaded; else None."""
         try:
-            places = [Path(name).resolve() for name in _named_files(json.loads(content or b"null"))]
+            names = list(_named_files(json.loads(content or b"null")))
         except (ValueError, RecursionError):
             return FORBIDDEN, "this page sends JSON alone"
-        if all(place.is_relative_to(self._files.resolve()) for place in places):
-            return None
-        return FORBIDDEN, "a request may name uploaded files alone"
+        return None if all(map(self._holds, names)) else (FORBIDDEN, "a request may name uploaded files alone")
+
+    def _holds(self, name: str) -> bool:
+        """Whether a file is one of uploads and results, wherever `..` and links lead."""
+        try:
+            return Path(name).resolve().is_relative_to(self._files)
+        except (OSError, ValueError):  # a loop of links, a name that no file can have
+            return False
 
 
 def _named_files(content: Any) -> Iterator[str]:

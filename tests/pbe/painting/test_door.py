@@ -59,7 +59,8 @@ def test_other_routes_are_closed(path: str) -> None:
 
 def test_of_files_only_uploads_and_results_are_served() -> None:
     assert _ask(f"/gradio_api/file={UPLOADS}/a/edited.png")[0] == 200
-    for elsewhere in ("https://evil.example/a.png", "//evil.example/a.png", "/etc/hostname", f"{UPLOADS}-other/a.png"):
+    beside = (f"{UPLOADS}-other/a.png", f"{UPLOADS}/../a.png", f"{UPLOADS}/\0")
+    for elsewhere in ("https://evil.example/a.png", "//evil.example/a.png", "/etc/hostname", "", *beside):
         assert _ask(f"/gradio_api/file={elsewhere}")[0] == 404
 
 
