@@ -30,7 +30,8 @@ ALL_TOKENS = replace(LIVE, exemplar="cached", bottleneck=False)
 @pytest.fixture(scope="module")
 def manifest(vae: VaeEncoder, clip: ClipEncoder) -> dict[str, Any]:
     recipe = {name: {"fingerprint": part.fingerprint} for name, part in (("vae", vae), ("clip", clip))}
-    return {"encoders": {"vae": "untrained AutoencoderKL", "clip": "untrained CLIP vision tower"}, "recipe": {**recipe, "dtype": "float32"}}
+    recorded = {"vae": "untrained AutoencoderKL", "clip": "untrained CLIP vision tower"}
+    return {"encoders": recorded, "recipe": {**recipe, "dtype": "float32"}}
 
 
 @pytest.fixture(scope="module")
