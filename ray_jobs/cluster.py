@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.errors import InputError
 from pipeline.storage.folder import Folder
+from pipeline.storage.retries import is_full
 from pipeline.storage.urls import is_local
 
 ANSWER_SECONDS = 15.0  # for a head to answer; Ray itself tries for two minutes, and then ends the process
@@ -43,17 +44,13 @@ def connect() -> str:
         Which cluster this is, in a line.
 
     Raises:
-        InputError: nobody answers at RAY_ADDRESS, or it is no address of a cluster.
+        InputError: nobody answers at RAY_ADDRESS, it is no address of a cluster, or Ray does not start here.
+        OSError: there is no room for Ray's files.
     """
     address = os.environ.get("RAY_ADDRESS", "")
     own = address in ("", "local")
     if own:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            logging_level=logging.WARNING,
-        )
+        _start_here()
     else:
         _refuse_silence(address)
         try:
@@ -64,11 +61,40 @@ def connect() -> str:
             RuntimeError,
             RayError,
         ) as error:  # other versions, no token
-            raise _wrong_address(address, " ".join(str(error).split())[:400].rstrip(".")) from error
+            raise _wrong_address(address, _in_a_line(error)) from error
     nodes, resources = _nodes(), _resources()
     what = "started here" if own else f"joined {address if '://' in address else ray.get_runtime_context().gcs_address}"
     cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
     return f"Ray: {what}, {len(nodes)} node{'s' if len(nodes) > 1 else ''}, {cpus} CPUs, {gpus} GPUs"
+
+
+def _start_here() -> None:
+    """Start Ray on this machine, on loopback.
+
+    Raises:
+        InputError: it does not start.
+        OSError: there is no room for its files.
+    """
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            logging_level=logging.WARNING,
+        )
+    except Exception as error:  # which is the class that Ray raises where one of its processes does not answer
+        if isinstance(error, OSError) and is_full(error):
+            raise
+        place = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray")
+        raise InputError(
+            f"Ray does not start on this machine: {_in_a_line(error)}. Its files lie in {place}, its logs in "
+            "session_latest/logs there; RAY_TMPDIR names another folder, with room and a short path. On a "
+            "machine that is busy, or short of processes or open files (ulimit), run the same command again later"
+        ) from error
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:400].rstrip(".")
 
 
 def _refuse_silence(address: str) -> None:
@@ -85,7 +111,7 @@ def _refuse_silence(address: str) -> None:
     try:
         place = place if client else canonicalize_bootstrap_address_or_die(address)
     except (ConnectionError, ValueError) as error:
-        raise _wrong_address(address, " ".join(str(error).split())[:400].rstrip(".")) from error
+        raise _wrong_address(address, _in_a_line(error)) from error
     if os.environ.get("RAY_USE_TLS", "0") in ("1", "true"):  # whose certificates only Ray knows how to read
         return
     with grpc.insecure_channel(place, [("grpc.enable_http_proxy", 0)]) as channel:  # nor does Ray ask a proxy

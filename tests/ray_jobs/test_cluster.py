@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import grpc
 import pytest
+import ray
 
 from pipeline.errors import InputError
 from ray_jobs import cluster
@@ -58,3 +60,23 @@ def test_an_address_at_which_no_cluster_answers_is_refused_by_name(
     assert str(refusal.value).startswith(f"RAY_ADDRESS {address}: {why.format(**places)}")
     assert "unset RAY_ADDRESS to start Ray here" in str(refusal.value)
     assert time.monotonic() - began < 10 and os.environ["RAY_ADDRESS"] == address
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("a" * 100, "AF_UNIX path length cannot exceed 107 bytes"),
+        ("file", "Not a directory"),
+    ],
+)
+def test_a_ray_that_does_not_start_here_is_told_with_the_place_of_its_files_and_the_remedy(
+    tmp_path: Path, folder: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not ray.is_initialized()
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / folder))
+    with pytest.raises(InputError, match=f"^Ray does not start on this machine: .*{why}.* RAY_TMPDIR names") as refusal:
+        cluster.connect()
+    assert f"Its files lie in {tmp_path / folder / 'ray'}" in str(refusal.value)
+    assert not ray.is_initialized()
