@@ -9,6 +9,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from pipeline.encoders.efficientnet import LITE0, PUBLISHED, refuse_missing_pack
 from pipeline.encoders.facts import CONFIG, EFFICIENTNET_PCA, PATCH_PCA
 from pipeline.errors import InputError, PhotoError
 from pipeline.fitting.config import FitConfig
-from pipeline.fitting.photos import SQUARES, end_squares, list_photos, object_squares, read_upright
+from pipeline.fitting.photos import SQUARES, end_squares, list_photos, object_squares, read_squares
 from pipeline.hints import command_line, short_path
 from pipeline.shards.recipe import digest_of
 from pipeline.storage.writable import local_output
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 CODEC, EXEMPLARS = "vae", "image_encoder"  # as the folder of a pipeline names these parts
 _KINDS = {CODEC: PATCH_PCA, EXEMPLARS: EFFICIENTNET_PCA}
-Cut = Callable[[Pixels, int], list[Pixels]]
+Cut = Callable[..., list[Pixels]]  # of a photo, in `size`
 Write = Callable[[Path], None]
 
 
@@ -134,11 +135,11 @@ def _squares(places: list[str], cut: Cut, size: int) -> Iterator[Pixels]:
     """
     lost: Counter[str] = Counter()
     with tqdm(total=len(places), unit=" photos", leave=False, delay=1) as bar:
-        for photo in read_upright(places, advance=bar.update):
-            if isinstance(photo, PhotoError):
-                lost[photo.reason] += 1
+        for squares in read_squares(places, partial(cut, size=size), advance=bar.update):
+            if isinstance(squares, PhotoError):
+                lost[squares.reason] += 1
             else:
-                yield from cut(photo, size)
+                yield from squares
     if lost:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in lost.most_common())
         if lost.total() == len(places):

@@ -48,12 +48,25 @@ def list_photos(folders: Sequence[str], *, limit: int, advance: Progress) -> dic
     return {sha256: found[sha256] for sha256 in kept}
 
 
-def read_upright(places: Sequence[str], *, advance: Progress) -> Iterator[Pixels | PhotoError]:
-    """Decode photos and turn them upright, in order: [h, w, 3] uint8 sRGB, or why one cannot be used."""
+def read_squares(
+    places: Sequence[str], cut_squares: Callable[[Pixels], list[Pixels]], *, advance: Progress
+) -> Iterator[list[Pixels] | PhotoError]:
+    """Decode photos, turn them upright and cut them: the squares of each in order, or why it cannot be used.
+
+    Only squares wait, so that no more than a few photos are in memory, however large they are.
+
+    Args:
+        cut_squares: a photo, [h, w, 3] uint8 sRGB -> squares of it.
+    """
+
+    def read(place: str) -> list[Pixels] | PhotoError:
+        photo = _decode(place)
+        return photo if isinstance(photo, PhotoError) else cut_squares(photo)
+
     with ThreadPoolExecutor(THREADS) as pool:
-        for photo in work_ahead(pool, _decode, places, ahead=AHEAD):
+        for squares in work_ahead(pool, read, places, ahead=AHEAD):
             advance()
-            yield photo
+            yield squares
 
 
 def end_squares(photo: Pixels, size: int) -> list[Pixels]:
@@ -91,7 +104,7 @@ def _read(place: str) -> bytes:
 
 
 def _sha256_of(place: str) -> str:
-    """Hash a photo's bytes; one that cannot be read has none: `read_upright` says why."""
+    """Hash a photo's bytes; one that cannot be read has none: `read_squares` says why."""
     try:
         data = _read(place)
     except PhotoError:

@@ -6,6 +6,7 @@ The photos should be others than those that a codec was fitted or trained on.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from pipeline.encoders.fingerprints import make_deterministic
 from pipeline.encoders.loading import load_codec
 from pipeline.encoders.pixels import signed
 from pipeline.encoders.protocols import Codec
-from pipeline.fitting.photos import end_squares, list_photos, read_upright
+from pipeline.errors import PhotoError
+from pipeline.fitting.photos import end_squares, list_photos, read_squares
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ def main() -> None:
     config = tyro.cli(Config, prog="python -m tests.benchmarks.codecs")
     make_deterministic()
     places = list(list_photos(config.photos, limit=0, advance=lambda: None).values())
-    photos = [photo for photo in read_upright(places, advance=lambda: None) if isinstance(photo, np.ndarray)]
-    squares = [square for photo in photos for square in end_squares(photo, config.resolution)]
+    read = read_squares(places, partial(end_squares, size=config.resolution), advance=lambda: None)
+    photos = [squares for squares in read if not isinstance(squares, PhotoError)]
+    squares = [square for photo in photos for square in photo]
     print(f"{len(photos)} photos, {len(squares)} squares of {config.resolution} px")
     for name in config.codecs:
         codec = load_codec(name, device="cpu", dtype="float32")

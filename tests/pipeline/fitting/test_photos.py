@@ -1,4 +1,5 @@
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,10 +7,15 @@ import fsspec
 import numpy as np
 import pytest
 
+from pipeline.arrays import Pixels
 from pipeline.errors import InputError, PhotoError
-from pipeline.fitting.photos import SQUARES, end_squares, list_photos, object_squares, read_upright
+from pipeline.fitting.photos import AHEAD, SQUARES, THREADS, end_squares, list_photos, object_squares, read_squares
 
 Jpeg = Callable[..., bytes]
+
+
+def read_whole(places: list[str]) -> list[list[Pixels] | PhotoError]:
+    return list(read_squares(places, lambda photo: [photo], advance=lambda: None))
 
 
 def test_neither_names_nor_copies_nor_folders_change_what_is_listed(jpeg: Jpeg, tmp_path: Path) -> None:
@@ -27,8 +33,8 @@ def test_neither_names_nor_copies_nor_folders_change_what_is_listed(jpeg: Jpeg, 
 def test_photos_come_upright_and_those_that_cannot_be_used_with_the_reason(jpeg: Jpeg, tmp_path: Path) -> None:
     (tmp_path / "turned.jpg").write_bytes(jpeg((64, 48), exif=6))
     (tmp_path / "cut.jpg").write_bytes(jpeg((64, 48))[:500])
-    turned, broken = read_upright([str(tmp_path / "turned.jpg"), str(tmp_path / "cut.jpg")], advance=lambda: None)
-    assert isinstance(turned, np.ndarray) and turned.shape == (64, 48, 3)
+    turned, broken = read_whole([str(tmp_path / "turned.jpg"), str(tmp_path / "cut.jpg")])
+    assert isinstance(turned, list) and turned[0].shape == (64, 48, 3)
     assert isinstance(broken, PhotoError)
 
 
@@ -40,8 +46,8 @@ def test_a_folder_called_like_a_photo_is_a_folder_and_what_cannot_be_read_is_los
     listed = list_photos([str(tmp_path)], limit=0, advance=lambda: None).values()
     assert {Path(place).name for place in listed} == {"b.jpg", "c.jpg"}  # of what cannot be read, one
     places = [str(tmp_path / name) for name in ("a.jpg/b.jpg", "c.jpg", "d.jpg")]
-    good, missing, pipe = read_upright(places, advance=lambda: None)
-    assert isinstance(good, np.ndarray) and isinstance(missing, PhotoError) and isinstance(pipe, PhotoError)
+    good, missing, pipe = read_whole(places)
+    assert isinstance(good, list) and isinstance(missing, PhotoError) and isinstance(pipe, PhotoError)
     assert (missing.reason, pipe.reason) == ("missing", "not_a_file")
 
 
@@ -59,8 +65,8 @@ def test_photos_at_a_url_are_read_whatever_their_names_hold(jpeg: Jpeg) -> None:
     storage = fsspec.filesystem("memory")
     storage.pipe_file("/my photos [1]/ä/b.jpg", jpeg((64, 48)))
     listed = list_photos(["memory://my photos [1]"], limit=0, advance=lambda: None).values()
-    [photo] = read_upright(list(listed), advance=lambda: None)
-    assert isinstance(photo, np.ndarray) and photo.shape == (48, 64, 3)
+    [photo] = read_whole(list(listed))
+    assert isinstance(photo, list) and photo[0].shape == (48, 64, 3)
 
 
 def test_a_folder_that_is_missing_or_without_photos_is_refused(tmp_path: Path) -> None:
@@ -76,3 +82,20 @@ def test_squares_reach_both_ends_of_a_photo(size: tuple[int, int], ends: int) ->
     squares = end_squares(photo, min(size))
     assert len(squares) == ends and len(object_squares(photo, 20)) == ends + 5 <= SQUARES
     assert squares[0][0, 0, 0] == 90 and squares[-1][-1, -1, 0] == 200
+
+
+def test_no_more_photos_are_in_memory_than_are_being_decoded(jpeg: Jpeg, tmp_path: Path) -> None:
+    places = [str(tmp_path / f"{number}.jpg") for number in range(3 * AHEAD)]
+    for number, place in enumerate(places):
+        Path(place).write_bytes(jpeg((64 + number, 48)))
+    alive: list[weakref.ref[Pixels]] = []
+    most = 0
+
+    def cut_squares(photo: Pixels) -> list[Pixels]:
+        nonlocal most
+        alive.append(weakref.ref(photo))
+        most = max(most, sum(photo() is not None for photo in list(alive)))
+        return end_squares(photo, 20)
+
+    read = list(read_squares(places, cut_squares, advance=lambda: None))
+    assert len(read) == len(places) and 1 <= most <= THREADS
