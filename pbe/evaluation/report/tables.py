@@ -157,13 +157,13 @@ def _mean_cell(row: Row, key: str) -> Cell:
 
 
 def _mark_best(columns: Sequence[_Column], ran: Sequence[Row]) -> list[list[Cell]]:
-    """Make the cells, a list for each column, and mark the best of each; of a single row, controls aside, none is."""
+    """Make the cells, a list for each column, and mark the best of each, controls aside; none where all read alike."""
     marked = []
     for column in columns:
         cells = [column.cell(row) for row in ran]
         rivals = [(row, cell.text) for row, cell in zip(ran, cells, strict=True) if not is_control(row)]
         values = [(value, words) for row, words in rivals if (value := column.value(row)) is not None]
-        if column.better != "neither" and len(values) > 1:
+        if column.better != "neither" and len({words for _, words in values}) > 1:
             best = (max if column.better == "higher" else min)(values, key=lambda pair: pair[0])[1]
             marks = [cell.text == best and not is_control(row) for row, cell in zip(ran, cells, strict=True)]
             cells = [replace(cell, best=mark) for cell, mark in zip(cells, marks, strict=True)]

@@ -49,6 +49,12 @@ def test_controls_are_never_the_best_and_a_single_rival_is_none() -> None:
     assert best_of(tabulate(summary([SEAM], [*rows, row("b", seam=3.0)])), "seam ↓") == ["a"]
 
 
+def test_where_all_rivals_read_alike_none_is_the_best() -> None:
+    alike = [row("a", seam=2.0), row("b", seam=2.0), row("truth", "control: the ground truth", seam=0.0)]
+    assert best_of(tabulate(summary([SEAM], alike)), "seam ↓") == []
+    assert best_of(tabulate(summary([SEAM], [*alike, row("c", seam=3.0)])), "seam ↓") == ["a", "b"]
+
+
 def test_an_exact_outside_beats_every_number() -> None:
     rows = [row("a", outside_exact=1.0), row("b", outside_psnr=99.0, outside_exact=0.5)]
     table = tabulate(summary([PSNR], rows))
