@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 Tensors = Mapping[str, torch.Tensor]
 COUNTS = {"unet": 859_535_364, "mapper": 62_981_120, "tower": 303_179_776, "vae": 83_653_863}
+NOTE = {"format": 1, "layout": "pbe", "weights": "raw", "step": 1, "bottleneck": True, "encoders": {}}
 NOT_WEIGHTS = (*SCHEDULE, "model_ema.", "position_ids", "first_stage_model.loss.")
 
 
@@ -96,6 +97,7 @@ def _write(form: str, path: Path, whole: dict[str, Any]) -> None:
         _write_checkpoint(path, whole)
     elif form == "ours":
         _write_folder(path, whole, {"conditioner": conditioner, "image_encoder": tower}, vae)
+        (path / "pbe.json").write_text(json.dumps(NOTE))
     elif form == "transformers 5":
         encoder = conditioner | {f"model.{key}": value for key, value in tower.items()}
         _write_folder(path, whole, {"image_encoder": encoder}, vae)
