@@ -45,14 +45,13 @@ FLAGS = (
     "ray_jobs.evaluating",
     "dashboards.browse",
 )
-INDEX_CPU_SECONDS = 1.2  # of a process, from its start on
 
 READ_AN_INDEX = """
-import sys, time
+import sys
 from pbe.feed.dataset import open_dataset
 dataset = open_dataset(sys.argv[1], split="train")
 assert len(dataset.index(dataset.shards[0][0]).keys) == 50
-print(time.process_time())
+print(*sys.modules)
 """
 
 
@@ -70,6 +69,6 @@ def test_neither_reading_datasets_nor_parsing_flags_imports_networks_or_ray(modu
     assert not set(HEAVY) & set(loaded)
 
 
-def test_reading_an_index_costs_little_from_the_start_of_the_process_on(tmp_path: Path) -> None:
+def test_reading_an_index_imports_neither(tmp_path: Path) -> None:
     write_synthetic(tmp_path, [[50]])
-    assert float(_output(READ_AN_INDEX, str(tmp_path))) <= INDEX_CPU_SECONDS
+    assert not set(HEAVY) & set(_output(READ_AN_INDEX, str(tmp_path)).split())
