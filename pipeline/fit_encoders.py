@@ -22,7 +22,7 @@ from pipeline.encoders.efficientnet import LITE0, PUBLISHED, refuse_missing_pack
 from pipeline.encoders.facts import CONFIG, EFFICIENTNET_PCA, PATCH_PCA
 from pipeline.errors import InputError, PhotoError
 from pipeline.fitting.config import FitConfig
-from pipeline.fitting.photos import SQUARES, end_squares, list_photos, object_squares, read_squares
+from pipeline.fitting.photos import SQUARES, CutSquares, end_squares, list_photos, object_squares, read_squares
 from pipeline.hints import command_line, short_path
 from pipeline.shards.recipe import digest_of
 from pipeline.storage.writable import local_output
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 CODEC, EXEMPLARS = "vae", "image_encoder"  # as the folder of a pipeline names these parts
 _KINDS = {CODEC: PATCH_PCA, EXEMPLARS: EFFICIENTNET_PCA}
-Cut = Callable[..., list[Pixels]]  # of a photo, in `size`
 Write = Callable[[Path], None]
 
 
@@ -93,7 +92,7 @@ def _fit_codec(config: FitConfig, places: list[str], fitted_on: dict[str, Any]) 
     from pipeline.fitting.writing import write_codec  # torch takes seconds
 
     moments = PatchMoments(config.factor)
-    moments.add(_squares(places, end_squares, config.resolution))
+    moments.add(_squares(places, partial(end_squares, size=config.resolution)))
     components: PatchComponents = moments.components(config.channels)
 
     def write(out: Path) -> None:
@@ -114,7 +113,7 @@ def _fit_exemplar_encoder(config: FitConfig, places: list[str], fitted_on: dict[
     from pipeline.fitting.writing import write_exemplar_encoder
 
     make_deterministic()
-    squares = _squares(places, object_squares, PUBLISHED[LITE0].side)
+    squares = _squares(places, partial(object_squares, size=PUBLISHED[LITE0].side))
     whole, each = fit_features(load_efficientnet(LITE0), squares, config.dimension)
 
     def write(out: Path) -> None:
@@ -127,7 +126,7 @@ def _fit_exemplar_encoder(config: FitConfig, places: list[str], fitted_on: dict[
     return write
 
 
-def _squares(places: list[str], cut: Cut, size: int) -> Iterator[Pixels]:
+def _squares(places: list[str], cut_squares: CutSquares) -> Iterator[Pixels]:
     """Cut the squares of all photos that can be used, and say which cannot.
 
     Raises:
@@ -135,7 +134,7 @@ def _squares(places: list[str], cut: Cut, size: int) -> Iterator[Pixels]:
     """
     lost: Counter[str] = Counter()
     with tqdm(total=len(places), unit=" photos", leave=False, delay=1) as bar:
-        for squares in read_squares(places, partial(cut, size=size), advance=bar.update):
+        for squares in read_squares(places, cut_squares, advance=bar.update):
             if isinstance(squares, PhotoError):
                 lost[squares.reason] += 1
             else:

@@ -21,6 +21,8 @@ SQUARES = 7  # that `object_squares` cuts of a photo, at most
 THREADS, AHEAD = 4, 16
 _OPEN_FLAG = "--photos"
 Progress = Callable[[], object]
+CutSquares = Callable[[Pixels], list[Pixels]]
+"""A photo, [h, w, 3] uint8 sRGB -> squares of it."""
 
 
 def list_photos(folders: Sequence[str], *, limit: int, advance: Progress) -> dict[str, str]:
@@ -49,14 +51,11 @@ def list_photos(folders: Sequence[str], *, limit: int, advance: Progress) -> dic
 
 
 def read_squares(
-    places: Sequence[str], cut_squares: Callable[[Pixels], list[Pixels]], *, advance: Progress
+    places: Sequence[str], cut_squares: CutSquares, *, advance: Progress
 ) -> Iterator[list[Pixels] | PhotoError]:
     """Decode photos, turn them upright and cut them: the squares of each in order, or why it cannot be used.
 
     Only squares wait, so that no more than a few photos are in memory, however large they are.
-
-    Args:
-        cut_squares: a photo, [h, w, 3] uint8 sRGB -> squares of it.
     """
 
     def read(place: str) -> list[Pixels] | PhotoError:
